@@ -1,0 +1,40 @@
+# Both commands of the README do everything on a fresh machine: make demo, make test.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test drill lint types clean
+
+# The real search on the embedded digits, then its analysis. Interrupted, it goes on where it was.
+demo: $(VENV)/.installed
+	if [ -d runs/demo ]; then \
+	  $(BIN)/python tune.py --resume runs/demo; \
+	else \
+	  $(BIN)/python tune.py search_spaces/digits.yaml --name demo; \
+	fi
+	$(BIN)/python analyze.py runs/demo
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+drill: $(VENV)/.installed
+	$(BIN)/python -m pytest -m drill
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)

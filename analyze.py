@@ -1,0 +1,6 @@
+"""Compare the methods of a finished run: ``python analyze.py --help``."""
+
+from scale_tune.cli import analyze_app
+
+if __name__ == "__main__":
+    analyze_app()

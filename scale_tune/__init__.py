@@ -1,0 +1,1 @@
+"""scale-tune: hyperparameter search for training that is robust to spurious features."""

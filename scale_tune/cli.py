@@ -1,0 +1,169 @@
+"""The two commands: parse, call the package, exit code.
+
+Exit codes: 0 done; 2 bad input, with one clear message; 3 stopped, and can be resumed. Everything heavy is
+imported when it is needed, so that ``--help`` answers at once.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scale_tune.errors import UserError
+
+STOPPED = 3
+
+_settings: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
+tune_app = typer.Typer(**_settings)
+analyze_app = typer.Typer(**_settings)
+
+OVERRIDES = {
+    "num_samples": "num_samples",
+    "epochs": "epochs",
+    "max_concurrent": "resources.max_concurrent",
+    "cpus_per_trial": "resources.cpus_per_trial",
+    "gpus_per_trial": "resources.gpus_per_trial",
+}
+"""Which key of a search space each option sets."""
+
+
+@tune_app.command()
+def tune(
+    space: Annotated[Path | None, typer.Argument(help="Search space, a YAML file. See search_spaces/.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run. [default: the file's name and the time]")] = None,
+    storage: Annotated[Path, typer.Option(help="Directory that holds the run's directory.")] = Path("runs"),
+    methods: Annotated[str | None, typer.Option(help="Methods to compare, as erm,scale.")] = None,
+    num_samples: Annotated[int | None, typer.Option(help="Trials of each method; with --resume, more of them.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each trial.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds of each trial, as 0,1,2.")] = None,
+    max_concurrent: Annotated[int | None, typer.Option(help="Trials at once. [default: as many as fit]")] = None,
+    cpus_per_trial: Annotated[float | None, typer.Option(help="CPU cores of each trial.")] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of each trial, as 1 or 0.25.")] = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster, as auto. [default: start Ray here]")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as scheduler.name=none.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the plan, start nothing.")
+    ] = False,
+) -> None:
+    """Search hyperparameters of training that is robust to spurious features, on a Ray cluster.
+
+    A run keeps everything in its directory and can be resumed after any interruption, and extended:
+
+      python tune.py search_spaces/digits.yaml --name demo
+
+      python tune.py --resume runs/demo --num-samples 20
+    """
+    try:
+        options = {key: value for key, value in locals().items() if key in OVERRIDES and value is not None}
+        overrides: dict[str, Any] = {OVERRIDES[key]: value for key, value in options.items()}
+        if resume is not None:
+            fixed = {"SPACE": space, "--name": name, "--methods": methods, "--epochs": epochs, "--seeds": seeds}
+            _refuse_with_resume({**fixed, "--set": settings})
+            done = _resume(resume, overrides, address, dry_run)
+        elif space is None:
+            raise UserError("give a search space, as search_spaces/digits.yaml, or --resume RUN_DIR; see --help")
+        else:
+            overrides |= _settings_by_key(settings or [])
+            if seeds is not None:
+                overrides["seeds"] = _parse_value(f"[{seeds}]", "--seeds")
+            chosen = None if methods is None else [method.strip() for method in methods.split(",")]
+            done = _launch(space, overrides, chosen, storage, name, address, dry_run)
+    except UserError as error:
+        _exit_with(error)
+    raise typer.Exit(0 if done else STOPPED)
+
+
+@analyze_app.command()
+def analyze(
+    run_dir: Annotated[Path, typer.Argument(help="Directory of a run.")],
+    top_k: Annotated[
+        int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM trials.")
+    ] = 3,
+    export: Annotated[Path | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
+) -> None:
+    """Compare the methods of a run: select, refit the last layer (DFR), print a leaderboard, write parquet tables."""
+    from rich.console import Console
+
+    from scale_tune.evaluation import evaluate, leaderboard_table
+    from scale_tune.rundir import RunDir
+
+    console = Console()
+    try:
+        analysis = evaluate(RunDir(run_dir), top_k, export, lambda line: console.print(line, highlight=False))
+    except UserError as error:
+        _exit_with(error)
+    console.print(leaderboard_table(analysis.leaderboard))
+    for note in analysis.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    for path in analysis.written:
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def _exit_with(error: UserError) -> None:
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(2) from None
+
+
+def _refuse_with_resume(given: dict[str, Any]) -> None:
+    refused = [option for option, value in given.items() if value is not None]
+    if refused:
+        raise UserError(
+            f"{', '.join(refused)} can't be given with --resume: a run goes on as it was started. "
+            "Only --num-samples, the resources and --address may change; start a new run for anything else"
+        )
+
+
+def _launch(
+    space: Path,
+    overrides: dict[str, Any],
+    methods: list[str] | None,
+    storage: Path,
+    name: str | None,
+    address: str | None,
+    dry_run: bool,
+) -> bool:
+    from scale_tune.plan import print_plan
+    from scale_tune.space import load_spec
+
+    spec = load_spec(space, overrides, methods)
+    name = name or f"{space.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    if dry_run:
+        print_plan(spec)
+        return True
+    from scale_tune.driver import launch
+
+    return launch(spec, storage, name, address)
+
+
+def _resume(run_dir: Path, overrides: dict[str, Any], address: str | None, dry_run: bool) -> bool:
+    from scale_tune.plan import print_plan
+    from scale_tune.rundir import RunDir
+
+    run = RunDir(run_dir)
+    spec = run.read_spec(overrides)
+    if dry_run:
+        print_plan(spec)
+        return True
+    from scale_tune.driver import resume
+
+    return resume(run, spec, address)
+
+
+def _settings_by_key(settings: list[str]) -> dict[str, Any]:
+    by_key: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {setting!r} must be KEY=VALUE, as --set scheduler.name=none")
+        by_key[key] = _parse_value(value, f"--set {setting}")
+    return by_key
+
+
+def _parse_value(text: str, option: str) -> Any:
+    from scale_tune.yamlfile import parse_yaml
+
+    return parse_yaml(text, option)[0]

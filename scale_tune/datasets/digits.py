@@ -1,0 +1,78 @@
+"""``digits``: a dominoes problem from real handwritten digits, embedded in scikit-learn.
+
+Source: the 1,797 test digits of the UCI "Optical Recognition of Handwritten Digits" data (CC BY 4.0), 8 x 8
+pixels of 17 grey levels, 10 classes.
+
+A sample is a clean digit (the attribute) above a digit that is blended with noise (the label). Every split is
+made from its own pool of digits, and no pool shares a digit with another, neither above nor below.
+
+=======  ==============================  =========  ================================================
+split    digits of each class in a pool  samples    upper digit
+=======  ==============================  =========  ================================================
+train    50 %                            2,000      the label, with probability spurious_strength
+target   5 %                               200      independent of the label
+val      20 %                            1,000      independent of the label
+test     25 %                            2,000      independent of the label
+=======  ==============================  =========  ================================================
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scale_tune.config import DigitsOptions
+from scale_tune.datasets.splits import SPLIT_NAMES, Presentation, Split, SplitName
+from scale_tune.metrics import EvaluationGroups
+from scale_tune.seeding import derive_seed
+
+POOL_SHARES: dict[SplitName, float] = {"train": 0.50, "target": 0.05, "val": 0.20, "test": 0.25}
+SAMPLES: dict[SplitName, int] = {"train": 2000, "target": 200, "val": 1000, "test": 2000}
+CLASSES = 10
+
+PRESENTATION = Presentation(
+    num_classes=CLASSES,
+    num_attributes=CLASSES,
+    evaluation_groups=EvaluationGroups.ALIGNED_CONFLICTING,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.25, 0.25, 0.25),
+    crop_padding=1,
+)
+
+
+def build(options: DigitsOptions) -> dict[SplitName, Split]:
+    """All four splits, a pure function of the options."""
+    from sklearn.datasets import load_digits  # slow to import, needed only when the cache is empty
+
+    digits = load_digits()
+    pixels = (digits.images / 16).astype(np.float32)
+    pools = _pools(digits.target.astype(np.int64), options.seed)
+    return {name: _split(name, pixels, pools[name], options) for name in SPLIT_NAMES}
+
+
+def _pools(classes: NDArray[np.int64], seed: int) -> dict[SplitName, list[NDArray[np.int64]]]:
+    """Disjoint indices of digits: for each split, one array per class."""
+    rng = np.random.default_rng(derive_seed("digits", "pools", seed))
+    pools: dict[SplitName, list[NDArray[np.int64]]] = {name: [] for name in SPLIT_NAMES}
+    for digit in range(CLASSES):
+        indices = rng.permutation(np.flatnonzero(classes == digit))
+        ends = np.round(np.cumsum(list(POOL_SHARES.values())) * len(indices)).astype(int)
+        for name, part in zip(SPLIT_NAMES, np.split(indices, ends[:-1]), strict=True):
+            pools[name].append(part)
+    return pools
+
+
+def _split(
+    name: SplitName, pixels: NDArray[np.float32], pool: list[NDArray[np.int64]], options: DigitsOptions
+) -> Split:
+    rng = np.random.default_rng(derive_seed("digits", name, options.seed))
+    n = SAMPLES[name]
+    labels = rng.permutation(np.arange(n) % CLASSES)
+    attributes = rng.permutation(np.arange(n) % CLASSES)
+    if name == "train":
+        attributes = np.where(rng.random(n) < options.spurious_strength, labels, attributes)
+    upper = np.array([rng.choice(pool[digit]) for digit in attributes])
+    lower = np.array([rng.choice(pool[digit]) for digit in labels])
+    noise = rng.random((n, *pixels.shape[1:]), dtype=np.float32)
+    degraded = (1 - options.noise) * pixels[lower] + options.noise * noise
+    grey = np.concatenate([pixels[upper], degraded], axis=1)
+    images = np.repeat(np.round(grey * 255).astype(np.uint8)[:, None], 3, axis=1)
+    return Split(images=images, labels=labels, attributes=attributes, sources=np.stack([upper, lower], axis=1))

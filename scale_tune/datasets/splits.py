@@ -1,0 +1,76 @@
+"""What every dataset is: four disjoint splits of (image, label, attribute), and how to present them."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scale_tune.metrics import EvaluationGroups
+
+SplitName = Literal["train", "target", "val", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "target", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Arrays of one split, usually memory-mapped and read-only.
+
+    Attributes:
+        images: uint8, (n, 3, height, width).
+        labels: int64, (n,), in [0, num_classes).
+        attributes: int64, (n,), in [0, num_attributes).
+        sources: int64, (n, k): which k original images each sample was made from.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    attributes: NDArray[np.int64]
+    sources: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
+            raise ValueError(f"images must be uint8 (n, 3, h, w), got {self.images.dtype} {self.images.shape}")
+        for name in ("labels", "attributes"):
+            array = getattr(self, name)
+            if array.dtype != np.int64 or array.shape != (n,):
+                raise ValueError(f"{name} must be int64 of shape ({n},), got {array.dtype} {array.shape}")
+        if self.sources.dtype != np.int64 or self.sources.ndim != 2 or len(self.sources) != n:
+            raise ValueError(f"sources must be int64 of shape ({n}, k), got {self.sources.shape}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presentation:
+    """How a dataset's images enter a network, and how its groups are judged."""
+
+    num_classes: int
+    num_attributes: int
+    evaluation_groups: EvaluationGroups
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    crop_padding: int
+    """While training: pixels of reflected border before a random crop back to the image's size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSplits:
+    """A dataset that is ready to train on.
+
+    Attributes:
+        name, options: what it was loaded by.
+        fingerprint: SHA-256 over all arrays of all splits. Two datasets with one fingerprint hold the same
+            samples in the same splits, so a checkpoint of one may be judged on the other's test split.
+    """
+
+    name: str
+    options: dict[str, Any]
+    fingerprint: str
+    presentation: Presentation
+    train: Split = field(repr=False)
+    target: Split = field(repr=False)
+    val: Split = field(repr=False)
+    test: Split = field(repr=False)

@@ -1,0 +1,31 @@
+"""Normalisation and augmentation of whole batches, on the device that trains."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from scale_tune.datasets.splits import Presentation
+
+
+def normalise(images: Tensor, presentation: Presentation) -> Tensor:
+    """uint8 images (batch, 3, height, width) as float32, scaled to [0, 1] and standardised per channel."""
+    mean = torch.tensor(presentation.mean, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(presentation.std, device=images.device).view(1, 3, 1, 1)
+    return (images.float() / 255 - mean) / std
+
+
+def augment(images: Tensor, presentation: Presentation, generator: torch.Generator) -> Tensor:
+    """A random crop of every image of the batch after reflecting its border, of the images' own size.
+
+    The offsets are drawn on the CPU, so that a generator gives the same crops on every device.
+    """
+    padding = presentation.crop_padding
+    batch, channels, height, width = images.shape
+    offsets = torch.randint(0, 2 * padding + 1, (2, batch, 1), generator=generator).to(images.device)
+    rows = offsets[0] + torch.arange(height, device=images.device)
+    columns = offsets[1] + torch.arange(width, device=images.device)
+    # Reflection padding needs floats; they hold every uint8 exactly.
+    padded = pad(images.float(), (padding,) * 4, mode="reflect").to(images.dtype)
+    flat = (rows.unsqueeze(2) * (width + 2 * padding) + columns.unsqueeze(1)).view(batch, 1, -1)
+    gathered = padded.view(batch, channels, -1).gather(2, flat.expand(-1, channels, -1))
+    return gathered.view(batch, channels, height, width)

@@ -1,0 +1,126 @@
+"""From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from rich.table import Table
+
+from scale_tune import analysis, results
+from scale_tune.config import Method
+from scale_tune.datasets import load_splits
+from scale_tune.dfr import DfrResult, refit_checkpoint
+from scale_tune.records import read_record, weights_path
+from scale_tune.rundir import RunDir
+
+PROTOCOL = "scale"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What an analysis found and wrote."""
+
+    leaderboard: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+    """What a reader of the leaderboard would otherwise be misled about."""
+    written: list[Path] = field(default_factory=list)
+
+
+def evaluate(run: RunDir, top_k: int, export: Path | None, say: Callable[[str], None]) -> Evaluation:
+    """Analyse a run as it is now.
+
+    Args:
+        run: its directory.
+        top_k: DFR is fitted on this many of the best ERM trials; val chooses among them.
+        export: where to write the tables; None: the run's own ``results``.
+        say: called with a line at each step that takes time.
+
+    Raises:
+        UserError: this is no run, or its data is not what its checkpoints were trained on.
+    """
+    tables = results.collect(run)
+    trials = tables["trials"].to_pandas()
+    notes = _notes_on_trials(trials)
+    ranked = analysis.ranked(trials)
+    candidates = ranked.loc[ranked["method"] == Method.ERM, "trial"].head(top_k).tolist()
+    tables["dfr"] = _refit(run, candidates, tables["dfr"], say, notes)
+    # In the run's own directory too: it remembers every checkpoint that was ever refitted.
+    written = results.write_tables(tables, run.results)
+    if export is not None:
+        written = results.write_tables(tables, export)
+    dfr = tables["dfr"].to_pandas()
+    best_dfr = analysis.select_best_dfr(dfr[dfr["trial"].isin(candidates)], run.read_spec().objective)
+    return Evaluation(leaderboard=analysis.leaderboard(trials, best_dfr), notes=notes, written=written)
+
+
+def leaderboard_table(board: pd.DataFrame) -> Table:
+    """The leaderboard for a terminal: mean ± sample standard deviation over n seeds."""
+    table = Table()
+    for column in ("method", "val worst-group", "test worst-group", "test average", "n seeds", "trial"):
+        table.add_column(column, justify="left" if column in ("method", "trial") else "right")
+    for row in board.to_dict("records"):
+        cells = [_mean_and_std(row[f"{name}_mean"], row[f"{name}_std"]) for name in analysis.REPORTED]
+        table.add_row(row["method"], *cells, str(row["seeds"]), row["trial"] or "none eligible")
+    return table
+
+
+def _mean_and_std(mean: float, std: float) -> str:
+    if pd.isna(mean):
+        return "–"
+    return f"{mean:.3f}" if pd.isna(std) else f"{mean:.3f} ± {std:.3f}"
+
+
+def _notes_on_trials(trials: pd.DataFrame) -> list[str]:
+    """What the selection left out."""
+    notes = []
+    for method, of_method in trials.groupby("method", sort=False):
+        counts = of_method["state"].value_counts()
+        unfinished = int(counts.get("running", 0) + counts.get("waiting", 0))
+        diverged = int((of_method["diverged"] > 0).sum())
+        parts = [
+            f"{unfinished} not finished" * bool(unfinished),
+            f"{counts.get('failed', 0)} failed" * bool(counts.get("failed", 0)),
+            f"{diverged} diverged" * bool(diverged),
+        ]
+        if any(parts):
+            notes.append(f"of the {len(of_method)} {method} trials, {', '.join(filter(None, parts))}: not selectable")
+    return notes
+
+
+def _refit(
+    run: RunDir, candidates: list[str], known: pa.Table, say: Callable[[str], None], notes: list[str]
+) -> pa.Table:
+    """The ``dfr`` table with a row for each seed of the candidates; rows that are there already are kept."""
+    rows: list[dict[str, Any]] = known.to_pylist()
+    done = {(row["trial"], row["seed"], row["protocol"]) for row in rows}
+    for trial in candidates:
+        record = read_record(run.trial(trial))
+        if record is None:
+            notes.append(f"DFR skipped {trial}: its directory is gone")
+            continue
+        config = record.config
+        todo = [seed for seed in config.seeds if (trial, seed, PROTOCOL) not in done]
+        absent = [seed for seed in todo if not weights_path(run.trial(trial), seed).exists()]
+        if absent:
+            notes.append(f"DFR skipped {trial}: the weights of its seeds {absent} are gone (keep_top, or deleted)")
+            continue
+        for seed in todo:
+            say(f"DFR ({PROTOCOL} protocol) on {trial}, seed {seed}")
+            refitted = refit_checkpoint(run.trial(trial), seed, load_splits(config.dataset), config.objective)
+            rows.append(_dfr_row(trial, seed, refitted))
+    return results.dfr_table(rows)
+
+
+def _dfr_row(trial: str, seed: int, refitted: DfrResult) -> dict[str, Any]:
+    return {
+        "trial": trial,
+        "seed": seed,
+        "protocol": PROTOCOL,
+        "C": refitted.C,
+        "nonzero": int((refitted.classifier.weight != 0).sum()),
+        **{f"val_{name}": value for name, value in refitted.val.summary().items()},
+        **{f"test_{name}": value for name, value in refitted.test.summary().items()},
+    }

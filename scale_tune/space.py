@@ -1,0 +1,372 @@
+"""A search space: what a YAML file says, validated before anything starts.
+
+:class:`RunSpec` is the validated value; :func:`load_spec` makes it from a file and command-line overrides, and
+turns everything that is wrong into messages with file, line and remedy.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from scale_tune.config import (
+    DatasetOptions,
+    DigitsOptions,
+    Frozen,
+    Hyperparameters,
+    Lenient,
+    LocatedError,
+    Method,
+    ModelOptions,
+    Objective,
+    ScaleHyperparameters,
+    Schedule,
+    Seeds,
+    TrialConfig,
+    nearest,
+)
+from scale_tune.errors import UserError
+from scale_tune.yamlfile import Path as KeyPath
+from scale_tune.yamlfile import parse_yaml
+
+Scalar = bool | int | float | str
+
+
+class FloatRange(Frozen):
+    """A real number between ``low`` and ``high``, drawn on a logarithmic scale if ``log``."""
+
+    type: Literal["float"]
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        _check_range(self)
+        return self
+
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Values that are all trainable only if every value of the parameter is."""
+        return (self.low, self.high)
+
+
+class IntRange(Frozen):
+    """A whole number from ``low`` to ``high``, both included, drawn on a logarithmic scale if ``log``."""
+
+    type: Literal["int"]
+    low: int
+    high: int
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        _check_range(self)
+        return self
+
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Values that are all trainable only if every value of the parameter is."""
+        return (self.low, self.high)
+
+
+class Choice(Frozen):
+    """One of ``values``, without an order."""
+
+    type: Literal["choice"]
+    values: Annotated[tuple[Scalar, ...], Lenient]
+
+    @field_validator("values")
+    @classmethod
+    def _has_distinct_values(cls, values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+        if not values:
+            raise ValueError("there is nothing to choose from; list at least one value")
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                raise ValueError(f"{value!r} stands twice; list every value once")
+        return values
+
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Values that are all trainable only if every value of the parameter is."""
+        return self.values
+
+
+class Constant(Frozen):
+    """One fixed value. In YAML it is written without a ``type``, as ``momentum: 0.9``."""
+
+    type: Literal["constant"]
+    value: Scalar
+
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Values that are all trainable only if every value of the parameter is."""
+        return (self.value,)
+
+
+def _check_range(range_: FloatRange | IntRange) -> None:
+    if range_.low > range_.high:
+        raise LocatedError(("low",), f"low {range_.low!r} is above high {range_.high!r}; swap them")
+    if range_.low == range_.high:
+        raise LocatedError(("low",), f"the range is empty: low and high are both {range_.low!r}; write the value alone")
+    if range_.log and range_.low <= 0:
+        raise LocatedError(("low",), f"a logarithmic range must lie above 0, but low is {range_.low!r}")
+
+
+Parameter = Annotated[FloatRange | IntRange | Choice | Constant, Field(discriminator="type")]
+Space = dict[str, Parameter]
+PARAMETER_TYPES = ("float", "int", "choice", "constant")
+
+SHARED_PARAMETERS = (
+    *Hyperparameters.model_fields,
+    *(f"dataset.{option}" for option in DigitsOptions.model_fields if option != "name"),
+)
+SCALE_PARAMETERS = tuple(ScaleHyperparameters.model_fields)
+
+
+def _with_constants(space: Any) -> Any:
+    """A plain value in a space means a constant."""
+    if not isinstance(space, dict):
+        return space
+    return {k: {"type": "constant", "value": v} if isinstance(v, Scalar) else v for k, v in space.items()}
+
+
+class MethodSpec(Frozen):
+    """What one method has of its own."""
+
+    epochs: int | None = Field(default=None, ge=1)
+    """Instead of the run's ``epochs``."""
+    space: Space = Field(default_factory=dict)
+    """Parameters of this method alone, or instead of the shared ones of the same name."""
+
+    _plain_values = field_validator("space", mode="before")(_with_constants)
+
+
+class SchedulerSpec(Frozen):
+    """Early stopping of trials."""
+
+    name: Literal["asha", "none"] = "asha"
+    grace_period: int = Field(default=1, ge=1)
+    """Epochs before the first rung: no trial is stopped earlier."""
+    reduction_factor: int = Field(default=3, ge=2)
+    """Of the trials at a rung, the best 1/reduction_factor go on; each rung is this many times later."""
+
+
+class ResourceSpec(Frozen):
+    """What each trial gets, and how many run at once."""
+
+    cpus_per_trial: float = Field(default=1, gt=0)
+    gpus_per_trial: float = Field(default=0, ge=0)
+    max_concurrent: int | None = Field(default=None, ge=1)
+    """None: as many as the cluster has room for."""
+
+
+class RunSpec(Frozen):
+    """A whole search. The fields are the top-level keys of a search space file."""
+
+    dataset: DatasetOptions = DigitsOptions()
+    model: ModelOptions = ModelOptions()
+    methods: dict[Annotated[Method, Lenient], MethodSpec]
+    """The methods to compare, each with a study of its own. In YAML a plain list will do."""
+    space: Space = Field(default_factory=dict)
+    """Parameters shared by all methods."""
+    num_samples: int = Field(default=10, ge=1)
+    """Trials of each method."""
+    seeds: Seeds = (0, 1, 2)
+    epochs: int = Field(default=20, ge=1)
+    schedule: Annotated[Schedule, Lenient] = Schedule.NONE
+    objective: Annotated[Objective, Lenient] = Objective.WORST_GROUP
+    sampler: Literal["tpe", "random"] = "tpe"
+    scheduler: SchedulerSpec = SchedulerSpec()
+    search_seed: int = Field(default=0, ge=0)
+    """Seed of the sampler's draws."""
+    keep_top: int = Field(default=3, ge=1)
+    """Of each method, this many of the best completed trials keep their weights."""
+    resources: ResourceSpec = ResourceSpec()
+
+    _plain_values = field_validator("space", mode="before")(_with_constants)
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _methods_as_mapping(cls, methods: Any) -> Any:
+        if isinstance(methods, list):
+            methods = dict.fromkeys(methods)
+        if not isinstance(methods, dict):
+            return methods
+        if not methods:
+            raise ValueError(f"no method is listed; known are: {', '.join(Method)}")
+        for method in methods:
+            if method not in list(Method):
+                raise LocatedError((method,), f"unknown method; {nearest(method, Method)}")
+        return {method: {} if own is None else own for method, own in methods.items()}
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_are_distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands twice; a repeated seed is the same run again")
+        return seeds
+
+    @model_validator(mode="after")
+    def _every_parameter_can_be_trained(self) -> Self:
+        for name in self.space:
+            if name in SCALE_PARAMETERS:
+                raise LocatedError(("space", name), "only the method scale has this; move it to methods.scale.space")
+            _check_name(("space", name), name, SHARED_PARAMETERS)
+        for method, own in self.methods.items():
+            known = SHARED_PARAMETERS + (SCALE_PARAMETERS if method is Method.SCALE else ())
+            for name in own.space:
+                _check_name(("methods", method.value, "space", name), name, known)
+            for name, parameter in self.method_space(method).items():
+                path = ("methods", method.value, "space", name) if name in own.space else ("space", name)
+                for value in parameter.extremes():
+                    self._check_value(path, method, name, value)
+        return self
+
+    def _check_value(self, path: KeyPath, method: Method, name: str, value: Scalar) -> None:
+        others = {n: p.extremes()[0] for n, p in self.method_space(method).items()}
+        try:
+            self.trial_config(method, {**others, name: value})
+        except ValidationError as error:
+            for mistake in error.errors():  # those of other parameters are named when it is their turn
+                if mistake["loc"][-1] == name.rpartition(".")[2]:
+                    raise LocatedError(path, _rule(mistake)) from None
+
+    def method_space(self, method: Method) -> Space:
+        """The shared parameters and the method's own."""
+        return {**self.space, **self.methods[method].space}
+
+    def method_epochs(self, method: Method) -> int:
+        """How long each of the method's trials trains."""
+        return self.methods[method].epochs or self.epochs
+
+    def trial_config(self, method: Method, drawn: dict[str, Any]) -> TrialConfig:
+        """The config of one trial from a value for every parameter that is not constant."""
+        constants = {n: p.value for n, p in self.method_space(method).items() if isinstance(p, Constant)}
+        values = {**constants, **drawn}
+        dataset = {n.partition(".")[2]: v for n, v in values.items() if n.startswith("dataset.")}
+        fields = {
+            "method": method,
+            "hyperparameters": {n: v for n, v in values.items() if n in Hyperparameters.model_fields},
+            "dataset": {**self.dataset.model_dump(mode="json"), **dataset},
+            "model": self.model.model_dump(mode="json"),
+            "epochs": self.method_epochs(method),
+            "seeds": self.seeds,
+            "schedule": self.schedule,
+            "objective": self.objective,
+        }
+        if method is Method.SCALE:
+            fields["scale"] = {n: v for n, v in values.items() if n in SCALE_PARAMETERS}
+        return TrialConfig.model_validate(fields)
+
+
+def _check_name(path: KeyPath, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise LocatedError(path, f"unknown parameter; {nearest(name, known)}")
+
+
+def load_spec(path: Path, overrides: dict[str, Any] | None = None, methods: list[str] | None = None) -> RunSpec:
+    """The search space in a YAML file.
+
+    Args:
+        path: the file.
+        overrides: values by dotted key, as ``{"scheduler.grace_period": 2}``, that replace the file's.
+        methods: the methods to search instead of the file's; those in the file keep what it says of them.
+
+    Raises:
+        UserError: the file can't be read or what it says can't be run; one line per mistake.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"there is no search space {path}; see search_spaces/ for those that ship") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"can't read the search space {path}: {error}") from None
+    data, lines = parse_yaml(text, str(path))
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a search space is a mapping with the keys {', '.join(RunSpec.model_fields)}")
+    places = {key_path: f"{path}:{line}" for key_path, line in lines.items()}
+    if isinstance(data.get("methods"), list):
+        data["methods"] = dict.fromkeys(map(str, data["methods"]))
+    if methods is not None and isinstance(in_file := data.get("methods"), dict):
+        data["methods"] = {method: in_file.get(method) for method in methods}
+    override(data, places, overrides or {})
+    return validate_spec(data, places, str(path))
+
+
+def validate_spec(data: dict[str, Any], places: dict[KeyPath, str], source: str) -> RunSpec:
+    """The spec that plain data describes.
+
+    Args:
+        data: as YAML gives it.
+        places: where each key stands, as ``file:line``, to be named in errors.
+        source: what to name where a key has no place.
+
+    Raises:
+        UserError: one line per mistake.
+    """
+    try:
+        return RunSpec.model_validate(data)
+    except ValidationError as error:
+        raise UserError("\n".join(_message(e, places, source) for e in error.errors())) from None
+
+
+def _message(error: ErrorDetails, places: dict[KeyPath, str], source: str) -> str:
+    cause = error.get("ctx", {}).get("error")
+    path = tuple(error["loc"]) + (cause.path if isinstance(cause, LocatedError) else ())
+    # The name of a union's member, as "float" in space.lr.float.low, is no key of the file.
+    path = tuple(part for i, part in enumerate(path) if not (part in PARAMETER_TYPES and path[i - 2] == "space"))
+    known = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), source)
+    return f"{known}: {'.'.join(map(str, path))}: {_rule(error)}"
+
+
+def _rule(error: ErrorDetails) -> str:
+    """The rule that was broken and the value that broke it."""
+    cause = error.get("ctx", {}).get("error")
+    if cause is not None:
+        return str(cause)
+    value = error["input"]
+    if error["type"] == "missing":
+        return "is missing; every search needs it"
+    if error["type"] == "union_tag_not_found":
+        return f"needs a type, one of {', '.join(PARAMETER_TYPES)}, got {value!r}"
+    if error["type"] == "union_tag_invalid":
+        return f"the type must be one of {', '.join(PARAMETER_TYPES)}, got {value.get('type')!r}"
+    rule = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
+    rule = re.sub(r"a valid (tuple|array)", "a list", rule)
+    rule = re.sub(r"a valid dictionary( or .*)?", "a mapping", rule)
+    quoted = " (a number in quotes is text; remove them)" if isinstance(value, str) and _is_number(value) else ""
+    return f"{rule}, got {value!r}{quoted}"
+
+
+def _is_number(text: str) -> bool:
+    return isinstance(parse_yaml(text, "value")[0], int | float)
+
+
+def override(data: dict[str, Any], places: dict[KeyPath, str], overrides: dict[str, Any]) -> None:
+    """Replace values of plain data by dotted keys, and note in ``places`` that the command line set them."""
+    for key, value in overrides.items():
+        places[_override(data, key, value)] = "command line"
+
+
+def _override(data: dict[str, Any], key: str, value: Any) -> KeyPath:
+    """Set a dotted key and return its path. In a ``space`` the names of parameters may contain dots themselves."""
+    path: tuple[str, ...] = ()
+    rest = key
+    while True:
+        name = _first_key(rest, data, within_space=path[-1:] == ("space",))
+        path, rest = (*path, name), rest[len(name) + 1 :]
+        if not rest:
+            data[name] = value
+            return path
+        if data.get(name) is None:
+            data[name] = {}
+        if not isinstance(data[name], dict):
+            raise UserError(f"can't set {key}: {'.'.join(path)} is {data[name]!r}, which has no keys")
+        data = data[name]
+
+
+def _first_key(dotted: str, data: dict[str, Any], *, within_space: bool) -> str:
+    prefixes = [dotted[:i] for i, character in enumerate(dotted) if character == "."] + [dotted]
+    existing = [prefix for prefix in prefixes if prefix in data]
+    if existing:
+        return existing[-1]
+    return dotted if within_space else prefixes[0]

@@ -1,0 +1,234 @@
+"""The training loop of one replica: one seed of one trial. It knows no search and no files."""
+
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from scale_tune.config import Method, ScaleHyperparameters, Schedule, TrialConfig
+from scale_tune.datasets.splits import DatasetSplits, Presentation, Split, SplitName
+from scale_tune.datasets.transforms import augment, normalise
+from scale_tune.metrics import EvaluationGroups, GroupCounts
+from scale_tune.models import Classifier, build_classifier
+from scale_tune.records import EpochRecord, SplitRecord
+from scale_tune.scale import Scale
+from scale_tune.seeding import derive_seed
+
+HEADS: dict[Method, tuple[SplitName, ...]] = {
+    Method.ERM: ("train",),
+    Method.ERM_TARGET: ("target",),
+    Method.SCALE: ("train", "target"),
+}
+"""The heads of each method's network, named by the split they learn from. The last one is evaluated."""
+
+EVALUATION_BATCH = 256
+
+
+class Tally:
+    """Loss and correct predictions per group, summed on the device and read once."""
+
+    def __init__(self, presentation: Presentation, device: torch.device) -> None:
+        self.shape = (presentation.num_classes, presentation.num_attributes)
+        self.evaluation_groups: EvaluationGroups = presentation.evaluation_groups
+        self.loss = torch.zeros((), device=device, dtype=torch.float64)
+        self.n = torch.zeros(math.prod(self.shape), device=device, dtype=torch.int64)
+        self.correct = torch.zeros_like(self.n)
+
+    def add(self, logits: Tensor, labels: Tensor, attributes: Tensor) -> Tensor:
+        """Count a batch and return its mean cross-entropy, a scalar with its graph."""
+        loss = cross_entropy(logits, labels)
+        self.loss += loss.detach().double() * len(labels)
+        cells = labels * self.shape[1] + attributes
+        self.n += torch.bincount(cells, minlength=len(self.n))
+        self.correct += torch.bincount(cells[logits.detach().argmax(dim=1) == labels], minlength=len(self.n))
+        return loss
+
+    def counts(self) -> GroupCounts:
+        """The counts so far, read from the device."""
+        n, correct = (t.cpu().numpy().reshape(self.shape) for t in (self.n, self.correct))
+        return GroupCounts(n=n, correct=correct, evaluation_groups=self.evaluation_groups)
+
+    def mean_loss(self) -> float:
+        """Mean cross-entropy over the samples so far."""
+        return float(self.loss) / int(self.n.sum())
+
+
+class DivergenceError(Exception):
+    """The loss or a weight is no longer finite: the replica can learn nothing more."""
+
+
+class Replica:
+    """The network and optimizers of one seed.
+
+    A replica's draws are seeded by (seed, purpose, epoch), so the weights and momentum at the end of an epoch
+    are all that the next epochs depend on.
+    """
+
+    def __init__(self, config: TrialConfig, seed: int, splits: DatasetSplits, device: torch.device) -> None:
+        self.config = config
+        self.seed = seed
+        self.splits = splits
+        self.device = device
+        heads = HEADS[config.method]
+        self.model: Classifier = build_classifier(
+            config.model, splits.presentation.num_classes, heads, derive_seed(seed, "init")
+        ).to(device)
+        self.optimizers = build_optimizers(config, self.model)
+
+    def train_epoch(self, epoch: int) -> tuple[EpochRecord, dict[str, GroupCounts]]:
+        """Train epoch number ``epoch`` (from 1), evaluate on val, and return the record and each split's counts.
+
+        Raises:
+            DivergenceError: a loss was not finite.
+        """
+        started = time.perf_counter()
+        config, presentation = self.config, self.splits.presentation
+        lr = learning_rate(config, epoch)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+        torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "batches", epoch))
+        tallies: dict[str, Tally] = {split: Tally(presentation, self.device) for split in HEADS[config.method]}
+        self.model.train()
+        cosines = [self._step(batches, tallies) for batches in self._batches(generator)]
+        measured: dict[str, Tally] = {**tallies, "val": self.evaluate("val")}
+        losses = {split: tally.mean_loss() for split, tally in measured.items()}
+        if not all(math.isfinite(loss) for loss in losses.values()):
+            raise DivergenceError(f"seed {self.seed}, epoch {epoch}: the losses are {losses}")
+        counts = {split: tally.counts() for split, tally in measured.items()}
+        record = EpochRecord(
+            epoch=epoch,
+            lr=lr,
+            seconds=time.perf_counter() - started,
+            cosine=_mean(cosines),
+            objective=counts["val"].objective(config.objective),
+            splits={split: SplitRecord(loss=losses[split], **counts[split].summary()) for split in measured},
+        )
+        return record, counts
+
+    @torch.inference_mode()
+    def evaluate(self, split: SplitName) -> Tally:
+        """Loss and counts per group of a whole split, in eval mode, without augmentation."""
+        self.model.eval()
+        tally = Tally(self.splits.presentation, self.device)
+        data: Split = getattr(self.splits, split)
+        for start in range(0, len(data), EVALUATION_BATCH):
+            images, labels, attributes = self._load(data, np.arange(start, min(start + EVALUATION_BATCH, len(data))))
+            tally.add(self.model(normalise(images, self.splits.presentation)), labels, attributes)
+        return tally
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and momentum by name: all of the replica's state between two epochs."""
+        tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for owner, optimizer in self.optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
+                if state.get("momentum_buffer") is not None:
+                    tensors[f"momentum/{owner}/{index}"] = state["momentum_buffer"]
+        return tensors
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take up the state that :meth:`tensors` gave."""
+        weights = {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}
+        self.model.load_state_dict(weights)
+        for owner, optimizer in self.optimizers.items():
+            prefix = f"momentum/{owner}/"
+            momentum = {
+                int(name.removeprefix(prefix)): {"momentum_buffer": tensor}
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
+            }
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": momentum})
+
+    def _batches(self, generator: torch.Generator) -> Iterator[dict[SplitName, tuple[Tensor, Tensor, Tensor]]]:
+        """One epoch's batches of the first head's split and, for SCALE, as many target samples beside each."""
+        first, *others = HEADS[self.config.method]
+        data: Split = getattr(self.splits, first)
+        order = torch.randperm(len(data), generator=generator)
+        for indices in torch.split(order, self.config.hyperparameters.batch_size):
+            if len(indices) == 1:
+                continue  # BatchNorm can't normalise a single sample
+            batches = {first: self._load_augmented(data, indices, generator)}
+            for other in others:
+                more: Split = getattr(self.splits, other)
+                drawn = torch.randperm(len(more), generator=generator)[: len(indices)]
+                batches[other] = self._load_augmented(more, drawn, generator)
+            yield batches
+
+    def _step(
+        self, batches: dict[SplitName, tuple[Tensor, Tensor, Tensor]], tallies: dict[str, Tally]
+    ) -> Tensor | None:
+        """One update of the weights; returns SCALE's mean cosine, a scalar on the device."""
+        backbone = list(self.model.backbone.parameters())
+        backbone_grads = []
+        for split, (images, labels, attributes) in batches.items():
+            head = list(self.model.head(split).parameters())
+            loss = tallies[split].add(self.model(images, split), labels, attributes)
+            grads = torch.autograd.grad(loss, backbone + head, allow_unused=True)
+            backbone_grads.append(grads[: len(backbone)])
+            for parameter, grad in zip(head, grads[len(backbone) :], strict=True):
+                parameter.grad = grad
+        shared = self.optimizers["backbone"]
+        if isinstance(shared, Scale):
+            cosine: Tensor | None = shared.step(*backbone_grads).mean()
+        else:
+            for parameter, grad in zip(backbone, backbone_grads[0], strict=True):
+                parameter.grad = grad
+            shared.step()
+            cosine = None
+        self.optimizers["heads"].step()
+        return cosine
+
+    def _load(self, data: Split, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        arrays = (data.images[indices], data.labels[indices], data.attributes[indices])
+        images, labels, attributes = (torch.from_numpy(array).to(self.device) for array in arrays)
+        return images, labels, attributes
+
+    def _load_augmented(
+        self, data: Split, indices: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        images, labels, attributes = self._load(data, indices.numpy())
+        presentation = self.splits.presentation
+        return normalise(augment(images, presentation, generator), presentation), labels, attributes
+
+
+def build_optimizers(config: TrialConfig, model: Classifier) -> dict[str, torch.optim.Optimizer]:
+    """The optimizers of the backbone and of the heads.
+
+    SCALE trains its heads by plain SGD, without momentum or weight decay; the other methods train all weights by
+    SGD with both.
+    """
+    hp = config.hyperparameters
+    if config.method is Method.SCALE:
+        scale = config.scale or ScaleHyperparameters()
+        backbone: torch.optim.Optimizer = Scale(
+            model.backbone.named_parameters(),
+            lr=hp.lr,
+            momentum=hp.momentum,
+            weight_decay=hp.weight_decay,
+            group_size=scale.group_size,
+            regularize_mode=scale.regularize_mode,
+        )
+        return {"backbone": backbone, "heads": torch.optim.SGD(model.heads.parameters(), lr=hp.lr)}
+    return {
+        part: torch.optim.SGD(module.parameters(), lr=hp.lr, momentum=hp.momentum, weight_decay=hp.weight_decay)
+        for part, module in (("backbone", model.backbone), ("heads", model.heads))
+    }
+
+
+def _mean(scalars: list[Tensor | None]) -> float | None:
+    present = [scalar for scalar in scalars if scalar is not None]
+    return float(torch.stack(present).mean()) if present else None
+
+
+def learning_rate(config: TrialConfig, epoch: int) -> float:
+    """The learning rate of epoch ``epoch`` (from 1): constant, or cosine from ``lr`` down towards 0."""
+    lr = config.hyperparameters.lr
+    if config.schedule is Schedule.COSINE:
+        return lr * (1 + math.cos(math.pi * (epoch - 1) / config.epochs)) / 2
+    return lr
