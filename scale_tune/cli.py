@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 bad input, with one clear message; 3 stopped, and can be r
 imported when it is needed, so that ``--help`` answers at once.
 """
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -91,7 +92,7 @@ def analyze(
     from scale_tune.evaluation import evaluate, leaderboard_table
     from scale_tune.rundir import RunDir
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         analysis = evaluate(RunDir(run_dir), top_k, export, lambda line: console.print(line, highlight=False))
     except UserError as error:
@@ -130,7 +131,8 @@ def _launch(
     from scale_tune.space import load_spec
 
     spec = load_spec(space, overrides, methods)
-    name = name or f"{space.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    if name is None:
+        name = f"{space.stem}-{datetime.now():%Y%m%d-%H%M%S}"
     if dry_run:
         print_plan(spec)
         return True

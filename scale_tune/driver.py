@@ -3,12 +3,11 @@
 import shlex
 from pathlib import Path
 
-import ray
 from rich.console import Console
 
 from scale_tune.progress import Progress, duration
 from scale_tune.rundir import RunDir, check_new_run, create_run
-from scale_tune.search import concurrency, connect, preflight, run_search
+from scale_tune.search import check_cluster, cluster, run_search
 from scale_tune.space import RunSpec
 
 
@@ -22,13 +21,11 @@ def launch(spec: RunSpec, storage: Path, name: str, address: str | None) -> bool
         UserError: what was asked for can't be run; nothing was written then.
     """
     check_new_run(storage, name)
-    try:
-        connect(address)
-        concurrency(spec.resources)
-        preflight(spec)
-        return _drive(create_run(storage, name, spec), spec)
-    finally:
-        ray.shutdown()
+    with cluster(address):
+        check_cluster(spec)
+        run = create_run(storage, name, spec)
+        with run.only_driver():
+            return _drive(run, spec)
 
 
 def resume(run: RunDir, spec: RunSpec, address: str | None) -> bool:
@@ -39,23 +36,18 @@ def resume(run: RunDir, spec: RunSpec, address: str | None) -> bool:
         spec: what it searches, with a larger ``num_samples`` or other resources if asked for.
         address: the Ray cluster.
     """
-    try:
-        connect(address)
-        concurrency(spec.resources)
-        preflight(spec)
+    with run.only_driver(), cluster(address):
+        check_cluster(spec)
+        if spec != run.read_spec():
+            run.rewrite_spec(spec)
         return _drive(run, spec)
-    finally:
-        ray.shutdown()
 
 
 def _drive(run: RunDir, spec: RunSpec) -> bool:
     console = Console()
-    with run.only_driver():
-        if spec != run.read_spec():
-            run.rewrite_spec(spec)
-        console.print(f"run {run.path}", highlight=False, soft_wrap=True)
-        with Progress(console) as progress:
-            done = run_search(run, spec, progress.show)
+    console.print(f"run {run.path}", highlight=False, soft_wrap=True)
+    with Progress(console) as progress:
+        done = run_search(run, spec, progress.show)
     path = shlex.quote(str(run.path))
     if done:
         console.print(

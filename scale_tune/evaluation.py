@@ -60,10 +60,11 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
     """The leaderboard for a terminal: mean ± sample standard deviation over n seeds."""
     table = Table()
     for column in ("method", "val worst-group", "test worst-group", "test average", "n seeds", "trial"):
-        table.add_column(column, justify="left" if column in ("method", "trial") else "right")
+        table.add_column(column, justify="left" if column in ("method", "trial") else "right", no_wrap=True)
     for row in board.to_dict("records"):
         cells = [_mean_and_std(row[f"{name}_mean"], row[f"{name}_std"]) for name in analysis.REPORTED]
-        table.add_row(row["method"], *cells, str(row["seeds"]), row["trial"] or "none eligible")
+        trial = "none eligible" if pd.isna(row["trial"]) else row["trial"]
+        table.add_row(row["method"], *cells, str(row["seeds"]), trial)
     return table
 
 

@@ -4,6 +4,9 @@ import os
 import secrets
 from pathlib import Path
 
+TEMPORARY_FILES = ".*.tmp"
+"""Pattern of the names under which files are written before they are complete."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, flush it to the disk, and rename it.

@@ -89,18 +89,19 @@ class Ledger:
     """The studies of a run, opened for writing by its one driver.
 
     Args:
-        path: the journal file; created if absent.
+        path: the journal file; empty at first.
         spec: what to search.
 
     Raises:
-        UserError: the journal can't be read.
+        UserError: there is no journal, or it can't be read; it is never taken for an empty one.
     """
 
     def __init__(self, path: Path, spec: RunSpec) -> None:
         self.spec = spec
         # This driver is the only writer, so what a killed one left can be removed at once.
         Path(f"{path}.lock").unlink(missing_ok=True)
-        _drop_torn_line(path)
+        if path.exists():
+            _drop_torn_line(path)
         storage = _open_storage(path)
         self._studies = {method: self._open_study(storage, method) for method in spec.methods}
         self._distributions = {
@@ -140,6 +141,10 @@ class Ledger:
         for name, distribution in self._distributions[trial.method].items():
             issued._suggest(name, distribution)
         return self.trial(trial.name)
+
+    def put_back(self, name: str) -> None:
+        """Issue a running trial again, as its worker has died."""
+        self._interrupted.append(self.trial(name))
 
     def report(self, name: str, objectives: list[float]) -> bool:
         """Note a running trial's objectives of epochs 1, 2, …; those already known are left as they are.
@@ -200,8 +205,6 @@ def read_trials(path: Path) -> list[LedgerTrial]:
     Raises:
         UserError: there is no ledger, or it can't be read.
     """
-    if not path.exists():
-        raise UserError(f"there is no ledger {path}; is {path.parent} the directory of a run?")
     storage = _open_storage(path)
     return [
         _as_ledger_trial(Method(study.study_name), frozen)
@@ -211,6 +214,8 @@ def read_trials(path: Path) -> list[LedgerTrial]:
 
 
 def _open_storage(path: Path) -> JournalStorage:
+    if not path.exists():
+        raise UserError(f"there is no ledger {path}; it is the only record of a search, so restore it from a copy")
     try:
         return JournalStorage(JournalFileBackend(str(path)))
     except (ValueError, KeyError, TypeError) as error:
@@ -222,8 +227,6 @@ def _open_storage(path: Path) -> JournalStorage:
 
 def _drop_torn_line(path: Path) -> None:
     """Cut off a last line that a killed driver left unfinished; the next line must not be glued to it."""
-    if not path.exists():
-        return
     with path.open("rb+") as file:
         content = file.read()
         whole = content.rfind(b"\n") + 1

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors import safe_open
 
 from scale_tune.config import TrialConfig
-from scale_tune.files import write_atomically
+from scale_tune.files import TEMPORARY_FILES, write_atomically
 from scale_tune.metrics import GroupCounts
 
 RECORD_FILE = "record.json"
@@ -176,7 +176,10 @@ def read_record(directory: Path) -> TrialRecord | None:
 
 
 def close_trial(directory: Path, record: TrialRecord) -> None:
-    """Write an ended trial's record file, then remove its checkpoint, and with it the optimizer's state."""
+    """Write an ended trial's record file, then remove its checkpoint, and with it the optimizer's state.
+
+    What killed writers left half-written goes too.
+    """
     write_atomically(directory / RECORD_FILE, record.model_dump_json(indent=1).encode())
-    for checkpoint in checkpoints(directory):
-        checkpoint.unlink(missing_ok=True)
+    for leftover in (*checkpoints(directory), *directory.glob(TEMPORARY_FILES)):
+        leftover.unlink(missing_ok=True)

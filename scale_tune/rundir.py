@@ -128,6 +128,8 @@ def create_run(storage: Path, name: str, spec: RunSpec) -> RunDir:
         temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=storage))
         try:
             write_atomically(temporary / "spec.yaml", _spec_file(spec, _provenance()))
+            # From now on a run without a ledger is one that lost it, and not one that has not begun.
+            write_atomically(temporary / "ledger.log", b"")
             temporary.chmod(0o777 & ~_umask())
             temporary.rename(path)
         except BaseException:

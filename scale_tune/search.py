@@ -6,8 +6,10 @@ their results; which trials there are, how far they are and whether they go on i
 
 import logging
 import os
+import socket
 import tempfile
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,7 +42,13 @@ if TYPE_CHECKING:
     from scale_tune.trial import Trial
 
 MAX_WORKER_DEATHS = 5
-"""A trial whose worker died more often than this has failed. A Python error fails it at once."""
+"""A trial whose worker died more often than this, in one start of the driver, has failed.
+
+A Python error fails it at once: it would come again.
+"""
+
+
+OBJECT_STORE_BYTES = 2**28
 
 
 class TuneTrial(tune.Trainable):
@@ -48,20 +56,16 @@ class TuneTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a worker's first trial."""
-        self._broken = False
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial in the same process, which saves starting one."""
-        if self._broken:
-            # An error may have left the process in a state (a broken CUDA context, say) that would fail the next
-            # trial too. Ray starts that one again on a fresh process.
-            os._exit(1)
         self._begin(new_config)
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._error: str | None = None
+        self._error_reported = False
         try:
             self._trial = _open_trial(config)
             # What an earlier worker has completed is reported before anything is trained.
@@ -70,7 +74,14 @@ class TuneTrial(tune.Trainable):
             self._error = traceback.format_exc()
 
     def step(self) -> dict[str, Any]:
-        """Train an epoch and report all objectives so far, or the traceback of what went wrong."""
+        """Train an epoch and report all objectives so far, or the traceback of what went wrong.
+
+        Raises:
+            RuntimeError: after an error was reported. An error may leave the process in a state (a broken CUDA
+                context, say) that would fail the next trial too; this makes Ray end the process.
+        """
+        if self._error_reported:
+            raise RuntimeError("ends this process after an error")
         if self._error is None:
             try:
                 if not self._unreported:
@@ -79,7 +90,7 @@ class TuneTrial(tune.Trainable):
             except Exception:
                 self._error = traceback.format_exc()
         if self._error is not None:
-            self._broken = True
+            self._error_reported = True
             return {"error": self._error}
         record = self._trial.record
         return {"objectives": record.objectives(), "finished": record.finished}
@@ -124,7 +135,8 @@ class LedgerSearcher(Searcher):
         ledger = self.search.ledger
         trial = ledger.next_trial()
         if trial is None:
-            return Searcher.FINISHED
+            # A running trial may lose its worker, and is then issued again.
+            return Searcher.FINISHED if ledger.done else None
         resources = ledger.spec.resources
         return {
             "trial": trial.name,
@@ -155,12 +167,10 @@ class LedgerScheduler(FIFOScheduler):
         """Whether the trial goes on."""
         ledger, run = self.search.ledger, self.search.run
         name = trial.config["trial"]
-        if ledger.trial(name).state.ended:
-            # Ray started the trial again after it failed to stop its worker.
-            return TrialScheduler.STOP
         if result.get("error"):
             ledger.fail(name, result["error"])
-        elif ledger.report(name, result["objectives"]):
+            return TrialScheduler.CONTINUE  # into the end of its process
+        if ledger.report(name, result["objectives"]):
             close_pruned(run, name)
         elif result["finished"]:
             ledger.complete(name)
@@ -171,17 +181,23 @@ class LedgerScheduler(FIFOScheduler):
 
 
 class DriverCallback(tune.Callback):
-    """Notes trials whose workers kept dying, and shows progress."""
+    """Has trials whose workers died issued again, and shows progress."""
 
     def __init__(self, search: Search) -> None:
         self.search = search
+        self.deaths: Counter[str] = Counter()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called when Ray has given a trial up."""
-        name = trial.config["trial"]
-        if not self.search.ledger.trial(name).state.ended:
+        """Called when a trial's worker has died."""
+        ledger, name = self.search.ledger, trial.config["trial"]
+        if ledger.trial(name).state.ended:
+            return
+        self.deaths[name] += 1
+        if self.deaths[name] <= MAX_WORKER_DEATHS:
+            ledger.put_back(name)
+        else:
             last = Path(trial.error_file).read_text() if trial.error_file else "(Ray kept no message)"
-            self.search.ledger.fail(name, f"its worker died {MAX_WORKER_DEATHS + 1} times; Ray says:\n{last}")
+            ledger.fail(name, f"its worker died {self.deaths[name]} times; the last time:\n{last}")
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called several times a second."""
@@ -204,19 +220,40 @@ def keep_best(run: RunDir, ledger: Ledger, method: Method) -> None:
         drop_weights(run.trial(beyond.name))
 
 
-def connect(address: str | None) -> None:
-    """Connect to a Ray cluster, or start Ray on this machine if no address is given.
+@contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """A connection to a Ray cluster, or Ray started on this machine if no address is given.
 
     Raises:
         UserError: there is no cluster at the address.
     """
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    if address is None:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, object_store_memory=2**28)
+    if address is not None:
+        _check_reachable(address)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
+    try:
+        if address is None:
+            # Nothing large goes through the object store: data and checkpoints are files.
+            ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        where = f"can't connect to a Ray cluster at --address {address}" if address else "can't start Ray"
+        raise UserError(f"{where}: {error}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
         return
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
         raise UserError(f"can't connect to a Ray cluster at --address {address}: {error}") from None
 
 
@@ -243,15 +280,16 @@ def concurrency(resources: ResourceSpec) -> int:
     return min(room, resources.max_concurrent or room)
 
 
-def preflight(spec: RunSpec) -> None:
+def check_cluster(spec: RunSpec) -> None:
     """Let one worker with a trial's resources import the package, prepare the data and build the model.
 
     What would fail every trial fails here, once, before there is a run.
 
     Raises:
-        UserError: the data or the model can't be had, or the worker can't run the package.
+        UserError: no node has the resources, the data or the model can't be had, or the worker can't run the package.
     """
     resources = spec.resources
+    concurrency(resources)
     method = next(iter(spec.methods))
     drawn = {name: parameter.extremes()[0] for name, parameter in spec.method_space(method).items()}
     config = spec.trial_config(method, drawn).model_dump_json()
@@ -313,7 +351,8 @@ def run_search(run: RunDir, spec: RunSpec, show: Callable[[Ledger], None]) -> bo
                 callbacks=[DriverCallback(search)],
                 # The workers write their own checkpoints, into the run's directory.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                failure_config=tune.FailureConfig(max_failures=MAX_WORKER_DEATHS),
+                # Ray's own retries give up early on a worker that dies while it takes up another trial.
+                failure_config=tune.FailureConfig(max_failures=0),
                 verbose=0,
             ),
         )

@@ -1,0 +1,42 @@
+"""The commands as a user starts them: real processes in a group of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.conftest import REPOSITORY
+
+
+def command(script: str, *arguments: object) -> list[str]:
+    return [sys.executable, str(REPOSITORY / f"{script}.py"), *map(str, arguments)]
+
+
+def run(script: str, *arguments: object, cwd: Path | None = None, timeout: float = 240) -> subprocess.CompletedProcess:
+    return subprocess.run(command(script, *arguments), capture_output=True, text=True, timeout=timeout, cwd=cwd)
+
+
+def start(script: str, *arguments: object, log: Path) -> subprocess.Popen:
+    """A command in the background, with its output in a file."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command(script, *arguments), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+def kill_group(process: subprocess.Popen) -> None:
+    """kill -9 of the driver and of all that is in its process group."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(30)
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen, log: Path, limit: float = 120) -> None:
+    """Wait for a condition while a process runs; a process that ends first, or the limit, is a failure."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert process.poll() is None, f"ended with {process.returncode}:\n{log.read_text()}"
+        assert time.monotonic() < deadline, f"nothing after {limit} s:\n{log.read_text()}"
+        time.sleep(0.05)

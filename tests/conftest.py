@@ -1,0 +1,31 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Datasets are prepared once per test session, and not in the user's cache."""
+    cache = tmp_path_factory.mktemp("cache")
+    os.environ["SCALE_TUNE_CACHE"] = str(cache)
+    yield cache
+    del os.environ["SCALE_TUNE_CACHE"]
+
+
+@pytest.fixture(autouse=True)
+def _deterministic():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    from scale_tune import datasets
+
+    return datasets.load("digits")

@@ -1,0 +1,109 @@
+"""Bad input: one clear message, exit code 2, no traceback, and nothing written."""
+
+import time
+
+import pytest
+
+from tests.commands import run
+from tests.conftest import REPOSITORY
+
+DIGITS = REPOSITORY / "search_spaces" / "digits.yaml"
+
+
+@pytest.fixture
+def space(tmp_path):
+    def write(text: str):
+        path = tmp_path / "space.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def assert_refused(result, message: str) -> None:
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("methods: [erm", "not valid YAML"),
+        ("methods: [erm]\nepoch: 3", "did you mean 'epochs'?"),
+        ("methods: [erm]\nspace: {lr: {type: float, low: 1, high: 0.1}}", "low 1.0 is above high 0.1"),
+        ("methods: [erm]\nspace: {lr: {type: float, low: 0.1, high: 0.1}}", "the range is empty"),
+        ("methods: [erm]\ndataset: {name: digist}", "dataset.name: must be 'digits', got 'digist'"),
+        ("methods: [ermm]", "did you mean 'erm'?"),
+    ],
+)
+def test_a_wrong_space_is_refused(space, tmp_path, text, message):
+    assert_refused(run("tune", space(text), "--storage", tmp_path / "runs"), message)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_text_that_looks_like_a_number_is_one(space, tmp_path):
+    path = space("methods: [erm]\nspace: {lr: {type: float, low: 1e-3, high: 1e-1, log: true}}")
+    result = run("tune", path, "--dry-run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "0.001 … 0.1, log" in result.stdout
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["absent.yaml"], "there is no search space absent.yaml"),
+        ([], "give a search space"),
+        ([DIGITS, "--methods", "erm,scal"], "did you mean 'scale'?"),
+        ([DIGITS, "--seeds", "0,0"], "a seed stands twice"),
+        ([DIGITS, "--seeds", "x"], "seeds.0: must be a valid integer, got 'x'"),
+        ([DIGITS, "--epochs", "0"], "epochs: must be greater than or equal to 1, got 0"),
+        ([DIGITS, "--epochs", "many"], "Invalid value for '--epochs'"),
+        ([DIGITS, "--set", "epochs"], "must be KEY=VALUE"),
+        ([DIGITS, "--set", "scheduler.nam=asha"], "did you mean 'name'?"),
+        ([DIGITS, "--name", "a/b"], "--name 'a/b' must be letters"),
+        ([DIGITS, "--name", ".."], "--name '..' must be letters"),
+        ([DIGITS, "--name", ""], "--name '' must be letters"),
+        ([DIGITS, "--resume", "runs/x"], "SPACE can't be given with --resume"),
+        (["--resume", "absent"], "is not the directory of a run"),
+        (["--resume", "."], "is not the directory of a run"),
+        ([DIGITS, "--unknown"], "--unknown"),
+    ],
+)
+def test_wrong_arguments_are_refused(tmp_path, arguments, message):
+    assert_refused(run("tune", *arguments, cwd=tmp_path), message)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["absent"], ["."], [".", "--top-k", "0"]])
+def test_analyze_refuses_what_is_no_run(tmp_path, arguments):
+    assert_refused(run("analyze", *arguments, cwd=tmp_path), "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gpus-per-trial", "1"], "the largest node has"),
+        (["--cpus-per-trial", "10000"], "a trial asks for 10000 CPUs"),
+        (["--set", "model.name=resnet19"], "torchvision has no classifier 'resnet19'"),
+        (["--address", "127.0.0.1:1"], "can't connect to a Ray cluster at --address 127.0.0.1:1"),
+    ],
+)
+def test_what_the_cluster_cannot_run_is_refused(tmp_path, arguments, message):
+    result = run("tune", DIGITS, "--name", "x", "--storage", tmp_path / "runs", *arguments)
+    assert_refused(result, message)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_help_answers_in_under_a_second():
+    times = []
+    for script in ("tune", "analyze"):
+        started = time.monotonic()
+        result = run(script, "--help")
+        times.append(time.monotonic() - started)
+        assert result.returncode == 0
+        assert "Usage" in result.stdout
+    assert max(times) < 1

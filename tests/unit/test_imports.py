@@ -1,0 +1,105 @@
+"""Imports run one way, and the light modules stay light."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+ORDER = [
+    "errors",
+    "seeding",
+    "files",
+    "config",
+    "yamlfile",
+    "space",
+    "plan",
+    "rundir",
+    "metrics",
+    "records",
+    "datasets.splits",
+    "datasets.cache",
+    "datasets.digits",
+    "datasets",
+    "datasets.transforms",
+    "models",
+    "scale",
+    "training",
+    "checkpoint",
+    "trial",
+    "dfr",
+    "ledger",
+    "progress",
+    "results",
+    "search",
+    "driver",
+    "analysis",
+    "evaluation",
+    "cli",
+]
+PACKAGE = REPOSITORY / "scale_tune"
+
+
+def modules() -> dict[str, str]:
+    """Source by module name below the package."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = path.read_text()
+    del found["__init__"]
+    return found
+
+
+def imported(source: str) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("scale_tune"):
+            below = node.module.removeprefix("scale_tune").lstrip(".")
+            for alias in node.names:
+                submodule = f"{below}.{alias.name}".lstrip(".")
+                names.add(submodule if submodule in ORDER else below)
+    return names
+
+
+def test_the_order_lists_every_module_once():
+    assert sorted(ORDER) == sorted(modules())
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_a_module_imports_only_modules_before_it(module):
+    before = ORDER[: ORDER.index(module)]
+    assert imported(modules()[module]) <= set(before)
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("training", ["ray", "optuna"]),
+        ("trial", ["ray", "optuna"]),
+        ("dfr", ["ray", "optuna"]),
+        ("ledger", ["ray", "torch"]),
+        ("results", ["ray", "torch"]),
+        ("analysis", ["ray", "torch", "optuna"]),
+        ("search", ["torch"]),
+        ("cli", ["ray", "torch", "optuna", "pandas", "pydantic", "sklearn"]),
+    ],
+)
+def test_a_module_does_without(module, forbidden):
+    code = f"import sys, scale_tune.{module}; print(*(name for name in {forbidden!r} if name in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
+
+
+def test_search_is_the_only_module_that_names_ray():
+    def names_ray(source: str) -> bool:
+        roots = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                roots |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                roots.add(node.module.partition(".")[0])
+        return "ray" in roots
+
+    assert [name for name, source in modules().items() if names_ray(source)] == ["search"]

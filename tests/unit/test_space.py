@@ -1,0 +1,166 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scale_tune.config import Method, RegularizeMode
+from scale_tune.errors import UserError
+from scale_tune.rundir import plain_spec
+from scale_tune.space import Choice, Constant, FloatRange, RunSpec, load_spec, validate_spec
+from scale_tune.yamlfile import parse_yaml
+from tests.conftest import REPOSITORY
+
+SHIPPED = sorted((REPOSITORY / "search_spaces").glob("*.yaml"))
+
+MINIMAL = """\
+dataset: {name: digits}
+methods:
+  erm:
+  scale:
+    epochs: 7
+    space:
+      group_size: {type: choice, values: [1, 4]}
+space:
+  lr: {type: float, low: 1e-3, high: 1e-1, log: true}
+  batch_size: {type: choice, values: [16, 32]}
+  momentum: 0.8
+epochs: 5
+"""
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    path = tmp_path / "space.yaml"
+    path.write_text(MINIMAL)
+    return path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_space_that_ships_is_valid(path):
+    spec = load_spec(path)
+    assert spec.methods
+
+
+def test_a_method_has_the_shared_space_and_its_own(file):
+    spec = load_spec(file)
+    assert set(spec.method_space(Method.ERM)) == {"lr", "batch_size", "momentum"}
+    assert set(spec.method_space(Method.SCALE)) == {"lr", "batch_size", "momentum", "group_size"}
+    assert spec.space["lr"] == FloatRange(type="float", low=1e-3, high=1e-1, log=True)
+    assert spec.space["momentum"] == Constant(type="constant", value=0.8)
+    assert spec.methods[Method.SCALE].space["group_size"] == Choice(type="choice", values=(1, 4))
+
+
+def test_a_method_may_have_its_own_epochs(file):
+    spec = load_spec(file)
+    assert (spec.method_epochs(Method.ERM), spec.method_epochs(Method.SCALE)) == (5, 7)
+
+
+def test_a_trials_config_has_drawn_and_constant_values(file):
+    config = load_spec(file).trial_config(Method.SCALE, {"lr": 0.01, "batch_size": 32, "group_size": 4})
+    assert config.hyperparameters.lr == 0.01
+    assert config.hyperparameters.momentum == 0.8
+    assert config.scale is not None
+    assert config.scale.group_size == 4
+    assert config.scale.regularize_mode is RegularizeMode.LINEAR
+    assert config.epochs == 7
+
+
+def test_data_options_can_be_searched(file):
+    spec = load_spec(file, {"space.dataset.spurious_strength": {"type": "choice", "values": [0.9, 1.0]}})
+    drawn = {"lr": 0.01, "batch_size": 32, "dataset.spurious_strength": 0.9}
+    assert spec.trial_config(Method.ERM, drawn).dataset.spurious_strength == 0.9
+
+
+def test_methods_may_be_a_plain_list(file):
+    file.write_text("methods: [erm, scale]")
+    assert list(load_spec(file).methods) == [Method.ERM, Method.SCALE]
+
+
+def test_a_spec_survives_being_written_and_read(file):
+    spec = load_spec(file)
+    text = yaml.safe_dump(plain_spec(spec))
+    assert validate_spec(parse_yaml(text, "f")[0], {}, "f") == spec
+
+
+def test_overrides_replace_what_the_file_says(file):
+    spec = load_spec(file, {"epochs": 2, "scheduler.name": "none", "space.lr.low": 1e-2, "space.batch_size": 8})
+    assert spec.epochs == 2
+    assert spec.scheduler.name == "none"
+    assert spec.space["lr"].extremes() == (1e-2, 1e-1)
+    assert spec.space["batch_size"] == Constant(type="constant", value=8)
+
+
+def test_chosen_methods_keep_what_the_file_says_of_them(file):
+    spec = load_spec(file, methods=["scale", "erm_target"])
+    assert list(spec.methods) == [Method.SCALE, Method.ERM_TARGET]
+    assert spec.method_epochs(Method.SCALE) == 7
+
+
+MISTAKES = [
+    pytest.param("epochs: 5", "epoch: 5", r":12: epoch: unknown key; did you mean 'epochs'\?", id="unknown key"),
+    pytest.param("epochs: 7", "epoch: 7", r":5: methods.scale.epoch: .*did you mean 'epochs'", id="unknown nested key"),
+    pytest.param("name: digits", "name: digit", r":1: dataset.name: must be 'digits', got 'digit'", id="dataset"),
+    pytest.param("  erm:", "  ermm:", r":3: methods.ermm: unknown method; did you mean 'erm'", id="method"),
+    pytest.param("  lr:", "  lrr:", r":9: space.lrr: unknown parameter; did you mean 'lr'", id="parameter"),
+    pytest.param("low: 1e-3", "low: 1", r":9: space.lr.low: low 1.0 is above high 0.1; swap", id="inverted"),
+    pytest.param("low: 1e-3", "low: 1e-1", r":9: space.lr.low: the range is empty", id="empty range"),
+    pytest.param("low: 1e-3", "low: '1e-3'", r":9: space.lr.low: .*number.*'1e-3'.*remove", id="quoted"),
+    pytest.param("low: 1e-3", "low: 0", r":9: space.lr.low: a logarithmic range must lie above 0", id="log of 0"),
+    pytest.param("log: true", "log: 3", r":9: space.lr.log: must be a valid boolean, got 3", id="flag"),
+    pytest.param("type: float", "type: flaot", r":9: space.lr: the type must be one of float, int", id="type"),
+    pytest.param("[16, 32]", "[]", r":10: space.batch_size.values: there is nothing to choose", id="no choices"),
+    pytest.param("[16, 32]", "[16, 16]", r":10: space.batch_size.values: 16 stands twice", id="same choice"),
+    pytest.param("[16, 32]", "[16, x]", r":10: space.batch_size: must be a valid integer, got 'x'", id="choice type"),
+    pytest.param(
+        "[16, 32]", "[1, 32]", r":10: space.batch_size: .*greater than or equal to 2, got 1", id="choice value"
+    ),
+    pytest.param("0.8", "1.5", r":11: space.momentum: must be less than 1, got 1.5", id="constant out of range"),
+    pytest.param("  momentum: 0.8", "  group_size: 4", r":11: space.group_size: only the method scale", id="of scale"),
+    pytest.param("epochs: 5", "epochs: 0", r":12: epochs: must be greater than or equal to 1, got 0", id="no epochs"),
+    pytest.param("epochs: 5", "epochs: yes", r":12: epochs: must be a valid integer, got 'yes'", id="yes"),
+    pytest.param("epochs: 5", "epochs: true", r":12: epochs: must be a valid integer, got True", id="true"),
+    pytest.param("epochs: 5", "seeds: [0, 0]", r":12: seeds: a seed stands twice", id="same seed"),
+    pytest.param("epochs: 5", "seeds: 0", r":12: seeds: must be a list, got 0", id="seeds no list"),
+    pytest.param(MINIMAL, "epochs: 5", r": methods: is missing", id="no methods"),
+    pytest.param(MINIMAL, "methods: []", r":1: methods: no method is listed", id="empty methods"),
+    pytest.param(MINIMAL, "- 1", r"a search space is a mapping", id="no mapping"),
+    pytest.param(MINIMAL, "", r"a search space is a mapping", id="empty file"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), MISTAKES)
+def test_a_mistake_is_named_with_file_line_and_remedy(file, old, new, message):
+    assert old in MINIMAL
+    file.write_text(MINIMAL.replace(old, new, 1))
+    with pytest.raises(UserError, match=message) as error:
+        load_spec(file)
+    assert str(file) in str(error.value)
+
+
+def test_every_mistake_is_named_at_once(file):
+    file.write_text(MINIMAL.replace("low: 1e-3", "low: 1").replace("epochs: 5", "epochs: 0"))
+    with pytest.raises(UserError) as error:
+        load_spec(file)
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_a_wrong_override_is_blamed_on_the_command_line(file):
+    with pytest.raises(UserError, match="command line: scheduler.name: must be 'asha' or 'none'"):
+        load_spec(file, {"scheduler.name": "ash"})
+    with pytest.raises(UserError, match="can't set epochs.x: epochs is 5"):
+        load_spec(file, {"epochs.x": 1})
+
+
+def test_a_file_that_is_not_there_or_not_text(tmp_path):
+    with pytest.raises(UserError, match="there is no search space"):
+        load_spec(tmp_path / "absent.yaml")
+    with pytest.raises(UserError, match="can't read"):
+        load_spec(tmp_path)
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="can't read"):
+        load_spec(tmp_path / "binary.yaml")
+
+
+def test_a_spec_can_be_made_without_a_file():
+    spec = RunSpec(methods={Method.ERM: {}}, space={"lr": 0.1})
+    assert spec.trial_config(Method.ERM, {}).hyperparameters.lr == 0.1
