@@ -7,7 +7,8 @@ from rich.console import Console
 
 from scale_tune.progress import Progress, duration
 from scale_tune.rundir import RunDir, check_new_run, create_run
-from scale_tune.search import check_cluster, cluster, run_search
+from scale_tune.search.cluster import check_cluster, cluster
+from scale_tune.search.run import run_search
 from scale_tune.space import RunSpec
 
 
