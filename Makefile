@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test drill lint types clean
+.PHONY: demo test lint types clean
 
 # The real search on the embedded digits, then its analysis. Interrupted, it goes on where it was.
 demo: $(VENV)/.installed
@@ -16,9 +16,6 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
-
-drill: $(VENV)/.installed
-	$(BIN)/python -m pytest -m drill
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -38,7 +38,7 @@ def select_best(trials: pd.DataFrame) -> pd.Series:
 def select_best_dfr(dfr: pd.DataFrame, objective: str) -> pd.DataFrame:
     """For each protocol, the rows (one per seed) of the trial with the highest mean objective on val.
 
-    Only trials whose every analysed seed has a row are compared; of equal ones the earlier trial wins.
+    A trial that lacks a seed that another has is not compared; of equal ones the earlier trial wins.
 
     Args:
         dfr: the ``dfr`` table.
@@ -46,7 +46,9 @@ def select_best_dfr(dfr: pd.DataFrame, objective: str) -> pd.DataFrame:
     """
     if dfr.empty:
         return dfr
-    means = dfr.groupby(["protocol", "trial"])[f"val_{objective}"].mean().reset_index()
+    groups = dfr.groupby(["protocol", "trial"])[f"val_{objective}"].agg(["mean", "size"]).reset_index()
+    whole = groups["size"] == groups.groupby("protocol")["size"].transform("max")
+    means = groups[whole].rename(columns={"mean": f"val_{objective}"})
     means = means.sort_values(["protocol", f"val_{objective}", "trial"], ascending=[True, False, True])
     return dfr.merge(means.groupby("protocol").first().reset_index()[["protocol", "trial"]])
 

@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 bad input, with one clear message; 3 stopped, and can be r
 imported when it is needed, so that ``--help`` answers at once.
 """
 
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +35,7 @@ def tune(
     space: Annotated[Path | None, typer.Argument(help="Search space, a YAML file. See search_spaces/.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. [default: the file's name and the time]")] = None,
-    storage: Annotated[Path, typer.Option(help="Directory that holds the run's directory.")] = Path("runs"),
+    storage: Annotated[Path | None, typer.Option(help="Directory that holds the run's. [default: runs]")] = None,
     methods: Annotated[str | None, typer.Option(help="Methods to compare, as erm,scale.")] = None,
     num_samples: Annotated[int | None, typer.Option(help="Trials of each method; with --resume, more of them.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each trial.")] = None,
@@ -47,7 +48,7 @@ def tune(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as scheduler.name=none.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the plan, start nothing.")
+        bool, typer.Option("--dry-run", help="Check the search space, print the plan, start nothing.")
     ] = False,
 ) -> None:
     """Search hyperparameters of training that is robust to spurious features, on a Ray cluster.
@@ -62,8 +63,8 @@ def tune(
         options = {key: value for key, value in locals().items() if key in OVERRIDES and value is not None}
         overrides: dict[str, Any] = {OVERRIDES[key]: value for key, value in options.items()}
         if resume is not None:
-            fixed = {"SPACE": space, "--name": name, "--methods": methods, "--epochs": epochs, "--seeds": seeds}
-            _refuse_with_resume({**fixed, "--set": settings})
+            fixed = {"SPACE": space, "--name": name, "--storage": storage, "--methods": methods}
+            _refuse_with_resume({**fixed, "--epochs": epochs, "--seeds": seeds, "--set": settings})
             done = _resume(resume, overrides, address, dry_run)
         elif space is None:
             raise UserError("give a search space, as search_spaces/digits.yaml, or --resume RUN_DIR; see --help")
@@ -72,7 +73,7 @@ def tune(
             if seeds is not None:
                 overrides["seeds"] = _parse_value(f"[{seeds}]", "--seeds")
             chosen = None if methods is None else [method.strip() for method in methods.split(",")]
-            done = _launch(space, overrides, chosen, storage, name, address, dry_run)
+            done = _launch(space, overrides, chosen, storage or Path("runs"), name, address, dry_run)
     except UserError as error:
         _exit_with(error)
     raise typer.Exit(0 if done else STOPPED)
@@ -92,16 +93,16 @@ def analyze(
     from scale_tune.evaluation import evaluate, leaderboard_table
     from scale_tune.rundir import RunDir
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
     try:
-        analysis = evaluate(RunDir(run_dir), top_k, export, lambda line: console.print(line, highlight=False))
+        analysis = evaluate(RunDir(run_dir), top_k, export, console.print)
     except UserError as error:
         _exit_with(error)
     console.print(leaderboard_table(analysis.leaderboard))
     for note in analysis.notes:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
     for path in analysis.written:
-        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+        console.print(f"wrote {path}", soft_wrap=True)
 
 
 def _exit_with(error: UserError) -> None:
@@ -128,11 +129,14 @@ def _launch(
     dry_run: bool,
 ) -> bool:
     from scale_tune.plan import print_plan
+    from scale_tune.rundir import check_new_run
     from scale_tune.space import load_spec
 
     spec = load_spec(space, overrides, methods)
     if name is None:
-        name = f"{space.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        stem = re.sub(r"[^A-Za-z0-9]+", "-", space.stem).strip("-")
+        name = f"{stem or 'run'}-{datetime.now():%Y%m%d-%H%M%S}"
+    check_new_run(storage, name)
     if dry_run:
         print_plan(spec)
         return True
@@ -146,6 +150,9 @@ def _resume(run_dir: Path, overrides: dict[str, Any], address: str | None, dry_r
     from scale_tune.rundir import RunDir
 
     run = RunDir(run_dir)
+    has = run.read_spec().num_samples
+    if overrides.get("num_samples", has) < has:
+        typer.echo(f"--num-samples {overrides.pop('num_samples')} changes nothing: the run has {has} of each method")
     spec = run.read_spec(overrides)
     if dry_run:
         print_plan(spec)

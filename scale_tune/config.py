@@ -90,7 +90,7 @@ class DigitsOptions(Frozen):
 
     name: Literal["digits"] = "digits"
     spurious_strength: float = Field(default=1.0, ge=0, le=1)
-    """Fraction of train images whose upper digit shows the label."""
+    """Fraction of train images whose upper digit is made to show the label; of the others a tenth does by chance."""
     noise: float = Field(default=0.55, ge=0, le=1)
     """Share of noise blended into the lower digit, which carries the label."""
     seed: int = Field(default=0, ge=0)
@@ -106,8 +106,8 @@ class ModelOptions(Frozen):
 
     name: str = "small_cnn"
     """``small_cnn`` or any torchvision classifier, as ``resnet18``."""
-    weights: str = "none"
-    """Initial weights: ``none`` (random)."""
+    weights: Literal["none"] = "none"
+    """Initial weights: ``none`` is random."""
 
 
 class Hyperparameters(Frozen):

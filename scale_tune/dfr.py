@@ -2,11 +2,10 @@
 
 An L1 logistic regression on the frozen features, one-vs-rest for more than two classes. Features are the input of
 the last layer in eval mode, of images without augmentation. The ``scale`` protocol fits on all of target, without
-a scaler; it chooses C by the run's objective on val, and averages the coefficients of 10 fits at that C, which
-differ only in the solver's random order.
+a scaler. It chooses C by the run's objective on val (of equal ones the smallest), and averages the coefficients of
+10 fits at that C, which differ only in the solver's random order.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +86,7 @@ def refit(features: dict[str, Features], splits: DatasetSplits, objective: Objec
     Raises:
         UserError: target lacks a class.
     """
-    num_classes = splits.presentation.num_classes
+    num_classes = splits.info.num_classes
     absent = sorted(set(range(num_classes)) - set(splits.target.labels.tolist()))
     if absent:
         raise UserError(f"DFR needs samples of every class in target, but it has none of the classes {absent}")
@@ -98,24 +97,19 @@ def refit(features: dict[str, Features], splits: DatasetSplits, objective: Objec
             classifier.predict(features[name]),
             split.labels,
             split.attributes,
-            (num_classes, splits.presentation.num_attributes),
-            splits.presentation.evaluation_groups,
+            (num_classes, splits.info.num_attributes),
+            splits.info.evaluation_groups,
         )
 
     def fit(C: float, random_state: int) -> LinearClassifier:
         return fit_l1(features["target"], splits.target.labels, C, random_state)
 
-    chosen = choose_inverse_strength(lambda C: counts(fit(C, 0), "val").objective(objective))
+    chosen = max(SCALE_PROTOCOL_C, key=lambda C: counts(fit(C, 0), "val").objective(objective))
     fits = [fit(chosen, random_state) for random_state in range(SCALE_PROTOCOL_FITS)]
     classifier = LinearClassifier(
         weight=np.mean([f.weight for f in fits], axis=0), bias=np.mean([f.bias for f in fits], axis=0)
     )
     return DfrResult(classifier=classifier, C=chosen, val=counts(classifier, "val"), test=counts(classifier, "test"))
-
-
-def choose_inverse_strength(objective_of: Callable[[float], float]) -> float:
-    """The C of the protocol's grid with the highest objective; of equal ones the smallest."""
-    return max(SCALE_PROTOCOL_C, key=objective_of)
 
 
 def fit_l1(features: Features, labels: NDArray[np.int64], C: float, random_state: int) -> LinearClassifier:
@@ -139,7 +133,7 @@ def extract_features(model: Classifier, split: Split, splits: DatasetSplits) -> 
     model.eval()
     features = [
         model.backbone(
-            normalise(torch.from_numpy(np.array(split.images[start : start + EVALUATION_BATCH])), splits.presentation)
+            normalise(torch.from_numpy(np.array(split.images[start : start + EVALUATION_BATCH])), splits.info)
         )
         for start in range(0, len(split), EVALUATION_BATCH)
     ]
@@ -147,6 +141,6 @@ def extract_features(model: Classifier, split: Split, splits: DatasetSplits) -> 
 
 
 def _load_model(config: TrialConfig, splits: DatasetSplits, weights: dict[str, torch.Tensor]) -> Classifier:
-    model = build_classifier(config.model, splits.presentation.num_classes, HEADS[config.method], seed=0)
+    model = build_classifier(config.model, splits.info.num_classes, HEADS[config.method], seed=0)
     model.load_state_dict(weights)
     return model

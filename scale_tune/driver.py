@@ -1,6 +1,11 @@
 """From a validated spec to a finished run: launch and resume, which differ only in who makes the directory."""
 
+import os
 import shlex
+import signal
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +15,8 @@ from scale_tune.rundir import RunDir, check_new_run, create_run
 from scale_tune.search.cluster import check_cluster, cluster
 from scale_tune.search.run import run_search
 from scale_tune.space import RunSpec
+
+console = Console(markup=False, highlight=False, soft_wrap=True)
 
 
 def launch(spec: RunSpec, storage: Path, name: str, address: str | None) -> bool:
@@ -23,7 +30,7 @@ def launch(spec: RunSpec, storage: Path, name: str, address: str | None) -> bool
     """
     check_new_run(storage, name)
     with cluster(address):
-        check_cluster(spec)
+        check_cluster(spec, console.print)
         run = create_run(storage, name, spec)
         with run.only_driver():
             return _drive(run, spec)
@@ -38,24 +45,37 @@ def resume(run: RunDir, spec: RunSpec, address: str | None) -> bool:
         address: the Ray cluster.
     """
     with run.only_driver(), cluster(address):
-        check_cluster(spec)
+        check_cluster(spec, console.print)
         if spec != run.read_spec():
             run.rewrite_spec(spec)
         return _drive(run, spec)
 
 
 def _drive(run: RunDir, spec: RunSpec) -> bool:
-    console = Console()
-    console.print(f"run {run.path}", highlight=False, soft_wrap=True)
-    with Progress(console) as progress:
-        done = run_search(run, spec, progress.show)
+    console.print(f"run {run.path}")
     path = shlex.quote(str(run.path))
+    progress = Progress(Console(markup=False, highlight=False))
+    try:
+        with _terminated_as_interrupted(), progress:
+            done = run_search(run, spec, progress.show)
+    except KeyboardInterrupt:
+        done = False
+    except Exception as error:  # Ray ends a search by errors of many kinds; the ledger and checkpoints are whole
+        (run.path / "error.log").write_text(traceback.format_exc())
+        console.print(f"the search broke off: {error!r:.500}\nthe whole traceback is in {run.path}/error.log")
+        done = False
     if done:
-        console.print(
-            f"done in {duration(progress.elapsed)}; compare the methods by\n  python analyze.py {path}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.print(f"done in {duration(progress.elapsed)}; compare the methods by\n  python analyze.py {path}")
     else:
-        console.print(f"stopped; go on by\n  python tune.py --resume {path}", highlight=False, soft_wrap=True)
+        console.print(f"stopped; go on by\n  python tune.py --resume {path}")
     return done
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Take SIGTERM, which schedulers send, for Ctrl-C, which Ray Tune knows to end gracefully."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,5 +1,6 @@
 """From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from scale_tune import analysis, results
 from scale_tune.config import Method
 from scale_tune.datasets import load_splits
 from scale_tune.dfr import DfrResult, refit_checkpoint
+from scale_tune.errors import UserError
 from scale_tune.records import read_record, weights_path
 from scale_tune.rundir import RunDir
 
@@ -41,6 +43,8 @@ def evaluate(run: RunDir, top_k: int, export: Path | None, say: Callable[[str], 
     Raises:
         UserError: this is no run, or its data is not what its checkpoints were trained on.
     """
+    if export is not None and re.match("[a-z0-9]+:/", str(export)):
+        raise UserError(f"--export {export} must be a directory; object storage is not supported yet")
     tables = results.collect(run)
     trials = tables["trials"].to_pandas()
     notes = _notes_on_trials(trials)
@@ -108,10 +112,13 @@ def _refit(
         if absent:
             notes.append(f"DFR skipped {trial}: the weights of its seeds {absent} are gone (keep_top, or deleted)")
             continue
-        for seed in todo:
-            say(f"DFR ({PROTOCOL} protocol) on {trial}, seed {seed}")
-            refitted = refit_checkpoint(run.trial(trial), seed, load_splits(config.dataset), config.objective)
-            rows.append(_dfr_row(trial, seed, refitted))
+        try:
+            for seed in todo:
+                say(f"DFR ({PROTOCOL} protocol) on {trial}, seed {seed}")
+                refitted = refit_checkpoint(run.trial(trial), seed, load_splits(config.dataset), config.objective)
+                rows.append(_dfr_row(trial, seed, refitted))
+        except FileNotFoundError as error:  # the search goes on, and a better trial has just taken its place
+            notes.append(f"DFR skipped {trial}: its weights went while they were being read ({error})")
     return results.dfr_table(rows)
 
 

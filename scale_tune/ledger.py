@@ -4,10 +4,11 @@ It issues trials, takes their objectives, decides early stopping, and is all tha
 that it holds as running are issued again under their number, then new ones until every study holds
 ``num_samples``. Starting, resuming and extending a search are therefore one code path.
 
-Early stopping is Optuna's asynchronous successive halving, which keeps its rungs in the studies; a restart
-forgets nothing. There is one driver (see :mod:`scale_tune.rundir`), so the journal has a single writer.
+Early stopping is decided from the objectives in the studies, so a restart forgets nothing of it. There is one
+driver (see :mod:`scale_tune.rundir`), so the journal has a single writer.
 """
 
+import logging
 import os
 import warnings
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from scale_tune.seeding import derive_seed
 from scale_tune.space import Choice, Constant, FloatRange, IntRange, RunSpec
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+logger = logging.getLogger(__name__)
 
 
 class LedgerState(StrEnum):
@@ -146,8 +148,13 @@ class Ledger:
         """Issue a running trial again, as its worker has died."""
         self._interrupted.append(self.trial(name))
 
-    def report(self, name: str, objectives: list[float]) -> bool:
+    def report(self, name: str, objectives: list[float], *, finished: bool = False) -> bool:
         """Note a running trial's objectives of epochs 1, 2, …; those already known are left as they are.
+
+        Args:
+            name: the trial.
+            objectives: all of them so far, so that a report that was missed is made good.
+            finished: whether the trial has nothing left to train, and therefore nothing to be stopped from.
 
         Returns:
             Whether the trial is stopped early. It is then noted as pruned.
@@ -155,14 +162,15 @@ class Ledger:
         method, number = _parse_name(name)
         study = self._studies[method]
         trial = optuna.Trial(study, _trial_id(study, number))
-        known = study.trials[number].intermediate_values
-        for epoch, objective in enumerate(objectives, start=1):
-            if epoch not in known:
-                trial.report(objective, epoch)
-        if len(objectives) < self.spec.method_epochs(method) and trial.should_prune():
+        known = len(self.trial(name).objectives)
+        # Nothing new is what a resumed trial reports first: its driver may have died before it decided.
+        stop = known == len(objectives) and trial.should_prune()
+        for epoch in range(known + 1, len(objectives) + 1):
+            trial.report(objectives[epoch - 1], epoch)
+            stop = stop or trial.should_prune()
+        if stop and not finished:
             study.tell(number, state=TrialState.PRUNED)
-            return True
-        return False
+        return stop and not finished
 
     def complete(self, name: str) -> None:
         """Note that a trial has trained to its end; its last objective is its result."""
@@ -231,9 +239,40 @@ def _drop_torn_line(path: Path) -> None:
         content = file.read()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
-            warnings.warn(f"{path}: dropped an unfinished last line: {content[whole:]!r}", stacklevel=2)
+            logger.warning("%s: dropped an unfinished last line: %r", path, content[whole:])
             file.truncate(whole)
             os.fsync(file.fileno())
+
+
+class SuccessiveHalving(optuna.pruners.BasePruner):
+    """Asynchronous successive halving (Li et al., 2020), from the objectives in the study alone.
+
+    The rungs are at epochs grace_period * reduction_factor ** k. At a rung a trial goes on if its objective is
+    among the best 1/reduction_factor (at least one) of all that have reached it. Optuna's own pruner notes a rung
+    as passed before it has decided, so that a driver that dies in between forgets the decision; this one keeps no
+    state, and decides again.
+    """
+
+    def __init__(self, grace_period: int, reduction_factor: int) -> None:
+        self.grace_period = grace_period
+        self.reduction_factor = reduction_factor
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether the trial is to be stopped after its last reported epoch."""
+        epoch = trial.last_step
+        if epoch is None or not self.is_rung(epoch):
+            return False
+        others = (other.intermediate_values for other in study.get_trials(deepcopy=False))
+        reached = sorted((values[epoch] for values in others if epoch in values), reverse=True)
+        promoted = max(1, len(reached) // self.reduction_factor)
+        return trial.intermediate_values[epoch] < reached[promoted - 1]
+
+    def is_rung(self, epoch: int) -> bool:
+        """Whether trials are compared after this epoch."""
+        rung = self.grace_period
+        while rung < epoch:
+            rung *= self.reduction_factor
+        return rung == epoch
 
 
 def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
@@ -248,9 +287,7 @@ def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 def _pruner(spec: RunSpec) -> optuna.pruners.BasePruner:
     if spec.scheduler.name == "none":
         return optuna.pruners.NopPruner()
-    return optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=spec.scheduler.grace_period, reduction_factor=spec.scheduler.reduction_factor
-    )
+    return SuccessiveHalving(spec.scheduler.grace_period, spec.scheduler.reduction_factor)
 
 
 def _distribution(parameter: FloatRange | IntRange | Choice) -> BaseDistribution:

@@ -8,7 +8,7 @@ from scale_tune.space import Choice, Constant, FloatRange, IntRange, RunSpec
 
 def print_plan(spec: RunSpec) -> None:
     """Print the methods, their spaces, and how much there is to train."""
-    console = Console()
+    console = Console(markup=False, highlight=False)
     table = Table()
     for column in ("method", "trials", "seeds", "epochs", "parameter", "values"):
         table.add_column(column, justify="right" if column in ("trials", "seeds", "epochs") else "left")
@@ -33,7 +33,7 @@ def print_plan(spec: RunSpec) -> None:
         f"each trial {spec.resources.cpus_per_trial:g} CPUs, {spec.resources.gpus_per_trial:g} GPUs",
         f"in all     {spec.num_samples * len(spec.methods)} trials, at most {epochs} epochs of single replicas",
     ):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def describe_parameter(parameter: FloatRange | IntRange | Choice | Constant) -> str:

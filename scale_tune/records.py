@@ -155,20 +155,36 @@ def drop_weights(directory: Path) -> None:
         path.unlink()
 
 
+def drop_checkpoints(directory: Path) -> None:
+    """Remove an ended trial's checkpoints."""
+    for path in checkpoints(directory):
+        path.unlink(missing_ok=True)
+
+
+def drop_half_written(directory: Path) -> None:
+    """Remove what killed writers left half-written. Not while a live worker may be writing."""
+    for path in directory.glob(TEMPORARY_FILES):
+        path.unlink(missing_ok=True)
+
+
 def read_header(path: Path) -> TrialRecord:
     """The record in the header of a checkpoint or weights file; its tensors are not read."""
     with safe_open(path, framework="numpy") as file:
         return TrialRecord.model_validate_json(file.metadata()[HEADER_KEY])
 
 
+def read_final_record(directory: Path) -> TrialRecord | None:
+    """The record of an ended trial, else None."""
+    path = directory / RECORD_FILE
+    return TrialRecord.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
 def read_record(directory: Path) -> TrialRecord | None:
     """What is known of a trial: its final record, else its last checkpoint's, else None."""
     while True:
-        if (directory / RECORD_FILE).exists():
-            return TrialRecord.model_validate_json((directory / RECORD_FILE).read_bytes())
         found = checkpoints(directory)
-        if not found:
-            return None
+        if not found or (directory / RECORD_FILE).exists():
+            return read_final_record(directory)
         try:
             return read_header(found[-1])
         except FileNotFoundError:  # replaced by the next one meanwhile: look again
@@ -176,10 +192,6 @@ def read_record(directory: Path) -> TrialRecord | None:
 
 
 def close_trial(directory: Path, record: TrialRecord) -> None:
-    """Write an ended trial's record file, then remove its checkpoint, and with it the optimizer's state.
-
-    What killed writers left half-written goes too.
-    """
+    """Write an ended trial's record file, then remove its checkpoint, and with it the optimizer's state."""
     write_atomically(directory / RECORD_FILE, record.model_dump_json(indent=1).encode())
-    for leftover in (*checkpoints(directory), *directory.glob(TEMPORARY_FILES)):
-        leftover.unlink(missing_ok=True)
+    drop_checkpoints(directory)

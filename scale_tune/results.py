@@ -64,7 +64,9 @@ def _accuracy_fields() -> Iterator[pa.Field]:
     for split in ("val", "test"):
         for accuracy in ACCURACIES:
             meaning = f"{_ACCURACY_MEANINGS[accuracy]} on {split}, at each seed's best epoch"
-            nulls = "null unless every seed has one" + ("; only of trials that ran to their end" * (split == "test"))
+            nulls = "null unless every seed has one and none diverged" + (
+                "; only of trials that ran to their end" * (split == "test")
+            )
             yield _field(f"{split}_{accuracy}_mean", pa.float64(), f"mean over seeds: {meaning}; {nulls}", "fraction")
             yield _field(
                 f"{split}_{accuracy}_std",
@@ -231,6 +233,8 @@ def _trial_row(trial: LedgerTrial, record: TrialRecord | None, spec: RunSpec, ru
     config = spec.trial_config(trial.method, trial.params)
     replicas = record.replicas if record else []
     with_result = [r for r in replicas if r.best is not None and r.diverged_epoch is None]
+    # A worker writes its checkpoint before it reports: while a trial runs, its record may be ahead of the ledger.
+    objectives = record.objectives() if record else trial.objectives
     row: dict[str, Any] = {
         "trial": trial.name,
         "method": trial.method.value,
@@ -239,8 +243,8 @@ def _trial_row(trial: LedgerTrial, record: TrialRecord | None, spec: RunSpec, ru
         **_config_columns(config),
         "seeds": len(with_result),
         "seeds_asked": len(config.seeds),
-        "epochs": len(trial.objectives),
-        "objective": trial.objective,
+        "epochs": len(objectives),
+        "objective": objectives[-1] if objectives else None,
         **_accuracy_columns(replicas),
         "error": trial.error,
         "started": trial.started.astimezone(UTC) if trial.started else None,
@@ -266,12 +270,12 @@ def _config_columns(config: TrialConfig) -> dict[str, Any]:
 def _accuracy_columns(replicas: list[ReplicaRecord]) -> dict[str, float | None]:
     columns: dict[str, float | None] = {}
     for split in ("val", "test"):
-        measured = [_at_best_epoch(replica, split) for replica in replicas]
+        measured = [_at_best_epoch(replica, split) for replica in replicas if replica.diverged_epoch is None]
         for accuracy in ACCURACIES:
             values = [getattr(split_record, accuracy, None) for split_record in measured]
             present = [value for value in values if value is not None]
             # A mean over fewer seeds than asked would hide the failed one.
-            whole = bool(values) and len(present) == len(values)
+            whole = bool(replicas) and len(present) == len(replicas)
             columns[f"{split}_{accuracy}_mean"] = fmean(present) if whole else None
             columns[f"{split}_{accuracy}_std"] = stdev(present) if whole and len(present) > 1 else None
     return columns

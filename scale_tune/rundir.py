@@ -103,11 +103,14 @@ def check_new_run(storage: Path, name: str) -> Path:
     Raises:
         UserError: the name can't be a directory's, or is taken.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise UserError(
-            f"--name {name!r} must be letters, digits, '.', '_' and '-' and start with a letter or digit; "
+            f"--name {name!r} must be up to 100 letters, digits, '.', '_' and '-', "
+            "and start with a letter or digit; "
             "use --storage for the directory it goes into"
         )
+    if re.match("[a-z0-9]+:/", str(storage)):
+        raise UserError(f"--storage {storage} must be a directory; object storage is not supported yet")
     path = storage / name
     if path.exists():
         raise UserError(

@@ -188,7 +188,7 @@ class RunSpec(Frozen):
     @classmethod
     def _methods_as_mapping(cls, methods: Any) -> Any:
         if isinstance(methods, list):
-            methods = dict.fromkeys(methods)
+            methods = {str(method): None for method in methods}
         if not isinstance(methods, dict):
             return methods
         if not methods:
@@ -286,8 +286,9 @@ def load_spec(path: Path, overrides: dict[str, Any] | None = None, methods: list
     places = {key_path: f"{path}:{line}" for key_path, line in lines.items()}
     if isinstance(data.get("methods"), list):
         data["methods"] = dict.fromkeys(map(str, data["methods"]))
-    if methods is not None and isinstance(in_file := data.get("methods"), dict):
-        data["methods"] = {method: in_file.get(method) for method in methods}
+    if methods is not None:
+        in_file = data.get("methods")
+        data["methods"] = {method: in_file.get(method) if isinstance(in_file, dict) else None for method in methods}
     override(data, places, overrides or {})
     return validate_spec(data, places, str(path))
 
@@ -313,7 +314,9 @@ def _message(error: ErrorDetails, places: dict[KeyPath, str], source: str) -> st
     cause = error.get("ctx", {}).get("error")
     path = tuple(error["loc"]) + (cause.path if isinstance(cause, LocatedError) else ())
     # The name of a union's member, as "float" in space.lr.float.low, is no key of the file.
-    path = tuple(part for i, part in enumerate(path) if not (part in PARAMETER_TYPES and path[i - 2] == "space"))
+    path = tuple(
+        part for i, part in enumerate(path) if not (i >= 2 and part in PARAMETER_TYPES and path[i - 2] == "space")
+    )
     known = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), source)
     return f"{known}: {'.'.join(map(str, path))}: {_rule(error)}"
 
@@ -344,6 +347,8 @@ def _is_number(text: str) -> bool:
 def override(data: dict[str, Any], places: dict[KeyPath, str], overrides: dict[str, Any]) -> None:
     """Replace values of plain data by dotted keys, and note in ``places`` that the command line set them."""
     for key, value in overrides.items():
+        if not all(key.split(".")):
+            raise UserError(f"can't set {key!r}: a key is names with dots between, as scheduler.name")
         places[_override(data, key, value)] = "command line"
 
 

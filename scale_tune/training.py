@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from scale_tune.config import Method, ScaleHyperparameters, Schedule, TrialConfig
-from scale_tune.datasets.splits import DatasetSplits, Presentation, Split, SplitName
+from scale_tune.config import Method, Schedule, TrialConfig
+from scale_tune.datasets.splits import DatasetInfo, DatasetSplits, Split, SplitName
 from scale_tune.datasets.transforms import augment, normalise
+from scale_tune.errors import UserError
 from scale_tune.metrics import EvaluationGroups, GroupCounts
 from scale_tune.models import Classifier, build_classifier
 from scale_tune.records import EpochRecord, SplitRecord
@@ -32,9 +33,9 @@ EVALUATION_BATCH = 256
 class Tally:
     """Loss and correct predictions per group, summed on the device and read once."""
 
-    def __init__(self, presentation: Presentation, device: torch.device) -> None:
-        self.shape = (presentation.num_classes, presentation.num_attributes)
-        self.evaluation_groups: EvaluationGroups = presentation.evaluation_groups
+    def __init__(self, info: DatasetInfo, device: torch.device) -> None:
+        self.shape = (info.num_classes, info.num_attributes)
+        self.evaluation_groups: EvaluationGroups = info.evaluation_groups
         self.loss = torch.zeros((), device=device, dtype=torch.float64)
         self.n = torch.zeros(math.prod(self.shape), device=device, dtype=torch.int64)
         self.correct = torch.zeros_like(self.n)
@@ -44,8 +45,8 @@ class Tally:
         loss = cross_entropy(logits, labels)
         self.loss += loss.detach().double() * len(labels)
         cells = labels * self.shape[1] + attributes
-        self.n += torch.bincount(cells, minlength=len(self.n))
-        self.correct += torch.bincount(cells[logits.detach().argmax(dim=1) == labels], minlength=len(self.n))
+        self.n.index_add_(0, cells, torch.ones_like(cells))
+        self.correct.index_add_(0, cells, (logits.detach().argmax(dim=1) == labels).long())
         return loss
 
     def counts(self) -> GroupCounts:
@@ -59,7 +60,7 @@ class Tally:
 
 
 class DivergenceError(Exception):
-    """The loss or a weight is no longer finite: the replica can learn nothing more."""
+    """A loss is no longer finite: the replica can learn nothing more."""
 
 
 class Replica:
@@ -76,7 +77,7 @@ class Replica:
         self.device = device
         heads = HEADS[config.method]
         self.model: Classifier = build_classifier(
-            config.model, splits.presentation.num_classes, heads, derive_seed(seed, "init")
+            config.model, splits.info.num_classes, heads, derive_seed(seed, "init")
         ).to(device)
         self.optimizers = build_optimizers(config, self.model)
 
@@ -87,14 +88,14 @@ class Replica:
             DivergenceError: a loss was not finite.
         """
         started = time.perf_counter()
-        config, presentation = self.config, self.splits.presentation
+        config, info = self.config, self.splits.info
         lr = learning_rate(config, epoch)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = lr
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "batches", epoch))
-        tallies: dict[str, Tally] = {split: Tally(presentation, self.device) for split in HEADS[config.method]}
+        tallies: dict[str, Tally] = {split: Tally(info, self.device) for split in HEADS[config.method]}
         self.model.train()
         cosines = [self._step(batches, tallies) for batches in self._batches(generator)]
         measured: dict[str, Tally] = {**tallies, "val": self.evaluate("val")}
@@ -112,15 +113,22 @@ class Replica:
         )
         return record, counts
 
+    def take_one_step(self) -> None:
+        """Train on the first batch of the first epoch."""
+        self.model.train()
+        generator = torch.Generator().manual_seed(0)
+        tallies: dict[str, Tally] = {split: Tally(self.splits.info, self.device) for split in HEADS[self.config.method]}
+        self._step(next(self._batches(generator)), tallies)
+
     @torch.inference_mode()
     def evaluate(self, split: SplitName) -> Tally:
         """Loss and counts per group of a whole split, in eval mode, without augmentation."""
         self.model.eval()
-        tally = Tally(self.splits.presentation, self.device)
+        tally = Tally(self.splits.info, self.device)
         data: Split = getattr(self.splits, split)
         for start in range(0, len(data), EVALUATION_BATCH):
             images, labels, attributes = self._load(data, np.arange(start, min(start + EVALUATION_BATCH, len(data))))
-            tally.add(self.model(normalise(images, self.splits.presentation)), labels, attributes)
+            tally.add(self.model(normalise(images, self.splits.info)), labels, attributes)
         return tally
 
     def tensors(self) -> dict[str, Tensor]:
@@ -193,8 +201,25 @@ class Replica:
         self, data: Split, indices: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         images, labels, attributes = self._load(data, indices.numpy())
-        presentation = self.splits.presentation
-        return normalise(augment(images, presentation, generator), presentation), labels, attributes
+        info = self.splits.info
+        return normalise(augment(images, info, generator), info), labels, attributes
+
+
+def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) -> None:
+    """Take one step on the first samples, to see whether the model can train on such images at all.
+
+    Raises:
+        UserError: it can't.
+    """
+    replica = Replica(config, config.seeds[0], splits, device)
+    try:
+        replica.take_one_step()
+    except RuntimeError as error:
+        shape = " x ".join(map(str, splits.train.images.shape[1:]))
+        raise UserError(
+            f"the model {config.model.name} can't train on {splits.name}'s images of {shape}: {error}; "
+            "choose another model.name"
+        ) from None
 
 
 def build_optimizers(config: TrialConfig, model: Classifier) -> dict[str, torch.optim.Optimizer]:
@@ -204,15 +229,14 @@ def build_optimizers(config: TrialConfig, model: Classifier) -> dict[str, torch.
     SGD with both.
     """
     hp = config.hyperparameters
-    if config.method is Method.SCALE:
-        scale = config.scale or ScaleHyperparameters()
+    if config.scale is not None:
         backbone: torch.optim.Optimizer = Scale(
             model.backbone.named_parameters(),
             lr=hp.lr,
             momentum=hp.momentum,
             weight_decay=hp.weight_decay,
-            group_size=scale.group_size,
-            regularize_mode=scale.regularize_mode,
+            group_size=config.scale.group_size,
+            regularize_mode=config.scale.regularize_mode,
         )
         return {"backbone": backbone, "heads": torch.optim.SGD(model.heads.parameters(), lr=hp.lr)}
     return {

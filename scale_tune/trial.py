@@ -20,7 +20,7 @@ from scale_tune.records import (
     SplitRecord,
     TrialRecord,
     close_trial,
-    read_record,
+    read_final_record,
 )
 from scale_tune.training import DivergenceError, Replica
 
@@ -59,11 +59,13 @@ class Trial:
             started=datetime.now(UTC),
             replicas=[ReplicaRecord(seed=seed) for seed in config.seeds],
         )
-        if (known := read_record(directory)) is not None:
-            self._check_same_trial(known)
-            self.record = known
-        if (checkpoint := load_checkpoint(directory)) is not None and not self.record.finished:
+        if (final := read_final_record(directory)) is not None and final.finished:
+            self._check_same_trial(final)
+            self.record = final
+        elif (checkpoint := load_checkpoint(directory)) is not None:
+            self._check_same_trial(checkpoint[0])
             self._restore(*checkpoint)
+        # Otherwise it begins anew, also where a pruned trial's record is: without weights there is no going on.
 
     def train_epoch(self) -> None:
         """One epoch of every replica that has not diverged, then the checkpoint, or after the last the end."""

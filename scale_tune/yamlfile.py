@@ -62,13 +62,23 @@ def _construct(loader: _Loader, node: yaml.Node, path: Path, lines: dict[Path, i
     if isinstance(node, yaml.SequenceNode):
         return [_construct(loader, item, (*path, i), lines, source) for i, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
+        return _scalar(loader, node, source)
     mapping: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        key = str(loader.construct_object(key_node))
+        key = str(_scalar(loader, key_node, source))
         line = key_node.start_mark.line + 1
         if key in mapping:
             raise UserError(f"{source}:{line}: the key {key!r} stands twice, first in line {lines[*path, key]}")
         lines[*path, key] = line
         mapping[key] = _construct(loader, value_node, (*path, key), lines, source)
     return mapping
+
+
+def _scalar(loader: _Loader, node: yaml.Node, source: str) -> Any:
+    try:
+        if node.tag == "tag:yaml.org,2002:int":
+            return int(node.value)  # PyYAML reads 010 as octal
+        return loader.construct_object(node)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        line = node.start_mark.line + 1
+        raise UserError(f"{source}:{line}: {node.value!r} is no {node.tag.rpartition(':')[2]}") from None

@@ -26,7 +26,7 @@ def make_run(directory: Path, spec: RunSpec, *, fail: str | None = None, leave_r
             continue
         while not trial.record.finished:
             trial.train_epoch()
-            stopped = ledger.report(issued.name, trial.record.objectives())
+            stopped = ledger.report(issued.name, trial.record.objectives(), finished=trial.record.finished)
             if stopped:
                 close_trial(run.trial(issued.name), trial.record)
             if stopped or issued.name == leave_running:

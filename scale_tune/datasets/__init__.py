@@ -32,11 +32,11 @@ def load(name: str, **options: Any) -> DatasetSplits:
 def load_splits(options: DatasetOptions) -> DatasetSplits:
     """Load a dataset by its validated options."""
     values = options.model_dump(mode="json")
-    splits, fingerprint = load_cached(values, lambda: digits.build(options))
+    splits, fingerprint = load_cached(values, digits, lambda: digits.build(options))
     return DatasetSplits(
         name=values.pop("name"),
         options=values,
         fingerprint=fingerprint,
-        presentation=digits.PRESENTATION,
+        info=digits.INFO,
         **splits,
     )

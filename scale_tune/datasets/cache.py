@@ -5,22 +5,21 @@ are memory-mapped, so that many trials on one node hold one copy of them.
 """
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
 from scale_tune.datasets.splits import SPLIT_NAMES, Split, SplitName
-from scale_tune.files import sync_directory
-
-FORMAT = 1
-"""Raised when the arrays made from the same options change, so that an old cache is not mistaken for a new one."""
+from scale_tune.files import sync_directory, write_atomically
 
 ARRAYS = ("images", "labels", "attributes", "sources")
 
@@ -33,15 +32,18 @@ def cache_root() -> Path:
 
 
 def load_cached(
-    options: Mapping[str, Any], build: Callable[[], Mapping[SplitName, Split]]
+    options: Mapping[str, Any], builder: ModuleType, build: Callable[[], Mapping[SplitName, Split]]
 ) -> tuple[dict[SplitName, Split], str]:
     """The splits of these options and their fingerprint, built first if this node doesn't have them.
 
     Args:
         options: everything the splits depend on, the dataset's name included.
+        builder: the module that makes them. Its source is part of the key, so that what an older version of it
+            made is not taken for what it makes now.
         build: makes the splits.
     """
-    key = hashlib.sha256(json.dumps({**options, "format": FORMAT}, sort_keys=True).encode()).hexdigest()[:16]
+    recipe = json.dumps(options, sort_keys=True) + inspect.getsource(builder)
+    key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     directory = cache_root() / f"{options['name']}-{key}"
     if not directory.exists():
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +66,9 @@ def _write(directory: Path, options: Mapping[str, Any], splits: Mapping[SplitNam
             digest.update(array.data)
             np.save(temporary / f"{name}-{array_name}.npy", array)
     meta = {"options": dict(options), "fingerprint": digest.hexdigest()}
-    (temporary / "meta.json").write_text(json.dumps(meta, indent=2))
+    write_atomically(temporary / "meta.json", json.dumps(meta, indent=2).encode())
+    os.sync()
+    temporary.chmod(0o755)  # mkdtemp's is for this user alone, a cache may be shared
     temporary.rename(directory)
     sync_directory(directory.parent)
 

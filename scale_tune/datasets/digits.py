@@ -9,10 +9,10 @@ made from its own pool of digits, and no pool shares a digit with another, neith
 =======  ==============================  =========  ================================================
 split    digits of each class in a pool  samples    upper digit
 =======  ==============================  =========  ================================================
-train    50 %                            2,000      the label, with probability spurious_strength
-target   5 %                               200      independent of the label
-val      20 %                            1,000      independent of the label
-test     25 %                            2,000      independent of the label
+train    55 %                            4,000      the label, with probability spurious_strength
+target   10 %                              400      independent of the label
+val      15 %                            1,000      independent of the label
+test     20 %                            2,000      independent of the label
 =======  ==============================  =========  ================================================
 """
 
@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scale_tune.config import DigitsOptions
-from scale_tune.datasets.splits import SPLIT_NAMES, Presentation, Split, SplitName
+from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, Split, SplitName
 from scale_tune.metrics import EvaluationGroups
 from scale_tune.seeding import derive_seed
 
-POOL_SHARES: dict[SplitName, float] = {"train": 0.50, "target": 0.05, "val": 0.20, "test": 0.25}
-SAMPLES: dict[SplitName, int] = {"train": 2000, "target": 200, "val": 1000, "test": 2000}
+POOL_SHARES: dict[SplitName, float] = {"train": 0.55, "target": 0.10, "val": 0.15, "test": 0.20}
+SAMPLES: dict[SplitName, int] = {"train": 4000, "target": 400, "val": 1000, "test": 2000}
 CLASSES = 10
 
-PRESENTATION = Presentation(
+INFO = DatasetInfo(
     num_classes=CLASSES,
     num_attributes=CLASSES,
     evaluation_groups=EvaluationGroups.ALIGNED_CONFLICTING,

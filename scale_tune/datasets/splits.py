@@ -44,7 +44,7 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Presentation:
+class DatasetInfo:
     """How a dataset's images enter a network, and how its groups are judged."""
 
     num_classes: int
@@ -69,7 +69,7 @@ class DatasetSplits:
     name: str
     options: dict[str, Any]
     fingerprint: str
-    presentation: Presentation
+    info: DatasetInfo
     train: Split = field(repr=False)
     target: Split = field(repr=False)
     val: Split = field(repr=False)

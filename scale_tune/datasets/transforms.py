@@ -4,22 +4,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from scale_tune.datasets.splits import Presentation
+from scale_tune.datasets.splits import DatasetInfo
 
 
-def normalise(images: Tensor, presentation: Presentation) -> Tensor:
+def normalise(images: Tensor, info: DatasetInfo) -> Tensor:
     """uint8 images (batch, 3, height, width) as float32, scaled to [0, 1] and standardised per channel."""
-    mean = torch.tensor(presentation.mean, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(presentation.std, device=images.device).view(1, 3, 1, 1)
+    mean = torch.tensor(info.mean, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(info.std, device=images.device).view(1, 3, 1, 1)
     return (images.float() / 255 - mean) / std
 
 
-def augment(images: Tensor, presentation: Presentation, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, info: DatasetInfo, generator: torch.Generator) -> Tensor:
     """A random crop of every image of the batch after reflecting its border, of the images' own size.
 
     The offsets are drawn on the CPU, so that a generator gives the same crops on every device.
     """
-    padding = presentation.crop_padding
+    padding = info.crop_padding
     batch, channels, height, width = images.shape
     offsets = torch.randint(0, 2 * padding + 1, (2, batch, 1), generator=generator).to(images.device)
     rows = offsets[0] + torch.arange(height, device=images.device)

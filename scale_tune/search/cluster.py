@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from scale_tune.errors import UserError
 from scale_tune.space import ResourceSpec, RunSpec
 
 OBJECT_STORE_BYTES = 2**28
+PATIENCE_SECONDS = 15
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def cluster(address: str | None) -> Iterator[None]:
     try:
         if address is None:
             # Nothing large goes through the object store: data and checkpoints are files.
-            ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+            ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -75,10 +76,14 @@ def concurrency(resources: ResourceSpec) -> int:
     return min(room, resources.max_concurrent or room)
 
 
-def check_cluster(spec: RunSpec) -> None:
-    """Let one worker with a trial's resources import the package, prepare the data and build the model.
+def check_cluster(spec: RunSpec, say: Callable[[str], None]) -> None:
+    """Let one worker with a trial's resources prepare the data, build the model and take a step of each loss.
 
     What would fail every trial fails here, once, before there is a run.
+
+    Args:
+        spec: what is to be searched.
+        say: called with a line about what a user should know.
 
     Raises:
         UserError: no node has the resources, the data or the model can't be had, or the worker can't run the package.
@@ -88,21 +93,30 @@ def check_cluster(spec: RunSpec) -> None:
     method = next(iter(spec.methods))
     drawn = {name: parameter.extremes()[0] for name, parameter in spec.method_space(method).items()}
     config = spec.trial_config(method, drawn).model_dump_json()
-    task = ray.remote(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial, max_retries=0)(_try_out)
     try:
-        ray.get(task.remote(config))
+        task = ray.remote(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial, max_retries=0)(_try_out)
+        result = task.remote(config, resources.gpus_per_trial)
+        if not ray.wait([result], timeout=PATIENCE_SECONDS)[0]:
+            say("waiting for a worker to prepare the data, or for the cluster to have room …")
+        device = ray.get(result)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
             raise UserError(str(error.cause)) from None
         raise UserError(f"a worker can't run trials:\n{error}") from None
-    except ray.exceptions.RayError as error:
+    except (ray.exceptions.RayError, ValueError) as error:
         raise UserError(f"a worker can't run trials: {error}") from None
+    if resources.gpus_per_trial and device == "cpu":
+        say("warning: each trial reserves a GPU, but torch finds none on the worker and trains on the CPU")
 
 
-def _try_out(config_json: str) -> None:
+def _try_out(config_json: str, gpus: float) -> str:
+    """On a worker: what every trial will do, for a batch. Returns the device."""
+    import torch
+
     from scale_tune.datasets import load_splits
-    from scale_tune.models import build_classifier
+    from scale_tune.training import try_out
 
+    device = torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
     config = TrialConfig.model_validate_json(config_json)
-    splits = load_splits(config.dataset)
-    build_classifier(config.model, splits.presentation.num_classes, ["train"], seed=0)
+    try_out(config, load_splits(config.dataset), device)
+    return device.type

@@ -15,7 +15,15 @@ from ray.tune.search import Searcher
 
 from scale_tune.config import Method
 from scale_tune.ledger import Ledger, LedgerState
-from scale_tune.records import checkpoints, close_trial, drop_weights, has_weights, read_record
+from scale_tune.records import (
+    checkpoints,
+    close_trial,
+    drop_checkpoints,
+    drop_half_written,
+    drop_weights,
+    has_weights,
+    read_record,
+)
 from scale_tune.rundir import RunDir
 from scale_tune.search.cluster import concurrency
 from scale_tune.search.worker import TuneTrial
@@ -88,7 +96,7 @@ class LedgerScheduler(FIFOScheduler):
         if result.get("error"):
             ledger.fail(name, result["error"])
             return TrialScheduler.CONTINUE  # into the end of its process
-        if ledger.report(name, result["objectives"]):
+        if ledger.report(name, result["objectives"], finished=result["finished"]):
             close_pruned(run, name)
         elif result["finished"]:
             ledger.complete(name)
@@ -129,6 +137,22 @@ def close_pruned(run: RunDir, name: str) -> None:
         close_trial(directory, record)
 
 
+def sweep(run: RunDir, ledger: Ledger) -> None:
+    """Do for all trials what killed drivers and workers did not come to. No worker may be running.
+
+    A failed trial keeps its checkpoint, for whoever looks into the failure.
+    """
+    for trial in ledger.trials():
+        directory = run.trial(trial.name)
+        drop_half_written(directory)
+        if trial.state is LedgerState.PRUNED:
+            close_pruned(run, trial.name)
+        elif trial.state is LedgerState.COMPLETE:
+            drop_checkpoints(directory)
+    for method in ledger.spec.methods:
+        keep_best(run, ledger, method)
+
+
 def keep_best(run: RunDir, ledger: Ledger, method: Method) -> None:
     """Drop the weights of the method's completed trials beyond the best ``keep_top`` that have any."""
     complete = [t for t in ledger.trials() if t.method is method and t.state is LedgerState.COMPLETE]
@@ -152,11 +176,7 @@ def run_search(run: RunDir, spec: RunSpec, show: Callable[[Ledger], None]) -> bo
         Whether every trial has ended.
     """
     ledger = Ledger(run.ledger, spec)
-    for trial in ledger.trials():  # what a killed driver did not come to
-        if trial.state is LedgerState.PRUNED:
-            close_pruned(run, trial.name)
-    for method in spec.methods:
-        keep_best(run, ledger, method)
+    sweep(run, ledger)
     search = Search(ledger=ledger, run=run, show=show)
     resources = spec.resources
     with tempfile.TemporaryDirectory(prefix="scale-tune-") as scratch, _ray_logs_to(run.path / "ray.log"):
@@ -182,6 +202,7 @@ def run_search(run: RunDir, spec: RunSpec, show: Callable[[Ledger], None]) -> bo
             ),
         )
         tuner.fit()
+    sweep(run, ledger)
     return ledger.done
 
 

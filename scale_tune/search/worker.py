@@ -27,6 +27,7 @@ class TuneTrial(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._error: str | None = None
         self._error_reported = False
+        self._trial: Trial | None = None  # the last trial's networks go before this one's come
         try:
             self._trial = _open_trial(config)
             # What an earlier worker has completed is reported before anything is trained.
@@ -43,14 +44,14 @@ class TuneTrial(tune.Trainable):
         """
         if self._error_reported:
             raise RuntimeError("ends this process after an error")
-        if self._error is None:
+        if self._trial is not None and self._error is None:
             try:
                 if not self._unreported:
                     self._trial.train_epoch()
                 self._unreported = False
             except Exception:
                 self._error = traceback.format_exc()
-        if self._error is not None:
+        if self._trial is None or self._error is not None:
             self._error_reported = True
             return {"error": self._error}
         record = self._trial.record

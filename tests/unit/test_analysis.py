@@ -107,6 +107,11 @@ def test_dfr_is_selected_by_its_mean_over_seeds_on_val():
     assert row["test_worst_group_std"] == pytest.approx(math.sqrt(0.02))
 
 
+def test_dfr_of_fewer_seeds_is_not_compared():
+    dfr = dfr_table(("erm-0", 0, 0.4, 0.4), ("erm-0", 1, 0.4, 0.4), ("erm-1", 0, 0.9, 0.9))
+    assert set(select_best_dfr(dfr, "worst_group")["trial"]) == {"erm-0"}
+
+
 def test_no_dfr_is_no_row():
     assert select_best_dfr(dfr_table(), "worst_group").empty
     assert leaderboard(table(trial("erm-1", 0.1)), dfr_table())["method"].tolist() == ["erm"]

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from scale_tune import datasets
 from scale_tune.config import Objective, TrialConfig
-from scale_tune.datasets.digits import PRESENTATION
+from scale_tune.datasets.digits import INFO
 from scale_tune.datasets.splits import DatasetSplits, Split
 from scale_tune.dfr import SCALE_PROTOCOL_C, extract_features, fit_l1, refit, refit_checkpoint
 from scale_tune.errors import UserError
@@ -29,10 +29,8 @@ def blobs(classes: int, n: dict[str, int], *, dimension: int = 12) -> tuple[dict
             attributes=rng.integers(0, classes, count),
             sources=np.zeros((count, 1), np.int64),
         )
-    presentation = PRESENTATION.__class__(
-        **{**PRESENTATION.__dict__, "num_classes": classes, "num_attributes": classes}
-    )
-    return features, DatasetSplits(name="blobs", options={}, fingerprint="f", presentation=presentation, **splits)
+    info = INFO.__class__(**{**INFO.__dict__, "num_classes": classes, "num_attributes": classes})
+    return features, DatasetSplits(name="blobs", options={}, fingerprint="f", info=info, **splits)
 
 
 def independent(features, splits, classes):

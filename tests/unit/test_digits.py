@@ -127,13 +127,21 @@ def test_a_builder_that_dies_leaves_nothing_half_built(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(np, "save", dying)
         with pytest.raises(Death):
-            load_cached(options, lambda: module.build(DigitsOptions()))
+            load_cached(options, module, lambda: module.build(DigitsOptions()))
     assert any(".tmp-" in path.name for path in tmp_path.iterdir())
-    splits, fingerprint = load_cached(options, lambda: module.build(DigitsOptions()))
-    assert len(splits["train"]) == 2000
+    splits, fingerprint = load_cached(options, module, lambda: module.build(DigitsOptions()))
+    assert len(splits["train"]) == module.SAMPLES["train"]
     assert not any(".tmp-" in path.name for path in tmp_path.iterdir())
     (directory,) = (path for path in tmp_path.iterdir() if (path / "meta.json").exists())
     assert json.loads((directory / "meta.json").read_text())["fingerprint"] == fingerprint
+
+
+def test_another_version_of_the_builder_is_not_taken_for_this_one(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCALE_TUNE_CACHE", str(tmp_path))
+    datasets.load("digits")
+    monkeypatch.setattr("inspect.getsource", lambda module: "another version")
+    datasets.load("digits")
+    assert len(list(tmp_path.glob("digits-*/meta.json"))) == 2
 
 
 def test_unknown_datasets_and_options_are_refused():

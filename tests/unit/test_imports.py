@@ -58,6 +58,10 @@ def modules() -> dict[str, str]:
 def imported(source: str) -> set[str]:
     names = set()
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.startswith("scale_tune")}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports would escape this test"
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("scale_tune"):
             below = node.module.removeprefix("scale_tune").lstrip(".")
             for alias in node.names:

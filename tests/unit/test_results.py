@@ -6,12 +6,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from scale_tune import results
+from scale_tune import datasets, results
 from scale_tune.errors import UserError
 from scale_tune.ledger import read_trials
 from scale_tune.metrics import EvaluationGroups, GroupCounts
 from scale_tune.rundir import RunDir, create_run
-from tests.runs import fast_spec, make_run
+from scale_tune.trial import Trial
+from tests.runs import CPU, fast_spec, make_run
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,19 @@ def test_a_failed_trial_has_its_traceback(tables):
     assert failed["error"].startswith("Traceback")
     assert failed["seeds"] == 0
     assert np.isnan(failed["val_worst_group_mean"])
+
+
+def test_a_checkpoint_ahead_of_the_ledger_gives_tables_that_agree(tmp_path):
+    spec = fast_spec(methods=["erm_target"], num_samples=1)
+    run = make_run(tmp_path, spec, leave_running="erm_target-00000")
+    trial = read_trials(run.ledger)[0]
+    config = spec.trial_config(trial.method, trial.params)
+    ahead = Trial(trial.name, config, datasets.load_splits(config.dataset), CPU, run.trial(trial.name))
+    ahead.train_epoch()  # and its driver dies before it hears of it
+    tables = results.load(run.path)
+    (row,) = tables["trials"].to_dict("records")
+    assert (row["epochs"], row["objective"]) == (2, ahead.record.objectives()[-1])
+    assert tables["epochs"]["epoch"].max() == 2
 
 
 def test_epochs_have_every_epoch_once_and_without_a_gap(tables):

@@ -123,6 +123,9 @@ MISTAKES = [
     pytest.param("epochs: 5", "seeds: 0", r":12: seeds: must be a list, got 0", id="seeds no list"),
     pytest.param(MINIMAL, "epochs: 5", r": methods: is missing", id="no methods"),
     pytest.param(MINIMAL, "methods: []", r":1: methods: no method is listed", id="empty methods"),
+    pytest.param("epochs: 5", "float: 5", r":12: float: unknown key", id="key named as a type"),
+    pytest.param("name: digits", "name: digits, seed: -1", r":1: dataset.seed: .*got -1", id="data option"),
+    pytest.param(MINIMAL, "methods: [[erm]]", r"unknown method", id="method no name"),
     pytest.param(MINIMAL, "- 1", r"a search space is a mapping", id="no mapping"),
     pytest.param(MINIMAL, "", r"a search space is a mapping", id="empty file"),
 ]
@@ -149,6 +152,16 @@ def test_a_wrong_override_is_blamed_on_the_command_line(file):
         load_spec(file, {"scheduler.name": "ash"})
     with pytest.raises(UserError, match="can't set epochs.x: epochs is 5"):
         load_spec(file, {"epochs.x": 1})
+
+
+def test_an_incomplete_key_is_refused(file):
+    with pytest.raises(UserError, match="can't set 'epochs.'"):
+        load_spec(file, {"epochs.": 3})
+
+
+def test_methods_can_be_chosen_for_a_file_that_has_none(file):
+    file.write_text("epochs: 5")
+    assert list(load_spec(file, methods=["erm"]).methods) == [Method.ERM]
 
 
 def test_a_file_that_is_not_there_or_not_text(tmp_path):

@@ -3,16 +3,16 @@ import dataclasses
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from scale_tune.datasets.digits import PRESENTATION
+from scale_tune.datasets.digits import INFO
 from scale_tune.datasets.transforms import augment, normalise
 
-PADDED = dataclasses.replace(PRESENTATION, crop_padding=4)
+PADDED = dataclasses.replace(INFO, crop_padding=4)
 
 
 def test_normalising_agrees_with_torchvision():
     images = torch.randint(0, 256, (5, 3, 16, 8), dtype=torch.uint8)
-    expected = reference.normalize(images.float() / 255, list(PRESENTATION.mean), list(PRESENTATION.std))
-    torch.testing.assert_close(normalise(images, PRESENTATION), expected)
+    expected = reference.normalize(images.float() / 255, list(INFO.mean), list(INFO.std))
+    torch.testing.assert_close(normalise(images, INFO), expected)
 
 
 def test_cropping_agrees_with_torchvision_at_the_same_offsets():

