@@ -8,11 +8,14 @@ import re
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scale_tune.errors import UserError
+
+if TYPE_CHECKING:
+    from scale_tune.space import RunSpec
 
 STOPPED = 3
 
@@ -22,7 +25,6 @@ analyze_app = typer.Typer(**_settings)
 
 OVERRIDES = {
     "num_samples": "num_samples",
-    "epochs": "epochs",
     "max_concurrent": "resources.max_concurrent",
     "cpus_per_trial": "resources.cpus_per_trial",
     "gpus_per_trial": "resources.gpus_per_trial",
@@ -69,11 +71,16 @@ def tune(
         elif space is None:
             raise UserError("give a search space, as search_spaces/digits.yaml, or --resume RUN_DIR; see --help")
         else:
+            from scale_tune.space import load_spec
+
             overrides |= _settings_by_key(settings or [])
             if seeds is not None:
                 overrides["seeds"] = _parse_value(f"[{seeds}]", "--seeds")
             chosen = None if methods is None else [method.strip() for method in methods.split(",")]
-            done = _launch(space, overrides, chosen, storage or Path("runs"), name, address, dry_run)
+            spec = load_spec(space, overrides, chosen, epochs)
+            done = _launch(
+                spec, storage or Path("runs"), _default_name(space) if name is None else name, address, dry_run
+            )
     except UserError as error:
         _exit_with(error)
     raise typer.Exit(0 if done else STOPPED)
@@ -119,23 +126,15 @@ def _refuse_with_resume(given: dict[str, Any]) -> None:
         )
 
 
-def _launch(
-    space: Path,
-    overrides: dict[str, Any],
-    methods: list[str] | None,
-    storage: Path,
-    name: str | None,
-    address: str | None,
-    dry_run: bool,
-) -> bool:
+def _default_name(space: Path) -> str:
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", space.stem).strip("-")
+    return f"{stem or 'run'}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _launch(spec: "RunSpec", storage: Path, name: str, address: str | None, dry_run: bool) -> bool:
     from scale_tune.plan import print_plan
     from scale_tune.rundir import check_new_run
-    from scale_tune.space import load_spec
 
-    spec = load_spec(space, overrides, methods)
-    if name is None:
-        stem = re.sub(r"[^A-Za-z0-9]+", "-", space.stem).strip("-")
-        name = f"{stem or 'run'}-{datetime.now():%Y%m%d-%H%M%S}"
     check_new_run(storage, name)
     if dry_run:
         print_plan(spec)

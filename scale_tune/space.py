@@ -263,13 +263,19 @@ def _check_name(path: KeyPath, name: str, known: tuple[str, ...]) -> None:
         raise LocatedError(path, f"unknown parameter; {nearest(name, known)}")
 
 
-def load_spec(path: Path, overrides: dict[str, Any] | None = None, methods: list[str] | None = None) -> RunSpec:
+def load_spec(
+    path: Path,
+    overrides: dict[str, Any] | None = None,
+    methods: list[str] | None = None,
+    epochs: int | None = None,
+) -> RunSpec:
     """The search space in a YAML file.
 
     Args:
         path: the file.
         overrides: values by dotted key, as ``{"scheduler.grace_period": 2}``, that replace the file's.
         methods: the methods to search instead of the file's; those in the file keep what it says of them.
+        epochs: for every method, also those that have epochs of their own in the file.
 
     Raises:
         UserError: the file can't be read or what it says can't be run; one line per mistake.
@@ -289,6 +295,11 @@ def load_spec(path: Path, overrides: dict[str, Any] | None = None, methods: list
     if methods is not None:
         in_file = data.get("methods")
         data["methods"] = {method: in_file.get(method) if isinstance(in_file, dict) else None for method in methods}
+    if epochs is not None:
+        overrides = {"epochs": epochs} | (overrides or {})
+        for own in data["methods"].values() if isinstance(data.get("methods"), dict) else ():
+            if isinstance(own, dict):
+                own.pop("epochs", None)
     override(data, places, overrides or {})
     return validate_spec(data, places, str(path))
 

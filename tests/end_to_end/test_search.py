@@ -165,7 +165,6 @@ def test_a_diverging_and_a_failing_trial_do_not_stop_the_search(space, tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_search_says_how_to_resume_it(space, tmp_path, number):
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
     options = ["--storage", tmp_path / "runs", "--methods", "erm_target", "--num-samples", 2, "--epochs", 12]

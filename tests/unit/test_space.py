@@ -90,6 +90,11 @@ def test_overrides_replace_what_the_file_says(file):
     assert spec.space["batch_size"] == Constant(type="constant", value=8)
 
 
+def test_epochs_for_all_replace_a_methods_own(file):
+    spec = load_spec(file, epochs=2)
+    assert {spec.method_epochs(method) for method in spec.methods} == {2}
+
+
 def test_chosen_methods_keep_what_the_file_says_of_them(file):
     spec = load_spec(file, methods=["scale", "erm_target"])
     assert list(spec.methods) == [Method.SCALE, Method.ERM_TARGET]
