@@ -49,6 +49,9 @@ def tune(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as scheduler.name=none.")
     ] = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Download and prepare the data, print its groups.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the search space, print the plan, start nothing.")
     ] = False,
@@ -131,6 +134,14 @@ def _default_name(space: Path) -> str:
     return f"{stem or 'run'}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
+def _prepare(spec: "RunSpec") -> None:
+    from rich.console import Console
+
+    from scale_tune.prepare import prepare
+
+    prepare(spec, Console(markup=False, highlight=False))
+
+
 def _launch(spec: "RunSpec", storage: Path, name: str, address: str | None, dry_run: bool) -> bool:
     from scale_tune.plan import print_plan
     from scale_tune.rundir import check_new_run
@@ -138,10 +149,20 @@ def _launch(spec: "RunSpec", storage: Path, name: str, address: str | None, dry_
     check_new_run(storage, name)
     if dry_run:
         print_plan(spec)
+        _say_if_data_is_missing(spec)
         return True
     from scale_tune.driver import launch
 
     return launch(spec, storage, name, address)
+
+
+def _say_if_data_is_missing(spec: "RunSpec") -> None:
+    from scale_tune.datasets import check_sources
+
+    try:
+        check_sources(spec.dataset)
+    except UserError as missing:
+        typer.echo(f"note: this can't be run yet: {missing}")
 
 
 def _resume(run_dir: Path, overrides: dict[str, Any], address: str | None, dry_run: bool) -> bool:

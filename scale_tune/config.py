@@ -97,7 +97,53 @@ class DigitsOptions(Frozen):
     """Seed of the split into train, target, val and test, and of the pairing and noise."""
 
 
-DatasetOptions = DigitsOptions
+class DominoesOptions(Frozen):
+    """Options of ``dominoes``: MNIST above, CIFAR-10 below."""
+
+    name: Literal["dominoes"] = "dominoes"
+    spurious_strength: float = Field(default=1.0, ge=0, le=1)
+    """1 minus the fraction of train samples whose CIFAR image is exchanged with that of another of them."""
+    val_target_size: int = Field(default=2000, ge=20, le=40000, multiple_of=20)
+    """Samples of val and target together; each has half."""
+    seed: int = Field(default=0, ge=0)
+
+
+class CelebaOptions(Frozen):
+    """Options of ``celeba``."""
+
+    name: Literal["celeba"] = "celeba"
+    task: Literal["gender", "blond"] = "gender"
+    """``gender`` as in SCALE: predict gender, hair is spurious. ``blond`` as in DFR: predict hair, natural counts."""
+    spurious_strength: float = Field(default=1.0, gt=0, le=1)
+    """Of ``gender``: per minority group, train holds (1 - s) / s of the images of a majority group."""
+    target_size: int = Field(default=1000, ge=4, multiple_of=4)
+    """Of ``gender``: images of target, a quarter from each group."""
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _blond_has_natural_counts(self) -> Self:
+        for option in ("spurious_strength", "target_size"):
+            if self.task == "blond" and getattr(self, option) != type(self).model_fields[option].default:
+                raise LocatedError((option,), "the task blond keeps the natural counts; leave this out")
+        return self
+
+
+class WaterbirdsOptions(Frozen):
+    """Options of ``waterbirds``."""
+
+    name: Literal["waterbirds"] = "waterbirds"
+    seed: int = Field(default=0, ge=0)
+
+
+DATASETS: dict[str, type[DigitsOptions | DominoesOptions | CelebaOptions | WaterbirdsOptions]] = {
+    "digits": DigitsOptions,
+    "dominoes": DominoesOptions,
+    "celeba": CelebaOptions,
+    "waterbirds": WaterbirdsOptions,
+}
+DatasetOptions = Annotated[
+    DigitsOptions | DominoesOptions | CelebaOptions | WaterbirdsOptions, Field(discriminator="name")
+]
 """The options of any dataset."""
 
 
@@ -106,8 +152,8 @@ class ModelOptions(Frozen):
 
     name: str = "small_cnn"
     """``small_cnn`` or any torchvision classifier, as ``resnet18``."""
-    weights: Literal["none"] = "none"
-    """Initial weights: ``none`` is random."""
+    weights: str = "none"
+    """Initial weights: ``none`` is random, ``imagenet`` torchvision's, else a file with a state dict of the network."""
 
 
 class Hyperparameters(Frozen):

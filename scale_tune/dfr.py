@@ -86,20 +86,14 @@ def refit(features: dict[str, Features], splits: DatasetSplits, objective: Objec
     Raises:
         UserError: target lacks a class.
     """
-    num_classes = splits.info.num_classes
+    num_classes = splits.info.groups.num_classes
     absent = sorted(set(range(num_classes)) - set(splits.target.labels.tolist()))
     if absent:
         raise UserError(f"DFR needs samples of every class in target, but it has none of the classes {absent}")
 
     def counts(classifier: LinearClassifier, name: str) -> GroupCounts:
         split: Split = getattr(splits, name)
-        return GroupCounts.of(
-            classifier.predict(features[name]),
-            split.labels,
-            split.attributes,
-            (num_classes, splits.info.num_attributes),
-            splits.info.evaluation_groups,
-        )
+        return GroupCounts.of(classifier.predict(features[name]), split.labels, split.attributes, splits.info.groups)
 
     def fit(C: float, random_state: int) -> LinearClassifier:
         return fit_l1(features["target"], splits.target.labels, C, random_state)
@@ -141,6 +135,6 @@ def extract_features(model: Classifier, split: Split, splits: DatasetSplits) -> 
 
 
 def _load_model(config: TrialConfig, splits: DatasetSplits, weights: dict[str, torch.Tensor]) -> Classifier:
-    model = build_classifier(config.model, splits.info.num_classes, HEADS[config.method], seed=0)
+    model = build_classifier(config.model, splits.info.groups.num_classes, HEADS[config.method], seed=0)
     model.load_state_dict(weights)
     return model

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from scale_tune.prepare import load_with_progress
 from scale_tune.progress import Progress, duration
 from scale_tune.rundir import RunDir, check_new_run, create_run
 from scale_tune.search.cluster import check_cluster, cluster
@@ -29,6 +30,7 @@ def launch(spec: RunSpec, storage: Path, name: str, address: str | None) -> bool
         UserError: what was asked for can't be run; nothing was written then.
     """
     check_new_run(storage, name)
+    _prepare_here(spec, address)
     with cluster(address):
         check_cluster(spec, console.print)
         run = create_run(storage, name, spec)
@@ -44,11 +46,18 @@ def resume(run: RunDir, spec: RunSpec, address: str | None) -> bool:
         spec: what it searches, with a larger ``num_samples`` or other resources if asked for.
         address: the Ray cluster.
     """
+    _prepare_here(spec, address)
     with run.only_driver(), cluster(address):
         check_cluster(spec, console.print)
         if spec != run.read_spec():
             run.rewrite_spec(spec)
         return _drive(run, spec)
+
+
+def _prepare_here(spec: RunSpec, address: str | None) -> None:
+    """On this machine alone, prepare the data before Ray starts, where its progress can be shown."""
+    if address is None:
+        load_with_progress(spec.dataset, console)
 
 
 def _drive(run: RunDir, spec: RunSpec) -> bool:

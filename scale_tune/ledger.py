@@ -120,7 +120,7 @@ class Ledger:
         study = optuna.create_study(storage=storage, study_name=method.value, direction="maximize", load_if_exists=True)
         # A restarted search draws anew rather than repeating the draws of its first start.
         seed = derive_seed("sampler", self.spec.search_seed, method, len(study.get_trials(deepcopy=False)))
-        study.sampler = _sampler(self.spec.sampler, seed % 2**32)
+        study.sampler = _sampler(self.spec, method, seed % 2**32)
         study.pruner = _pruner(self.spec)
         return study
 
@@ -134,9 +134,10 @@ class Ledger:
             study = self._studies[trial.method]
             issued = optuna.Trial(study, _trial_id(study, trial.number))
         else:
-            method, study = min(self._studies.items(), key=lambda item: _issued(item[1]))
-            if _issued(study) >= self.spec.num_samples:
+            wanting = {m: s for m, s in self._studies.items() if _issued(s) < self.spec.method_samples(m)}
+            if not wanting:
                 return None
+            method, study = min(wanting.items(), key=lambda item: _issued(item[1]))
             issued = study.ask()
             trial = _as_ledger_trial(method, study.trials[issued.number])
         # A trial that was interrupted while it was being drawn keeps the parameters it has and draws the others.
@@ -189,8 +190,8 @@ class Ledger:
     def done(self) -> bool:
         """Whether every method has its trials and all of them have ended."""
         return all(
-            _issued(study) >= self.spec.num_samples and all(t.state.is_finished() for t in study.trials)
-            for study in self._studies.values()
+            _issued(study) >= self.spec.method_samples(method) and all(t.state.is_finished() for t in study.trials)
+            for method, study in self._studies.items()
         )
 
     def trials(self) -> list[LedgerTrial]:
@@ -275,8 +276,11 @@ class SuccessiveHalving(optuna.pruners.BasePruner):
         return rung == epoch
 
 
-def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    if name == "random":
+def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSampler:
+    if spec.sampler == "grid":
+        choices = {n: list(p.values) for n, p in spec.method_space(method).items() if isinstance(p, Choice)}
+        return optuna.samplers.GridSampler(choices, seed=seed)
+    if spec.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

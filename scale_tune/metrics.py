@@ -22,16 +22,38 @@ class EvaluationGroups(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupCounts:
-    """Samples and correct predictions per (label, attribute) cell.
+class Groups:
+    """Which (label, attribute) cells there are, and how they are judged."""
 
-    ``n`` and ``correct`` have the shape (labels, attributes). A sample is aligned when its attribute equals its
-    label, and conflicting otherwise.
-    """
+    num_classes: int
+    num_attributes: int
+    evaluation_groups: EvaluationGroups
+    aligned_attributes: tuple[int, ...]
+    """Of each class, the attribute that it goes with in training: samples with it are aligned, others conflicting."""
+
+    def __post_init__(self) -> None:
+        if len(self.aligned_attributes) != self.num_classes:
+            raise ValueError(f"{self.num_classes} classes need as many aligned attributes: {self.aligned_attributes}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(classes, attributes)."""
+        return self.num_classes, self.num_attributes
+
+    @property
+    def aligned(self) -> NDArray[np.bool_]:
+        """Which cells hold aligned samples, of shape (classes, attributes)."""
+        cells: NDArray[np.bool_] = np.eye(self.num_attributes, dtype=np.bool_)[list(self.aligned_attributes)]
+        return cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupCounts:
+    """Samples and correct predictions per cell; ``n`` and ``correct`` have the shape (classes, attributes)."""
 
     n: NDArray[np.int64]
     correct: NDArray[np.int64]
-    evaluation_groups: EvaluationGroups
+    groups: Groups
 
     @classmethod
     def of(
@@ -39,44 +61,40 @@ class GroupCounts:
         predictions: NDArray[np.int64],
         labels: NDArray[np.int64],
         attributes: NDArray[np.int64],
-        shape: tuple[int, int],
-        evaluation_groups: EvaluationGroups,
+        groups: Groups,
     ) -> "GroupCounts":
-        """Count predictions, labels and attributes of shape (samples,) into cells of shape (labels, attributes)."""
-        n = np.zeros(shape, np.int64)
-        correct = np.zeros(shape, np.int64)
+        """Count predictions, labels and attributes of shape (samples,)."""
+        n = np.zeros(groups.shape, np.int64)
+        correct = np.zeros(groups.shape, np.int64)
         np.add.at(n, (labels, attributes), 1)
         np.add.at(correct, (labels, attributes), predictions == labels)
-        return cls(n=n, correct=correct, evaluation_groups=evaluation_groups)
+        return cls(n=n, correct=correct, groups=groups)
 
     def __post_init__(self) -> None:
-        if self.n.shape != self.correct.shape or (self.correct > self.n).any() or (self.correct < 0).any():
-            raise ValueError("correct must have the shape of n and lie between 0 and n in every cell")
-
-    @property
-    def aligned(self) -> NDArray[np.bool_]:
-        """Which cells hold aligned samples, of shape (labels, attributes)."""
-        return np.eye(*self.n.shape, dtype=np.bool_)
+        if self.n.shape != self.groups.shape or self.correct.shape != self.groups.shape:
+            raise ValueError(f"n {self.n.shape} and correct {self.correct.shape} must be of shape {self.groups.shape}")
+        if (self.correct > self.n).any() or (self.correct < 0).any():
+            raise ValueError("correct must lie between 0 and n in every cell")
 
     @property
     def average(self) -> float | None:
         """Accuracy over all samples; None without samples."""
-        return self._accuracy(np.ones_like(self.aligned))
+        return self._accuracy(np.ones_like(self.groups.aligned))
 
     @property
     def minority(self) -> float | None:
         """Accuracy over all conflicting samples pooled; None without any."""
-        return self._accuracy(~self.aligned)
+        return self._accuracy(~self.groups.aligned)
 
     @property
     def majority(self) -> float | None:
         """Accuracy over all aligned samples pooled; None without any."""
-        return self._accuracy(self.aligned)
+        return self._accuracy(self.groups.aligned)
 
     @property
     def worst_group(self) -> float | None:
         """The lowest accuracy among the non-empty evaluation groups; None without samples."""
-        if self.evaluation_groups is EvaluationGroups.ALIGNED_CONFLICTING:
+        if self.groups.evaluation_groups is EvaluationGroups.ALIGNED_CONFLICTING:
             accuracies = [self.majority, self.minority]
         else:
             accuracies = [c / n if n else None for c, n in zip(self.correct.flat, self.n.flat, strict=True)]

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from scale_tune.config import Method
 from scale_tune.ledger import Ledger, LedgerState, LedgerTrial
+from scale_tune.space import RunSpec
 
 ENDED = (LedgerState.COMPLETE, LedgerState.PRUNED, LedgerState.FAILED)
 TERMINAL_SECONDS = 1.0
@@ -50,7 +51,7 @@ class Progress:
             self.ended_at_start = self.ended_shown = ended
         if self.live:
             pace = self._pace(ended, ledger)
-            self.live.update(Group(progress_table(trials, ledger.spec.num_samples), pace), refresh=True)
+            self.live.update(Group(progress_table(trials, ledger.spec), pace), refresh=True)
         elif ended > self.ended_shown or now - self.shown >= LOG_SECONDS:
             self.console.print(f"{progress_line(trials, ledger)} | {self._pace(ended, ledger)}", soft_wrap=True)
         else:
@@ -67,7 +68,7 @@ class Progress:
         text = f"{duration(elapsed)} elapsed"
         ended_now = ended - (self.ended_at_start or 0)
         if ended_now:
-            total = ledger.spec.num_samples * len(ledger.spec.methods)
+            total = ledger.spec.total_samples
             left = elapsed / ended_now * max(0, total - ended)
             text += f", {60 * ended_now / elapsed:.1f} trials/min, about {duration(left)} left"
         return text
@@ -76,7 +77,7 @@ class Progress:
 def progress_line(trials: list[LedgerTrial], ledger: Ledger) -> str:
     """Counts and each method's best, in one line."""
     counts = Counter(trial.state for trial in trials)
-    total = ledger.spec.num_samples * len(ledger.spec.methods)
+    total = ledger.spec.total_samples
     parts = [f"{sum(counts[state] for state in ENDED)}/{total} trials ended"]
     parts += [f"{counts[state]} {state}" for state in (*ENDED, LedgerState.RUNNING)]
     best = [best_trial(trials, method) for method in ledger.spec.methods]
@@ -84,7 +85,7 @@ def progress_line(trials: list[LedgerTrial], ledger: Ledger) -> str:
     return ", ".join(parts)
 
 
-def progress_table(trials: list[LedgerTrial], num_samples: int) -> Table:
+def progress_table(trials: list[LedgerTrial], spec: RunSpec) -> Table:
     """A row per method: counts, best objective, and the config that reached it."""
     table = Table()
     for column in ("method", *ENDED, "running", "of", "best", "trial", "config"):
@@ -96,7 +97,7 @@ def progress_table(trials: list[LedgerTrial], num_samples: int) -> Table:
             method.value,
             *(str(counts[state]) for state in ENDED),
             str(counts[LedgerState.RUNNING]),
-            str(num_samples),
+            str(spec.method_samples(method)),
             f"{best.objective:.3f}" if best else "",
             best.name if best else "",
             describe(best.params) if best else "",

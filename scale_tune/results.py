@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from scale_tune.config import DigitsOptions, Hyperparameters, ScaleHyperparameters, TrialConfig
+from scale_tune.config import DATASETS, Hyperparameters, ScaleHyperparameters, TrialConfig
 from scale_tune.errors import UserError
 from scale_tune.files import write_atomically
 from scale_tune.ledger import LedgerTrial, read_trials
@@ -48,6 +48,10 @@ def _config_fields() -> list[pa.Field]:
                 type_ = types.get(info.annotation, pa.string())
                 yield _field(f"config.{prefix}{name}", type_, f"{name} of {of}")
 
+    options: dict[str, pa.Field] = {}
+    for model in DATASETS.values():
+        for field in fields(model, "dataset.", "the dataset; null where the dataset has no such option"):
+            options.setdefault(field.name, field)
     return [
         *fields(Hyperparameters, "", "the optimizer or the batches"),
         *fields(ScaleHyperparameters, "", "SCALE; null for other methods"),
@@ -55,8 +59,9 @@ def _config_fields() -> list[pa.Field]:
         _field("config.schedule", pa.string(), "learning-rate schedule over the epochs"),
         _field("config.objective", pa.string(), "validation accuracy that was maximised"),
         _field("config.model", pa.string(), "network"),
+        _field("config.weights", pa.string(), "its initial weights"),
         _field("config.dataset", pa.string(), "dataset"),
-        *fields(DigitsOptions, "dataset.", "the dataset"),
+        *options.values(),
     ]
 
 
@@ -262,6 +267,7 @@ def _config_columns(config: TrialConfig) -> dict[str, Any]:
         "schedule": config.schedule.value,
         "objective": config.objective.value,
         "model": config.model.name,
+        "weights": config.model.weights,
         "dataset": config.dataset.name,
     }
     return {f"config.{name}": value for name, value in values.items()}

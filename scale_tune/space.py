@@ -4,6 +4,7 @@
 turns everything that is wrong into messages with file, line and remedy.
 """
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from scale_tune.config import (
+    DATASETS,
     DatasetOptions,
     DigitsOptions,
     Frozen,
@@ -115,10 +117,6 @@ Parameter = Annotated[FloatRange | IntRange | Choice | Constant, Field(discrimin
 Space = dict[str, Parameter]
 PARAMETER_TYPES = ("float", "int", "choice", "constant")
 
-SHARED_PARAMETERS = (
-    *Hyperparameters.model_fields,
-    *(f"dataset.{option}" for option in DigitsOptions.model_fields if option != "name"),
-)
 SCALE_PARAMETERS = tuple(ScaleHyperparameters.model_fields)
 
 
@@ -169,12 +167,12 @@ class RunSpec(Frozen):
     space: Space = Field(default_factory=dict)
     """Parameters shared by all methods."""
     num_samples: int = Field(default=10, ge=1)
-    """Trials of each method."""
+    """Trials of each method. A grid has as many as it has points, and this is not used."""
     seeds: Seeds = (0, 1, 2)
     epochs: int = Field(default=20, ge=1)
     schedule: Annotated[Schedule, Lenient] = Schedule.NONE
     objective: Annotated[Objective, Lenient] = Objective.WORST_GROUP
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
     scheduler: SchedulerSpec = SchedulerSpec()
     search_seed: int = Field(default=0, ge=0)
     """Seed of the sampler's draws."""
@@ -210,16 +208,24 @@ class RunSpec(Frozen):
         for name in self.space:
             if name in SCALE_PARAMETERS:
                 raise LocatedError(("space", name), "only the method scale has this; move it to methods.scale.space")
-            _check_name(("space", name), name, SHARED_PARAMETERS)
+            _check_name(("space", name), name, self._shared_parameters)
         for method, own in self.methods.items():
-            known = SHARED_PARAMETERS + (SCALE_PARAMETERS if method is Method.SCALE else ())
+            known = self._shared_parameters + (SCALE_PARAMETERS if method is Method.SCALE else ())
             for name in own.space:
                 _check_name(("methods", method.value, "space", name), name, known)
             for name, parameter in self.method_space(method).items():
+                is_range = isinstance(parameter, FloatRange | IntRange)
                 path = ("methods", method.value, "space", name) if name in own.space else ("space", name)
+                if self.sampler == "grid" and is_range:
+                    raise LocatedError(path, "the grid sampler needs the values themselves, as a choice or a constant")
                 for value in parameter.extremes():
                     self._check_value(path, method, name, value)
         return self
+
+    @property
+    def _shared_parameters(self) -> tuple[str, ...]:
+        options = (f"dataset.{option}" for option in type(self.dataset).model_fields if option != "name")
+        return (*Hyperparameters.model_fields, *options)
 
     def _check_value(self, path: KeyPath, method: Method, name: str, value: Scalar) -> None:
         others = {n: p.extremes()[0] for n, p in self.method_space(method).items()}
@@ -233,6 +239,17 @@ class RunSpec(Frozen):
     def method_space(self, method: Method) -> Space:
         """The shared parameters and the method's own."""
         return {**self.space, **self.methods[method].space}
+
+    def method_samples(self, method: Method) -> int:
+        """How many trials the method has."""
+        if self.sampler != "grid":
+            return self.num_samples
+        return math.prod(len(parameter.extremes()) for parameter in self.method_space(method).values())
+
+    @property
+    def total_samples(self) -> int:
+        """How many trials all methods have."""
+        return sum(self.method_samples(method) for method in self.methods)
 
     def method_epochs(self, method: Method) -> int:
         """How long each of the method's trials trains."""
@@ -326,7 +343,10 @@ def _message(error: ErrorDetails, places: dict[KeyPath, str], source: str) -> st
     path = tuple(error["loc"]) + (cause.path if isinstance(cause, LocatedError) else ())
     # The name of a union's member, as "float" in space.lr.float.low, is no key of the file.
     path = tuple(
-        part for i, part in enumerate(path) if not (i >= 2 and part in PARAMETER_TYPES and path[i - 2] == "space")
+        part
+        for i, part in enumerate(path)
+        if not (i >= 2 and part in PARAMETER_TYPES and path[i - 2] == "space")
+        and not (i == 1 and part in DATASETS and path[0] == "dataset")
     )
     known = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), source)
     return f"{known}: {'.'.join(map(str, path))}: {_rule(error)}"
@@ -340,10 +360,10 @@ def _rule(error: ErrorDetails) -> str:
     value = error["input"]
     if error["type"] == "missing":
         return "is missing; every search needs it"
-    if error["type"] == "union_tag_not_found":
-        return f"needs a type, one of {', '.join(PARAMETER_TYPES)}, got {value!r}"
-    if error["type"] == "union_tag_invalid":
-        return f"the type must be one of {', '.join(PARAMETER_TYPES)}, got {value.get('type')!r}"
+    if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        key, known = ("name", DATASETS) if error["loc"][-1] == "dataset" else ("type", PARAMETER_TYPES)
+        got = value.get(key) if isinstance(value, dict) else value
+        return f"needs a {key} of {', '.join(known)}, got {got!r}"
     rule = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
     rule = re.sub(r"a valid (tuple|array)", "a list", rule)
     rule = re.sub(r"a valid dictionary( or .*)?", "a mapping", rule)

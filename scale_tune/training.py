@@ -14,7 +14,7 @@ from scale_tune.config import Method, Schedule, TrialConfig
 from scale_tune.datasets.splits import DatasetInfo, DatasetSplits, Split, SplitName
 from scale_tune.datasets.transforms import augment, normalise
 from scale_tune.errors import UserError
-from scale_tune.metrics import EvaluationGroups, GroupCounts
+from scale_tune.metrics import GroupCounts, Groups
 from scale_tune.models import Classifier, build_classifier
 from scale_tune.records import EpochRecord, SplitRecord
 from scale_tune.scale import Scale
@@ -34,25 +34,24 @@ class Tally:
     """Loss and correct predictions per group, summed on the device and read once."""
 
     def __init__(self, info: DatasetInfo, device: torch.device) -> None:
-        self.shape = (info.num_classes, info.num_attributes)
-        self.evaluation_groups: EvaluationGroups = info.evaluation_groups
+        self.groups: Groups = info.groups
         self.loss = torch.zeros((), device=device, dtype=torch.float64)
-        self.n = torch.zeros(math.prod(self.shape), device=device, dtype=torch.int64)
+        self.n = torch.zeros(math.prod(self.groups.shape), device=device, dtype=torch.int64)
         self.correct = torch.zeros_like(self.n)
 
     def add(self, logits: Tensor, labels: Tensor, attributes: Tensor) -> Tensor:
         """Count a batch and return its mean cross-entropy, a scalar with its graph."""
         loss = cross_entropy(logits, labels)
         self.loss += loss.detach().double() * len(labels)
-        cells = labels * self.shape[1] + attributes
+        cells = labels * self.groups.num_attributes + attributes
         self.n.index_add_(0, cells, torch.ones_like(cells))
         self.correct.index_add_(0, cells, (logits.detach().argmax(dim=1) == labels).long())
         return loss
 
     def counts(self) -> GroupCounts:
         """The counts so far, read from the device."""
-        n, correct = (t.cpu().numpy().reshape(self.shape) for t in (self.n, self.correct))
-        return GroupCounts(n=n, correct=correct, evaluation_groups=self.evaluation_groups)
+        n, correct = (t.cpu().numpy().reshape(self.groups.shape) for t in (self.n, self.correct))
+        return GroupCounts(n=n, correct=correct, groups=self.groups)
 
     def mean_loss(self) -> float:
         """Mean cross-entropy over the samples so far."""
@@ -77,7 +76,7 @@ class Replica:
         self.device = device
         heads = HEADS[config.method]
         self.model: Classifier = build_classifier(
-            config.model, splits.info.num_classes, heads, derive_seed(seed, "init")
+            config.model, splits.info.groups.num_classes, heads, derive_seed(seed, "init")
         ).to(device)
         self.optimizers = build_optimizers(config, self.model)
 

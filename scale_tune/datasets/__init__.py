@@ -2,41 +2,70 @@
 
 from typing import Any
 
-from scale_tune.config import DatasetOptions, DigitsOptions
-from scale_tune.datasets import digits
-from scale_tune.datasets.cache import load_cached
+from scale_tune.config import (
+    DATASETS,
+    CelebaOptions,
+    DatasetOptions,
+    DigitsOptions,
+    DominoesOptions,
+    WaterbirdsOptions,
+    nearest,
+)
+from scale_tune.datasets import celeba, digits, dominoes, raw, waterbirds
+from scale_tune.datasets.cache import Report, load_cached
 from scale_tune.datasets.splits import DatasetSplits, Split
 from scale_tune.errors import UserError
 
-__all__ = ["DatasetSplits", "Split", "load", "load_splits"]
+__all__ = ["DatasetSplits", "Split", "check_sources", "load", "load_splits"]
 
 
 def load(name: str, **options: Any) -> DatasetSplits:
     """Load a dataset, preparing it first if this machine has no prepared copy.
 
-    The splits are a pure function of the name and the options (of which ``seed`` is one).
+    The splits are a pure function of the name, the options (of which ``seed`` is one) and the source files.
 
     Args:
-        name: ``digits``.
+        name: ``digits``, ``dominoes``, ``celeba`` or ``waterbirds``.
         **options: the dataset's options; see :mod:`scale_tune.config`.
 
     Raises:
-        UserError: no such dataset.
+        UserError: no such dataset, or its source files are missing or broken.
         pydantic.ValidationError: an option is unknown or has a value out of its range.
     """
-    if name != "digits":
-        raise UserError(f"there is no dataset {name!r}; the datasets are: digits")
-    return load_splits(DigitsOptions(**options))
+    if name not in DATASETS:
+        raise UserError(f"there is no dataset {name!r}; {nearest(name, DATASETS)}")
+    return load_splits(DATASETS[name](**options))
 
 
-def load_splits(options: DatasetOptions) -> DatasetSplits:
-    """Load a dataset by its validated options."""
+def check_sources(options: DatasetOptions) -> None:
+    """See that the source files are there, without reading them.
+
+    Raises:
+        UserError: one is missing; the message says what to put where.
+    """
+    match options:
+        case DominoesOptions():
+            dominoes.files()
+        case CelebaOptions():
+            celeba.files()
+        case WaterbirdsOptions():
+            waterbirds.files()
+
+
+def load_splits(options: DatasetOptions, report: Report = lambda done, total: None) -> DatasetSplits:
+    """Load a dataset by its validated options; ``report`` is told how far a preparation is."""
     values = options.model_dump(mode="json")
-    splits, fingerprint = load_cached(values, digits, lambda: digits.build(options))
-    return DatasetSplits(
-        name=values.pop("name"),
-        options=values,
-        fingerprint=fingerprint,
-        info=digits.INFO,
-        **splits,
-    )
+    match options:
+        case DigitsOptions():
+            info = digits.INFO
+            splits, fingerprint = load_cached(values, {}, digits, lambda: digits.plan(options), report)
+        case DominoesOptions():
+            info, sources = dominoes.INFO, raw.stamp(dominoes.files().values())
+            splits, fingerprint = load_cached(values, sources, dominoes, lambda: dominoes.plan(options), report)
+        case CelebaOptions():
+            info, sources = celeba.info(options), raw.stamp(celeba.files())
+            splits, fingerprint = load_cached(values, sources, celeba, lambda: celeba.plan(options), report)
+        case WaterbirdsOptions():
+            info, sources = waterbirds.INFO, raw.stamp(waterbirds.files())
+            splits, fingerprint = load_cached(values, sources, waterbirds, lambda: waterbirds.plan(options), report)
+    return DatasetSplits(name=values.pop("name"), options=values, fingerprint=fingerprint, info=info, **splits)

@@ -1,7 +1,8 @@
 """Prepared datasets on the disk of a node, shared by all its processes through the page cache.
 
-One directory per (dataset, options), built by one process under a lock and renamed when it is complete. Images
-are memory-mapped, so that many trials on one node hold one copy of them.
+One directory per (dataset, options, source files), built by one process under a lock and renamed when it is
+complete. Images are memory-mapped, so that many trials on one node hold one copy of them. They are written in
+chunks; a builder that was killed is continued by the next one.
 """
 
 import hashlib
@@ -9,19 +10,23 @@ import inspect
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
-from scale_tune.datasets.splits import SPLIT_NAMES, Split, SplitName
+from scale_tune.datasets.splits import SPLIT_NAMES, Split, SplitName, SplitPlan
 from scale_tune.files import sync_directory, write_atomically
 
-ARRAYS = ("images", "labels", "attributes", "sources")
+CHUNK_BYTES = 2**25
+SMALL_ARRAYS = ("labels", "attributes", "sources")
+
+Report = Callable[[int, int], None]
+"""Called with the images that are written and the images there are."""
 
 
 def cache_root() -> Path:
@@ -32,47 +37,105 @@ def cache_root() -> Path:
 
 
 def load_cached(
-    options: Mapping[str, Any], builder: ModuleType, build: Callable[[], Mapping[SplitName, Split]]
+    options: Mapping[str, Any],
+    sources: Mapping[str, Any],
+    builder: ModuleType,
+    plan: Callable[[], Mapping[SplitName, SplitPlan]],
+    report: Report = lambda done, total: None,
 ) -> tuple[dict[SplitName, Split], str]:
     """The splits of these options and their fingerprint, built first if this node doesn't have them.
 
     Args:
         options: everything the splits depend on, the dataset's name included.
-        builder: the module that makes them. Its source is part of the key, so that what an older version of it
-            made is not taken for what it makes now.
-        build: makes the splits.
+        sources: what tells the source files from others, as their sizes and times.
+        builder: the module that makes the splits. Its source is part of the key, so that what an older version of
+            it made is not taken for what it makes now.
+        plan: what to build.
+        report: told how far a build is.
     """
-    recipe = json.dumps(options, sort_keys=True) + inspect.getsource(builder)
+    recipe = json.dumps([options, sources], sort_keys=True) + inspect.getsource(builder)
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     directory = cache_root() / f"{options['name']}-{key}"
     if not directory.exists():
         directory.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{directory}.lock"):
             if not directory.exists():
-                _write(directory, options, build())
+                _build(directory, options, plan(), report)
     fingerprint: str = json.loads((directory / "meta.json").read_text())["fingerprint"]
     return {name: _read(directory, name) for name in SPLIT_NAMES}, fingerprint
 
 
-def _write(directory: Path, options: Mapping[str, Any], splits: Mapping[SplitName, Split]) -> None:
-    for leftover in directory.parent.glob(f"{directory.name}.tmp-*"):  # of a builder that was killed
-        shutil.rmtree(leftover)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{directory.name}.tmp-", dir=directory.parent))
+def _build(directory: Path, options: Mapping[str, Any], plans: Mapping[SplitName, SplitPlan], report: Report) -> None:
+    partial = directory.with_name(f"{directory.name}.partial")
     digest = hashlib.sha256()
     for name in SPLIT_NAMES:
-        for array_name in ARRAYS:
-            array = np.ascontiguousarray(getattr(splits[name], array_name))
-            digest.update(f"{name} {array_name} {array.dtype} {array.shape}".encode())
-            digest.update(array.data)
-            np.save(temporary / f"{name}-{array_name}.npy", array)
+        for array in SMALL_ARRAYS:
+            _digest(digest, f"{name} {array}", getattr(plans[name], array))
+    progress = _Progress(partial, digest.hexdigest())
+    total, before = sum(len(plans[name].labels) for name in SPLIT_NAMES), 0
+    for name in SPLIT_NAMES:
+        for array in SMALL_ARRAYS:
+            np.save(partial / f"{name}-{array}.npy", getattr(plans[name], array))
+        for done in _write_images(partial / f"{name}-images.npy", plans[name], progress.done(name)):
+            progress.note(name, done)
+            report(before + done, total)
+        before += len(plans[name].labels)
+        for _, chunk in _chunks(np.load(partial / f"{name}-images.npy", mmap_mode="r")):
+            _digest(digest, f"{name} images", chunk)
     meta = {"options": dict(options), "fingerprint": digest.hexdigest()}
-    write_atomically(temporary / "meta.json", json.dumps(meta, indent=2).encode())
+    write_atomically(partial / "meta.json", json.dumps(meta, indent=2).encode())
+    progress.file.unlink()
     os.sync()
-    temporary.chmod(0o755)  # mkdtemp's is for this user alone, a cache may be shared
-    temporary.rename(directory)
+    partial.rename(directory)
     sync_directory(directory.parent)
 
 
+class _Progress:
+    """How many images of each split a partial directory holds; begun anew if it belongs to another plan."""
+
+    def __init__(self, partial: Path, plan: str) -> None:
+        self.file = partial / "progress.json"
+        self.state: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
+        if self.state.get("plan") != plan:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            self.state = {"plan": plan, "done": {}}
+
+    def done(self, name: SplitName) -> int:
+        found: int = self.state["done"].get(name, 0)
+        return found
+
+    def note(self, name: SplitName, done: int) -> None:
+        self.state["done"][name] = done
+        write_atomically(self.file, json.dumps(self.state).encode())
+
+
+def _write_images(path: Path, plan: SplitPlan, done: int) -> Iterator[int]:
+    """Write a split's images in chunks and yield how many there are after each."""
+    shape = (len(plan.labels), 3, plan.height, plan.width)
+    mode = "r+" if done else "w+"
+    images = np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape)
+    for start, chunk in _chunks(images):
+        stop = start + len(chunk)
+        if stop > done:
+            images[start:stop] = plan.images(start, stop)
+            images.flush()
+            yield stop
+
+
+def _chunks(images: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """The array in pieces of bounded size, each with its first index."""
+    rows = max(1, CHUNK_BYTES // max(1, int(np.prod(images.shape[1:]))))
+    for start in range(0, len(images), rows):
+        yield start, images[start : start + rows]
+
+
+def _digest(digest: "hashlib._Hash", name: str, array: NDArray[Any]) -> None:
+    array = np.ascontiguousarray(array)
+    digest.update(f"{name} {array.dtype} {array.shape}".encode())
+    digest.update(array.data)
+
+
 def _read(directory: Path, name: SplitName) -> Split:
-    arrays = {array: np.load(directory / f"{name}-{array}.npy", mmap_mode="r") for array in ARRAYS}
+    arrays = {array: np.load(directory / f"{name}-{array}.npy", mmap_mode="r") for array in (*SMALL_ARRAYS, "images")}
     return Split(**arrays)

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scale_tune.config import DigitsOptions
-from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, Split, SplitName
-from scale_tune.metrics import EvaluationGroups
+from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, SplitName, SplitPlan
+from scale_tune.metrics import EvaluationGroups, Groups
 from scale_tune.seeding import derive_seed
 
 POOL_SHARES: dict[SplitName, float] = {"train": 0.55, "target": 0.10, "val": 0.15, "test": 0.20}
@@ -29,16 +29,20 @@ SAMPLES: dict[SplitName, int] = {"train": 4000, "target": 400, "val": 1000, "tes
 CLASSES = 10
 
 INFO = DatasetInfo(
-    num_classes=CLASSES,
-    num_attributes=CLASSES,
-    evaluation_groups=EvaluationGroups.ALIGNED_CONFLICTING,
+    groups=Groups(
+        num_classes=CLASSES,
+        num_attributes=CLASSES,
+        evaluation_groups=EvaluationGroups.ALIGNED_CONFLICTING,
+        aligned_attributes=tuple(range(CLASSES)),
+    ),
     mean=(0.5, 0.5, 0.5),
     std=(0.25, 0.25, 0.25),
     crop_padding=1,
+    flip=False,
 )
 
 
-def build(options: DigitsOptions) -> dict[SplitName, Split]:
+def plan(options: DigitsOptions) -> dict[SplitName, SplitPlan]:
     """All four splits, a pure function of the options."""
     from sklearn.datasets import load_digits  # slow to import, needed only when the cache is empty
 
@@ -62,7 +66,7 @@ def _pools(classes: NDArray[np.int64], seed: int) -> dict[SplitName, list[NDArra
 
 def _split(
     name: SplitName, pixels: NDArray[np.float32], pool: list[NDArray[np.int64]], options: DigitsOptions
-) -> Split:
+) -> SplitPlan:
     rng = np.random.default_rng(derive_seed("digits", name, options.seed))
     n = SAMPLES[name]
     labels = rng.permutation(np.arange(n) % CLASSES)
@@ -75,4 +79,11 @@ def _split(
     degraded = (1 - options.noise) * pixels[lower] + options.noise * noise
     grey = np.concatenate([pixels[upper], degraded], axis=1)
     images = np.repeat(np.round(grey * 255).astype(np.uint8)[:, None], 3, axis=1)
-    return Split(images=images, labels=labels, attributes=attributes, sources=np.stack([upper, lower], axis=1))
+    return SplitPlan(
+        labels=labels,
+        attributes=attributes,
+        sources=np.stack([upper, lower], axis=1),
+        height=images.shape[2],
+        width=images.shape[3],
+        images=lambda start, stop: images[start:stop],
+    )

@@ -1,12 +1,13 @@
 """What every dataset is: four disjoint splits of (image, label, attribute), and how to present them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scale_tune.metrics import EvaluationGroups
+from scale_tune.metrics import Groups
 
 SplitName = Literal["train", "target", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "target", "val", "test")
@@ -44,16 +45,34 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SplitPlan:
+    """A split that is to be prepared: everything but its images is known; those are made in pieces.
+
+    Attributes:
+        labels, attributes, sources: as in :class:`Split`.
+        height, width: of every image.
+        images: makes the images of the samples ``start`` to ``stop``, uint8, (stop - start, 3, height, width).
+    """
+
+    labels: NDArray[np.int64]
+    attributes: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    height: int
+    width: int
+    images: Callable[[int, int], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
     """How a dataset's images enter a network, and how its groups are judged."""
 
-    num_classes: int
-    num_attributes: int
-    evaluation_groups: EvaluationGroups
+    groups: Groups
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     crop_padding: int
     """While training: pixels of reflected border before a random crop back to the image's size."""
+    flip: bool
+    """While training: whether half of the images are mirrored."""
 
 
 @dataclass(frozen=True, kw_only=True)

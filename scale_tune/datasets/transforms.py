@@ -15,15 +15,18 @@ def normalise(images: Tensor, info: DatasetInfo) -> Tensor:
 
 
 def augment(images: Tensor, info: DatasetInfo, generator: torch.Generator) -> Tensor:
-    """A random crop of every image of the batch after reflecting its border, of the images' own size.
+    """A random crop of every image after reflecting its border, of the images' own size, and a mirroring of half.
 
-    The offsets are drawn on the CPU, so that a generator gives the same crops on every device.
+    Offsets and flips are drawn on the CPU, so that a generator gives the same ones on every device.
     """
     padding = info.crop_padding
     batch, channels, height, width = images.shape
     offsets = torch.randint(0, 2 * padding + 1, (2, batch, 1), generator=generator).to(images.device)
     rows = offsets[0] + torch.arange(height, device=images.device)
     columns = offsets[1] + torch.arange(width, device=images.device)
+    if info.flip:
+        flipped = torch.randint(0, 2, (batch, 1), generator=generator).bool().to(images.device)
+        columns = torch.where(flipped, columns.flip(1), columns)
     # Reflection padding needs floats; they hold every uint8 exactly.
     padded = pad(images.float(), (padding,) * 4, mode="reflect").to(images.dtype)
     flat = (rows.unsqueeze(2) * (width + 2 * padding) + columns.unsqueeze(1)).view(batch, 1, -1)

@@ -1,6 +1,7 @@
 """The Ray cluster: the connection, what it has room for, and whether a worker can train at all."""
 
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,11 +10,14 @@ from typing import Any
 import ray
 
 from scale_tune.config import TrialConfig
+from scale_tune.datasets.raw import data_root
 from scale_tune.errors import UserError
 from scale_tune.space import ResourceSpec, RunSpec
 
 OBJECT_STORE_BYTES = 2**28
 PATIENCE_SECONDS = 15
+PLACES = ("SCALE_TUNE_DATA", "SCALE_TUNE_CACHE")
+"""What the workers of a running cluster are told of the driver's environment."""
 
 
 @contextmanager
@@ -26,13 +30,15 @@ def cluster(address: str | None) -> Iterator[None]:
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     if address is not None:
         _check_reachable(address)
+    os.environ["SCALE_TUNE_DATA"] = str(data_root())  # a worker may have another current directory
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     try:
         if address is None:
             # Nothing large goes through the object store: data and checkpoints are files.
             ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
         else:
-            ray.init(address=address, **quiet)
+            places = {name: value for name in PLACES if (value := os.environ.get(name))}
+            ray.init(address=address, runtime_env={"env_vars": places}, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"can't connect to a Ray cluster at --address {address}" if address else "can't start Ray"
         raise UserError(f"{where}: {error}") from None

@@ -1,5 +1,7 @@
 """DFR against an independent scikit-learn computation."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,10 @@ def blobs(classes: int, n: dict[str, int], *, dimension: int = 12) -> tuple[dict
             attributes=rng.integers(0, classes, count),
             sources=np.zeros((count, 1), np.int64),
         )
-    info = INFO.__class__(**{**INFO.__dict__, "num_classes": classes, "num_attributes": classes})
+    groups = dataclasses.replace(
+        INFO.groups, num_classes=classes, num_attributes=classes, aligned_attributes=tuple(range(classes))
+    )
+    info = dataclasses.replace(INFO, groups=groups)
     return features, DatasetSplits(name="blobs", options={}, fingerprint="f", info=info, **splits)
 
 

@@ -1,4 +1,4 @@
-import json
+import dataclasses
 import subprocess
 import sys
 from itertools import combinations
@@ -10,8 +10,8 @@ from scipy.stats import chi2_contingency
 
 from scale_tune import datasets
 from scale_tune.config import DigitsOptions
+from scale_tune.datasets import cache
 from scale_tune.datasets import digits as module
-from scale_tune.datasets.cache import load_cached
 from scale_tune.datasets.splits import SPLIT_NAMES, Split
 from scale_tune.errors import UserError
 
@@ -63,17 +63,19 @@ def test_at_strength_1_the_attribute_is_the_label_in_train_alone(digits):
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 0.95])
 def test_below_strength_1_a_share_of_train_has_a_random_attribute(strength):
-    train = module.build(DigitsOptions(spurious_strength=strength))["train"]
+    train = module.plan(DigitsOptions(spurious_strength=strength))["train"]
     # Of the random attributes a tenth is the label by chance.
     expected = strength + (1 - strength) / 10
     assert (train.attributes == train.labels).mean() == pytest.approx(expected, abs=0.03)
 
 
 def test_splits_are_a_pure_function_of_the_options(digits):
-    again = module.build(DigitsOptions())
+    again = module.plan(DigitsOptions())
     for name in SPLIT_NAMES:
-        for array in ("images", "labels", "attributes", "sources"):
-            assert np.array_equal(getattr(again[name], array), getattr(getattr(digits, name), array))
+        split = getattr(digits, name)
+        assert np.array_equal(again[name].images(0, len(split)), split.images)
+        for array in ("labels", "attributes", "sources"):
+            assert np.array_equal(getattr(again[name], array), getattr(split, array))
     other = datasets.load("digits", seed=1)
     assert other.fingerprint != digits.fingerprint
     assert not np.array_equal(other.train.sources, digits.train.sources)
@@ -95,17 +97,17 @@ def test_many_processes_that_ask_at_once_build_it_once(tmp_path):
 import os, sys
 from pathlib import Path
 from scale_tune.datasets import digits, load
-build = digits.build
+plan = digits.plan
 def counted(options):
     Path(os.environ["SCALE_TUNE_CACHE"], f"built-by-{os.getpid()}").touch()
-    return build(options)
-digits.build = counted
+    return plan(options)
+digits.plan = counted
 print(load("digits").fingerprint)
 """
     environment = {"SCALE_TUNE_CACHE": str(tmp_path), "PATH": ""}
     processes = [
         subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
-        for _ in range(5)
+        for _ in range(10)
     ]
     fingerprints = {process.communicate()[0] for process in processes}
     assert all(process.returncode == 0 for process in processes)
@@ -113,27 +115,58 @@ print(load("digits").fingerprint)
     assert len(list(tmp_path.glob("built-by-*"))) == 1
 
 
-def test_a_builder_that_dies_leaves_nothing_half_built(tmp_path, monkeypatch):
+def test_a_killed_builder_leaves_nothing_half_built_and_is_continued(tmp_path, monkeypatch):
     monkeypatch.setenv("SCALE_TUNE_CACHE", str(tmp_path))
-    (tmp_path / "digits-leftover").mkdir()
+    monkeypatch.setattr(cache, "CHUNK_BYTES", 100 * 3 * 16 * 8)
 
     class Death(BaseException):
         pass
 
-    def dying(*arguments):
-        raise Death
+    made: list[tuple[str, int, int]] = []
+
+    def plans(die_after: int | None):
+        def counting(name, images):
+            def make(start, stop):
+                if die_after is not None and len(made) >= die_after:
+                    raise Death
+                made.append((name, start, stop))
+                return images(start, stop)
+
+            return make
+
+        planned = module.plan(DigitsOptions())
+        return {n: dataclasses.replace(p, images=counting(n, p.images)) for n, p in planned.items()}
 
     options = DigitsOptions().model_dump()
-    with monkeypatch.context() as patch:
-        patch.setattr(np, "save", dying)
-        with pytest.raises(Death):
-            load_cached(options, module, lambda: module.build(DigitsOptions()))
-    assert any(".tmp-" in path.name for path in tmp_path.iterdir())
-    splits, fingerprint = load_cached(options, module, lambda: module.build(DigitsOptions()))
-    assert len(splits["train"]) == module.SAMPLES["train"]
-    assert not any(".tmp-" in path.name for path in tmp_path.iterdir())
-    (directory,) = (path for path in tmp_path.iterdir() if (path / "meta.json").exists())
-    assert json.loads((directory / "meta.json").read_text())["fingerprint"] == fingerprint
+    with pytest.raises(Death):
+        cache.load_cached(options, {}, module, lambda: plans(die_after=42))
+    assert not list(tmp_path.glob("*/meta.json"))
+    assert len(made) == 42
+    reports = []
+    splits, fingerprint = cache.load_cached(
+        options, {}, module, lambda: plans(die_after=None), lambda done, total: reports.append((done, total))
+    )
+    total = sum(module.SAMPLES.values())
+    assert len(made) == len(set(made)) == total // 100, "no image is made twice"
+    assert reports[-1] == (total, total)
+    assert fingerprint == datasets.load("digits").fingerprint
+    assert not list(tmp_path.glob("*.partial"))
+    for name, planned in module.plan(DigitsOptions()).items():
+        assert np.array_equal(splits[name].images, planned.images(0, len(planned.labels)))
+
+
+def test_what_was_half_built_of_other_sources_is_begun_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCALE_TUNE_CACHE", str(tmp_path))
+    options = DigitsOptions().model_dump()
+
+    def broken(seed):
+        plans = module.plan(DigitsOptions(seed=seed))
+        return plans | {"test": dataclasses.replace(plans["test"], images=lambda start, stop: 1 / 0)}
+
+    with pytest.raises(ZeroDivisionError):
+        cache.load_cached(options, {}, module, lambda: broken(seed=5))
+    splits, _ = cache.load_cached(options, {}, module, lambda: module.plan(DigitsOptions()))
+    assert np.array_equal(splits["train"].images[:9], module.plan(DigitsOptions())["train"].images(0, 9))
 
 
 def test_another_version_of_the_builder_is_not_taken_for_this_one(digits, tmp_path, monkeypatch):

@@ -2,15 +2,22 @@ import numpy as np
 import pytest
 
 from scale_tune.config import Objective
-from scale_tune.metrics import EvaluationGroups, GroupCounts
+from scale_tune.metrics import EvaluationGroups, GroupCounts, Groups
 
 # Rows are labels, columns attributes: the diagonal is aligned.
 N = np.array([[10, 4], [2, 20]])
 CORRECT = np.array([[9, 1], [1, 10]])
 
 
-def counts(n=N, correct=CORRECT, groups=EvaluationGroups.CELLS) -> GroupCounts:
-    return GroupCounts(n=np.asarray(n), correct=np.asarray(correct), evaluation_groups=groups)
+def groups_of(evaluation=EvaluationGroups.CELLS, shape=(2, 2), aligned=(0, 1)) -> Groups:
+    return Groups(
+        num_classes=shape[0], num_attributes=shape[1], evaluation_groups=evaluation, aligned_attributes=aligned
+    )
+
+
+def counts(n=N, correct=CORRECT, groups=EvaluationGroups.CELLS, aligned=(0, 1)) -> GroupCounts:
+    shape = np.shape(n)
+    return GroupCounts(n=np.asarray(n), correct=np.asarray(correct), groups=groups_of(groups, shape, aligned))
 
 
 def test_accuracies_pool_samples_and_not_groups():
@@ -54,14 +61,28 @@ def test_counting_predictions():
         predictions=np.array([0, 1, 1, 0]),
         labels=np.array([0, 0, 1, 1]),
         attributes=np.array([1, 1, 0, 1]),
-        shape=(2, 2),
-        evaluation_groups=EvaluationGroups.CELLS,
+        groups=groups_of(),
     )
     assert counted.n.tolist() == [[0, 2], [1, 1]]
     assert counted.correct.tolist() == [[0, 1], [1, 0]]
 
 
-@pytest.mark.parametrize("correct", [[[11, 0], [0, 0]], [[-1, 0], [0, 0]], [[1, 0]]])
+def test_the_aligned_attribute_of_a_class_need_not_have_its_number():
+    # As blond hair goes with women: class 1 with attribute 0.
+    crossed = counts(aligned=(1, 0))
+    assert crossed.majority == pytest.approx(2 / 6)
+    assert crossed.minority == pytest.approx(19 / 30)
+    assert crossed.average == counts().average
+
+
+@pytest.mark.parametrize("correct", [[[11, 0], [0, 0]], [[-1, 0], [0, 0]]])
 def test_impossible_counts_are_refused(correct):
     with pytest.raises(ValueError, match="between 0 and n"):
         counts(correct=correct)
+
+
+def test_counts_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match="must be of shape"):
+        counts(correct=[[1, 0]])
+    with pytest.raises(ValueError, match="2 classes need as many aligned attributes"):
+        groups_of(aligned=(0,))

@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from scale_tune import datasets, results
+from scale_tune.datasets.digits import INFO
 from scale_tune.errors import UserError
 from scale_tune.ledger import read_trials
-from scale_tune.metrics import EvaluationGroups, GroupCounts
+from scale_tune.metrics import GroupCounts
 from scale_tune.rundir import RunDir, create_run
 from scale_tune.trial import Trial
 from tests.runs import CPU, fast_spec, make_run
@@ -76,7 +77,7 @@ def test_the_best_epochs_numbers_recomputed_from_groups_equal_those_in_trials(ta
     recomputed = {}
     for (trial, split, seed), rows in tables["groups"].groupby(["trial", "split", "seed"]):
         n, correct = (rows.pivot(index="label", columns="attribute", values=v).to_numpy() for v in ("n", "correct"))
-        counts = GroupCounts(n=n, correct=correct, evaluation_groups=EvaluationGroups.ALIGNED_CONFLICTING)
+        counts = GroupCounts(n=n, correct=correct, groups=INFO.groups)
         recomputed[trial, split, seed] = counts.summary()
     for split, states in (("val", {"complete", "pruned", "running"}), ("test", {"complete"})):
         for trial, row in trials.iterrows():
