@@ -81,9 +81,11 @@ def tune(
                 overrides["seeds"] = _parse_value(f"[{seeds}]", "--seeds")
             chosen = None if methods is None else [method.strip() for method in methods.split(",")]
             spec = load_spec(space, overrides, chosen, epochs)
-            done = _launch(
-                spec, storage or Path("runs"), _default_name(space) if name is None else name, address, dry_run
-            )
+            if prepare:
+                done = _prepare(spec)
+            else:
+                name = _default_name(space) if name is None else name
+                done = _launch(spec, storage or Path("runs"), name, address, dry_run)
     except UserError as error:
         _exit_with(error)
     raise typer.Exit(0 if done else STOPPED)
@@ -134,12 +136,13 @@ def _default_name(space: Path) -> str:
     return f"{stem or 'run'}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _prepare(spec: "RunSpec") -> None:
+def _prepare(spec: "RunSpec") -> bool:
     from rich.console import Console
 
     from scale_tune.prepare import prepare
 
     prepare(spec, Console(markup=False, highlight=False))
+    return True
 
 
 def _launch(spec: "RunSpec", storage: Path, name: str, address: str | None, dry_run: bool) -> bool:

@@ -104,7 +104,12 @@ def test_chosen_methods_keep_what_the_file_says_of_them(file):
 MISTAKES = [
     pytest.param("epochs: 5", "epoch: 5", r":12: epoch: unknown key; did you mean 'epochs'\?", id="unknown key"),
     pytest.param("epochs: 7", "epoch: 7", r":5: methods.scale.epoch: .*did you mean 'epochs'", id="unknown nested key"),
-    pytest.param("name: digits", "name: digit", r":1: dataset.name: must be 'digits', got 'digit'", id="dataset"),
+    pytest.param(
+        "name: digits",
+        "name: digit",
+        r":1: dataset: needs a name of digits, .*got 'digit', got 'digit'",
+        id="dataset",
+    ),
     pytest.param("  erm:", "  ermm:", r":3: methods.ermm: unknown method; did you mean 'erm'", id="method"),
     pytest.param("  lr:", "  lrr:", r":9: space.lrr: unknown parameter; did you mean 'lr'", id="parameter"),
     pytest.param("low: 1e-3", "low: 1", r":9: space.lr.low: low 1.0 is above high 0.1; swap", id="inverted"),
@@ -112,7 +117,12 @@ MISTAKES = [
     pytest.param("low: 1e-3", "low: '1e-3'", r":9: space.lr.low: .*number.*'1e-3'.*remove", id="quoted"),
     pytest.param("low: 1e-3", "low: 0", r":9: space.lr.low: a logarithmic range must lie above 0", id="log of 0"),
     pytest.param("log: true", "log: 3", r":9: space.lr.log: must be a valid boolean, got 3", id="flag"),
-    pytest.param("type: float", "type: flaot", r":9: space.lr: the type must be one of float, int", id="type"),
+    pytest.param(
+        "type: float",
+        "type: flaot",
+        r":9: space.lr: needs a type of float, .*got 'flaot'",
+        id="type",
+    ),
     pytest.param("[16, 32]", "[]", r":10: space.batch_size.values: there is nothing to choose", id="no choices"),
     pytest.param("[16, 32]", "[16, 16]", r":10: space.batch_size.values: 16 stands twice", id="same choice"),
     pytest.param("[16, 32]", "[16, x]", r":10: space.batch_size: must be a valid integer, got 'x'", id="choice type"),
