@@ -276,10 +276,18 @@ class SuccessiveHalving(optuna.pruners.BasePruner):
         return rung == epoch
 
 
+class _Grid(optuna.samplers.GridSampler):
+    """Every point once, in an order drawn from the seed."""
+
+    def after_trial(self, *arguments: Any) -> None:
+        """Nothing: Optuna would end its own loop after the last point, and there is none."""
+
+
 def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSampler:
     if spec.sampler == "grid":
         choices = {n: list(p.values) for n, p in spec.method_space(method).items() if isinstance(p, Choice)}
-        return optuna.samplers.GridSampler(choices, seed=seed)
+        # Trial n is point n of an order drawn from the seed: a restart must go on in the same order.
+        return _Grid(choices, seed=derive_seed("grid", spec.search_seed) % 2**32)
     if spec.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():

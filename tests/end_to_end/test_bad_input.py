@@ -53,6 +53,23 @@ def test_text_that_looks_like_a_number_is_one(space, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("space", sorted((REPOSITORY / "search_spaces").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_space_that_ships_dry_runs(space, tmp_path):
+    result = run("tune", space, "--dry-run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "in all" in result.stdout
+    embedded = space.stem == "digits"
+    assert ("note: this can't be run yet: the data of" in result.stdout) != embedded
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("space", ["dominoes_erm", "celeba_erm", "waterbirds_erm"])
+def test_missing_data_is_refused_before_anything_starts(space, tmp_path):
+    path = REPOSITORY / f"search_spaces/{space}.yaml"
+    assert_refused(run("tune", path, "--gpus-per-trial", 0, cwd=tmp_path), "is not there")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -213,6 +213,26 @@ def test_a_restart_does_not_repeat_draws(path):
     assert len({lr for _, lr in drawn}) == 20
 
 
+def test_a_grid_is_visited_once_also_over_restarts(path):
+    space = {
+        "lr": {"type": "choice", "values": [1e-3, 1e-2, 1e-1]},
+        "batch_size": {"type": "choice", "values": [16, 32]},
+        "momentum": {"type": "constant", "value": 0.5},
+    }
+    options = {"space": space, "sampler": "grid", "scheduler": {"name": "none"}, "num_samples": 1}
+    for _ in range(3):
+        ledger = Ledger(path, spec(**options))
+        for _ in range(4):
+            train(ledger, ledger.next_trial())
+        ledger.next_trial()  # is interrupted
+    ledger = Ledger(path, spec(**options))
+    run_all(ledger)
+    assert ledger.done
+    points = Counter((t.method, *sorted(t.params.items())) for t in ledger.trials())
+    assert set(points.values()) == {1}
+    assert Counter(t.method for t in ledger.trials()) == {Method.ERM: 6, Method.SCALE: 18}
+
+
 def test_the_same_seed_draws_the_same_search(tmp_path):
     def search(seed: int) -> Ledger:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.log"

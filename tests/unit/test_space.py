@@ -5,6 +5,7 @@ import yaml
 
 from scale_tune.config import Method, RegularizeMode
 from scale_tune.errors import UserError
+from scale_tune.prepare import dataset_variants
 from scale_tune.rundir import plain_spec
 from scale_tune.space import Choice, Constant, FloatRange, RunSpec, load_spec, validate_spec
 from scale_tune.yamlfile import parse_yaml
@@ -39,6 +40,40 @@ def file(tmp_path) -> Path:
 def test_every_space_that_ships_is_valid(path):
     spec = load_spec(path)
     assert spec.methods
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize(
+    ("dataset", "batch_sizes"),
+    [("dominoes", (8, 16, 32, 64)), ("celeba", (16, 32, 64, 128)), ("waterbirds", (16, 32, 64, 128))],
+)
+def test_the_published_protocols_ship(dataset, batch_sizes, method):
+    spec = load_spec(REPOSITORY / f"search_spaces/{dataset}_{method}.yaml")
+    assert list(spec.methods) == [method]
+    assert (spec.num_samples, spec.seeds, spec.sampler, spec.scheduler.name) == (30, (0, 1, 2), "random", "none")
+    assert spec.method_epochs(method) == (100 if method is Method.ERM_TARGET else 50)
+    choices = {n: p.values for n, p in spec.method_space(method).items() if isinstance(p, Choice)}
+    published = {
+        "lr": (1e-2, 1e-3, 1e-4),
+        "weight_decay": (1e-1, 1e-2, 1e-3, 1e-4),
+        "batch_size": batch_sizes,
+    }
+    assert choices == published | ({"group_size": (1, 4, 16, 64)} if method is Method.SCALE else {})
+
+
+def test_the_published_ablation_ships_as_a_grid():
+    spec = load_spec(REPOSITORY / "search_spaces/dominoes_ablation.yaml")
+    assert {m.value: spec.method_samples(m) for m in spec.methods} == {"erm": 36, "erm_target": 36, "scale": 72}
+    variants = dataset_variants(spec)
+    assert len({(v.spurious_strength, v.val_target_size) for v in variants}) == len(variants) == 36
+    config = spec.trial_config(Method.SCALE, {"regularize_mode": "step"})
+    assert (config.hyperparameters.lr, config.hyperparameters.weight_decay) == (1e-3, 1e-3)
+    assert (config.hyperparameters.batch_size, config.scale.group_size) == (16, 64)
+
+
+def test_a_grid_needs_values(file):
+    with pytest.raises(UserError, match="space.lr: the grid sampler needs the values themselves"):
+        load_spec(file, {"sampler": "grid"})
 
 
 def test_a_method_has_the_shared_space_and_its_own(file):
@@ -107,7 +142,7 @@ MISTAKES = [
     pytest.param(
         "name: digits",
         "name: digit",
-        r":1: dataset: needs a name of digits, .*got 'digit', got 'digit'",
+        r":1: dataset: needs a name of digits, .*got 'digit'",
         id="dataset",
     ),
     pytest.param("  erm:", "  ermm:", r":3: methods.ermm: unknown method; did you mean 'erm'", id="method"),
