@@ -69,9 +69,10 @@ def refit_checkpoint(directory: Path, seed: int, splits: DatasetSplits, objectiv
     record, weights = load_weights(directory, seed)
     if record.fingerprint != splits.fingerprint:
         raise UserError(
-            f"{directory} was trained on splits with the fingerprint {record.fingerprint}, these have "
-            f"{splits.fingerprint}: test samples may have been trained on. Load the data with the options "
-            f"{record.config.dataset!r}, as it was when the trial ran."
+            f"{directory} was trained on other splits, so that test samples may have been trained on:\n"
+            f"  trained on  {record.config.dataset.model_dump(mode='json')}, fingerprint {record.fingerprint}\n"
+            f"  these are   { ({'name': splits.name} | splits.options) }, fingerprint {splits.fingerprint}\n"
+            "Load the data with the options that it was trained with, from the same files."
         )
     model = _load_model(record.config, splits, weights)
     features = {name: extract_features(model, getattr(splits, name), splits) for name in ("target", "val", "test")}

@@ -70,7 +70,9 @@ def _build(directory: Path, options: Mapping[str, Any], plans: Mapping[SplitName
     digest = hashlib.sha256()
     for name in SPLIT_NAMES:
         for array in SMALL_ARRAYS:
-            _digest(digest, f"{name} {array}", getattr(plans[name], array))
+            values = np.ascontiguousarray(getattr(plans[name], array))
+            digest.update(f"{name} {array} {values.dtype} {values.shape}".encode())
+            digest.update(values.data)
     progress = _Progress(partial, digest.hexdigest())
     total, before = sum(len(plans[name].labels) for name in SPLIT_NAMES), 0
     for name in SPLIT_NAMES:
@@ -80,8 +82,10 @@ def _build(directory: Path, options: Mapping[str, Any], plans: Mapping[SplitName
             progress.note(name, done)
             report(before + done, total)
         before += len(plans[name].labels)
-        for _, chunk in _chunks(np.load(partial / f"{name}-images.npy", mmap_mode="r")):
-            _digest(digest, f"{name} images", chunk)
+        images = np.load(partial / f"{name}-images.npy", mmap_mode="r")
+        digest.update(f"{name} images {images.dtype} {images.shape}".encode())
+        for _, chunk in _chunks(images):
+            digest.update(chunk.data)
     meta = {"options": dict(options), "fingerprint": digest.hexdigest()}
     write_atomically(partial / "meta.json", json.dumps(meta, indent=2).encode())
     progress.file.unlink()
@@ -128,12 +132,6 @@ def _chunks(images: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]
     rows = max(1, CHUNK_BYTES // max(1, int(np.prod(images.shape[1:]))))
     for start in range(0, len(images), rows):
         yield start, images[start : start + rows]
-
-
-def _digest(digest: "hashlib._Hash", name: str, array: NDArray[Any]) -> None:
-    array = np.ascontiguousarray(array)
-    digest.update(f"{name} {array.dtype} {array.shape}".encode())
-    digest.update(array.data)
 
 
 def _read(directory: Path, name: SplitName) -> Split:

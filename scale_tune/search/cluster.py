@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scale_tune.config import TrialConfig
 from scale_tune.datasets.raw import data_root
@@ -65,15 +66,10 @@ def concurrency(resources: ResourceSpec) -> int:
     Raises:
         UserError: not even one; Ray would wait for ever.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    room = 0
-    for node in nodes:
-        fits = node.get("CPU", 0) / resources.cpus_per_trial
-        if resources.gpus_per_trial:
-            fits = min(fits, node.get("GPU", 0) / resources.gpus_per_trial)
-        room += int(fits + 1e-9)
+    nodes = _alive_nodes()
+    room = sum(_room(node, resources) for node in nodes)
     if room == 0:
-        most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
+        most = {kind: max((node["Resources"].get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
         raise UserError(
             f"a trial asks for {resources.cpus_per_trial:g} CPUs and {resources.gpus_per_trial:g} GPUs, but the "
             f"largest node has {most['CPU']:g} CPUs and {most['GPU']:g} GPUs; lower --cpus-per-trial or "
@@ -83,7 +79,7 @@ def concurrency(resources: ResourceSpec) -> int:
 
 
 def check_cluster(spec: RunSpec, say: Callable[[str], None]) -> None:
-    """Let one worker with a trial's resources prepare the data, build the model and take a step of each loss.
+    """Let a worker on each node that trials may run on prepare the data, build the model and take a training step.
 
     What would fail every trial fails here, once, before there is a run.
 
@@ -94,25 +90,49 @@ def check_cluster(spec: RunSpec, say: Callable[[str], None]) -> None:
     Raises:
         UserError: no node has the resources, the data or the model can't be had, or the worker can't run the package.
     """
-    resources = spec.resources
-    concurrency(resources)
+    concurrency(spec.resources)
     method = next(iter(spec.methods))
     drawn = {name: parameter.extremes()[0] for name, parameter in spec.method_space(method).items()}
     config = spec.trial_config(method, drawn).model_dump_json()
+    nodes = [node for node in _alive_nodes() if _room(node, spec.resources)]
+    results = {_try_out_on(node, spec.resources, config): node["NodeManagerHostname"] for node in nodes}
+    if len(ray.wait(list(results), num_returns=len(results), timeout=PATIENCE_SECONDS)[0]) < len(results):
+        say("waiting for the workers to prepare the data, or for the cluster to have room …")
+    for result, host in results.items():
+        try:
+            device = ray.get(result)
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause if isinstance(error.cause, UserError) else error
+            raise UserError(f"a worker on {host} can't run trials: {cause}") from None
+        except ray.exceptions.RayError as error:
+            raise UserError(f"a worker on {host} can't run trials: {error}") from None
+        if spec.resources.gpus_per_trial and device == "cpu":
+            say(f"warning: each trial reserves a GPU, but torch finds none on {host} and trains on the CPU")
+
+
+def _try_out_on(node: dict[str, Any], resources: ResourceSpec, config_json: str) -> Any:
     try:
-        task = ray.remote(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial, max_retries=0)(_try_out)
-        result = task.remote(config, resources.gpus_per_trial)
-        if not ray.wait([result], timeout=PATIENCE_SECONDS)[0]:
-            say("waiting for a worker to prepare the data, or for the cluster to have room …")
-        device = ray.get(result)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            raise UserError(str(error.cause)) from None
-        raise UserError(f"a worker can't run trials:\n{error}") from None
-    except (ray.exceptions.RayError, ValueError) as error:
-        raise UserError(f"a worker can't run trials: {error}") from None
-    if resources.gpus_per_trial and device == "cpu":
-        say("warning: each trial reserves a GPU, but torch finds none on the worker and trains on the CPU")
+        task = ray.remote(_try_out).options(
+            num_cpus=resources.cpus_per_trial,
+            num_gpus=resources.gpus_per_trial,
+            max_retries=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+        )
+        return task.remote(config_json, resources.gpus_per_trial)
+    except ValueError as error:  # Ray has rules of its own, as that more than one GPU is a whole number
+        raise UserError(f"Ray can't give a trial {resources!r}: {error}") from None
+
+
+def _alive_nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _room(node: dict[str, Any], resources: ResourceSpec) -> int:
+    """How many trials fit on a node at once."""
+    fits = node["Resources"].get("CPU", 0) / resources.cpus_per_trial
+    if resources.gpus_per_trial:
+        fits = min(fits, node["Resources"].get("GPU", 0) / resources.gpus_per_trial)
+    return int(fits + 1e-9)
 
 
 def _try_out(config_json: str, gpus: float) -> str:

@@ -125,5 +125,7 @@ def test_a_checkpoint_of_other_splits_is_refused(digits, tmp_path):
         refit_checkpoint(tmp_path, 0, other, Objective.WORST_GROUP)
     assert digits.fingerprint in str(error.value)
     assert other.fingerprint in str(error.value)
+    assert "'seed': 0" in str(error.value)
+    assert "'seed': 1" in str(error.value)
     result = refit_checkpoint(tmp_path, 0, digits, Objective.WORST_GROUP)
     assert result.val.worst_group > 0.1

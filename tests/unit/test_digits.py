@@ -1,4 +1,6 @@
 import dataclasses
+import json
+import signal
 import subprocess
 import sys
 from itertools import combinations
@@ -153,6 +155,34 @@ def test_a_killed_builder_leaves_nothing_half_built_and_is_continued(tmp_path, m
     assert not list(tmp_path.glob("*.partial"))
     for name, planned in module.plan(DigitsOptions()).items():
         assert np.array_equal(splits[name].images, planned.images(0, len(planned.labels)))
+
+
+def test_a_builder_that_is_killed_for_real_is_continued(digits, tmp_path):
+    code = """
+import dataclasses, os, signal
+from scale_tune import datasets
+from scale_tune.datasets import cache, digits
+cache.CHUNK_BYTES = 100 * 3 * 16 * 8
+plan = digits.plan
+def deadly(options):
+    plans = plan(options)
+    def make(start, stop):
+        if start >= 300:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plans["target"].images(start, stop)
+    return plans | {"target": dataclasses.replace(plans["target"], images=make)}
+if os.environ.get("DIE"):
+    digits.plan = deadly
+print(datasets.load("digits").fingerprint)
+"""
+    environment = {"SCALE_TUNE_CACHE": str(tmp_path), "PATH": ""}
+    killed = subprocess.run([sys.executable, "-c", code], env=environment | {"DIE": "1"}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (partial,) = tmp_path.glob("*.partial")
+    assert json.loads((partial / "progress.json").read_text())["done"] == {"train": 4000, "target": 300}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == digits.fingerprint
+    assert not partial.exists()
 
 
 def test_what_was_half_built_of_other_sources_is_begun_anew(tmp_path, monkeypatch):
