@@ -13,6 +13,7 @@ from scale_tune.checkpoint import load_checkpoint, load_weights
 from scale_tune.config import Hyperparameters, Method, ScaleHyperparameters, Schedule, TrialConfig
 from scale_tune.errors import UserError
 from scale_tune.records import checkpoints, close_trial, drop_half_written, read_record
+from scale_tune.training import Replica
 from scale_tune.trial import Trial
 
 CPU = torch.device("cpu")
@@ -93,6 +94,19 @@ def test_the_record_has_every_epoch_and_the_first_best_one(digits, tmp_path):
         assert replica.best.objective == max(objectives)
     first, second = ([e.objective for e in r.history] for r in trial.record.replicas)
     assert trial.record.objectives() == [(max(first[:n]) + max(second[:n])) / 2 for n in (1, 2, 3)]
+
+
+def test_of_equal_epochs_the_first_is_the_best(digits, tmp_path, monkeypatch):
+    measure = Replica.train_epoch
+
+    def always_half(replica, epoch):
+        record, counts = measure(replica, epoch)
+        return record.model_copy(update={"objective": 0.5}), counts
+
+    monkeypatch.setattr(Replica, "train_epoch", always_half)
+    trial = train_to_the_end(open_trial(tmp_path, digits, config()))
+    assert [replica.best.epoch for replica in trial.record.replicas] == [1, 1]
+    assert trial.record.objectives() == [0.5, 0.5, 0.5]
 
 
 def test_the_kept_weights_are_those_of_the_best_epoch(digits, tmp_path):
