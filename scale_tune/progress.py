@@ -29,6 +29,7 @@ class Progress:
         self.shown = float("-inf")
         self.ended_at_start: int | None = None
         self.ended_shown = 0
+        self.ledger: Ledger | None = None
         self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> "Progress":
@@ -37,23 +38,29 @@ class Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self.ledger is not None:
+            self._show(self.ledger, last=True)
         if self.live:
             self.live.stop()
 
     def show(self, ledger: Ledger) -> None:
         """Show the state now, if it is time to."""
+        self.ledger = ledger
+        if time.monotonic() - self.shown >= TERMINAL_SECONDS:
+            self._show(ledger, last=False)
+
+    def _show(self, ledger: Ledger, *, last: bool) -> None:
         now = time.monotonic()
-        if now - self.shown < TERMINAL_SECONDS:
-            return
         trials = ledger.trials()
         ended = sum(trial.state.ended for trial in trials)
         if self.ended_at_start is None:
             self.ended_at_start = self.ended_shown = ended
+        pace = self._pace(ended, ledger)
         if self.live:
-            pace = self._pace(ended, ledger)
-            self.live.update(Group(progress_table(trials, ledger.spec), pace), refresh=True)
-        elif ended > self.ended_shown or now - self.shown >= LOG_SECONDS:
-            self.console.print(f"{progress_line(trials, ledger)} | {self._pace(ended, ledger)}", soft_wrap=True)
+            best = best_lines(trials, ledger.spec)
+            self.live.update(Group(progress_table(trials, ledger.spec), *best, pace), refresh=True)
+        elif ended > self.ended_shown or (not last and now - self.shown >= LOG_SECONDS):
+            self.console.print(f"{progress_line(trials, ledger)} | {pace}", soft_wrap=True)
         else:
             return
         self.shown, self.ended_shown = now, ended
@@ -86,23 +93,26 @@ def progress_line(trials: list[LedgerTrial], ledger: Ledger) -> str:
 
 
 def progress_table(trials: list[LedgerTrial], spec: RunSpec) -> Table:
-    """A row per method: counts, best objective, and the config that reached it."""
+    """A row per method: counts, and the best objective so far."""
     table = Table()
-    for column in ("method", *ENDED, "running", "of", "best", "trial", "config"):
-        table.add_column(str(column), justify="left" if column in ("method", "trial", "config") else "right")
-    for method in dict.fromkeys(trial.method for trial in trials):
+    for column in ("method", *ENDED, "running", "of", "best"):
+        table.add_column(str(column), justify="left" if column == "method" else "right", no_wrap=True)
+    for method in spec.methods:
         counts = Counter(trial.state for trial in trials if trial.method is method)
         best = best_trial(trials, method)
         table.add_row(
             method.value,
-            *(str(counts[state]) for state in ENDED),
-            str(counts[LedgerState.RUNNING]),
+            *(str(counts[state]) for state in (*ENDED, LedgerState.RUNNING)),
             str(spec.method_samples(method)),
             f"{best.objective:.3f}" if best else "",
-            best.name if best else "",
-            describe(best.params) if best else "",
         )
     return table
+
+
+def best_lines(trials: list[LedgerTrial], spec: RunSpec) -> list[str]:
+    """Each method's best trial with its config."""
+    best = [best_trial(trials, method) for method in spec.methods]
+    return [f"best {trial.name} {describe(trial.params)}" for trial in best if trial]
 
 
 def best_trial(trials: list[LedgerTrial], method: Method) -> LedgerTrial | None:
