@@ -1,52 +1,69 @@
-"""Tensors on disk: one safetensors file per checkpoint, with the trial's record in its header.
+"""Tensors in files: one safetensors file per checkpoint, with the trial's record in its header.
 
-Nothing is pickled. A file is complete or absent, and the one before it is removed only after it is in place, so a
-trial directory always holds a usable checkpoint once its first epoch is over.
+Nothing is pickled. A file is complete or absent, and the one before it stays until the next is in place, so that a
+file which a disk or a network damaged costs one epoch and not the trial.
 """
 
-from pathlib import Path
+import logging
 
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from scale_tune.files import write_atomically
+from scale_tune.files import Location
 from scale_tune.records import HEADER_KEY, TrialRecord, checkpoint_path, checkpoints, read_header, weights_path
 
+KEPT_CHECKPOINTS = 2
 
-def save_checkpoint(directory: Path, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
-    """Write the checkpoint of the record's epoch, then remove the older ones."""
+logger = logging.getLogger(__name__)
+
+
+def save_checkpoint(directory: Location, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
+    """Write the checkpoint of the record's epoch, then remove those before the last one."""
     path = checkpoint_path(directory, record.epoch)
     _save(path, record, tensors)
-    for older in checkpoints(directory):
-        if older < path:
-            older.unlink(missing_ok=True)
+    older = [found for found in checkpoints(directory) if found.name < path.name]
+    for superfluous in older[: 1 - KEPT_CHECKPOINTS]:
+        superfluous.delete()
 
 
-def load_checkpoint(directory: Path) -> tuple[TrialRecord, dict[str, Tensor]] | None:
-    """The record and the tensors of a trial's last complete checkpoint, or None before the first."""
+def load_checkpoint(directory: Location) -> tuple[TrialRecord, dict[str, Tensor]] | None:
+    """The record and the tensors of a trial's last whole checkpoint, or None if there is none.
+
+    A damaged one is passed over with a warning in the log.
+    """
     while found := checkpoints(directory):
-        try:
-            return read_header(found[-1]), load_file(found[-1])
-        except FileNotFoundError:  # a worker that was thought dead wrote the next one and removed this: look again
-            continue
+        for path in reversed(found):
+            try:
+                return read_header(path), load(path.read())
+            except FileNotFoundError:  # a worker that was thought dead wrote the next one and removed this
+                break
+            except (SafetensorError, ValueError) as error:
+                logger.warning("%s is damaged (%.200s): going on from what was before it", path, error)
+        else:
+            return None
     return None
 
 
-def save_weights(directory: Path, record: TrialRecord, seed: int, weights: dict[str, Tensor]) -> None:
+def save_weights(directory: Location, record: TrialRecord, seed: int, weights: dict[str, Tensor]) -> None:
     """Write the best-epoch weights of one seed of an ended trial."""
     _save(weights_path(directory, seed), record, weights)
 
 
-def load_weights(directory: Path, seed: int) -> tuple[TrialRecord, dict[str, Tensor]]:
+def load_weights(directory: Location, seed: int) -> tuple[TrialRecord, dict[str, Tensor]]:
     """The record and the best-epoch weights of one seed of an ended trial.
 
     Raises:
         FileNotFoundError: the trial did not keep them.
+        ValueError: the file is damaged.
     """
     path = weights_path(directory, seed)
-    return read_header(path), load_file(path)
+    try:
+        return read_header(path), load(path.read())
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
 
 
-def _save(path: Path, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
+def _save(path: Location, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(on_cpu, {HEADER_KEY: record.model_dump_json()}))
+    path.write(save(on_cpu, {HEADER_KEY: record.model_dump_json()}))

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scale_tune.errors import UserError
+from scale_tune.stopping import STOPPED
 
 if TYPE_CHECKING:
     from scale_tune.space import RunSpec
-
-STOPPED = 3
 
 _settings: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 tune_app = typer.Typer(**_settings)
@@ -35,9 +34,14 @@ OVERRIDES = {
 @tune_app.command()
 def tune(
     space: Annotated[Path | None, typer.Argument(help="Search space, a YAML file. See search_spaces/.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN_DIR", help="Go on with the run in this directory.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. [default: the file's name and the time]")] = None,
-    storage: Annotated[Path | None, typer.Option(help="Directory that holds the run's. [default: runs]")] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Directory, or s3://bucket/path, that holds the run's. [default: runs]")
+    ] = None,
+    ledger: Annotated[
+        str | None, typer.Option(metavar="URL", help="PostgreSQL database for the ledger. [default: a file of the run]")
+    ] = None,
     methods: Annotated[str | None, typer.Option(help="Methods to compare, as erm,scale.")] = None,
     num_samples: Annotated[int | None, typer.Option(help="Trials of each method; with --resume, more of them.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each trial.")] = None,
@@ -45,7 +49,15 @@ def tune(
     max_concurrent: Annotated[int | None, typer.Option(help="Trials at once. [default: as many as fit]")] = None,
     cpus_per_trial: Annotated[float | None, typer.Option(help="CPU cores of each trial.")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of each trial, as 1 or 0.25.")] = None,
-    address: Annotated[str | None, typer.Option(help="Ray cluster, as auto. [default: start Ray here]")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster, as auto or ray://host:10001. [default: start Ray here]")
+    ] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop after this time, as 90m or 2h; to be resumed later.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: try failed trials again.")
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as scheduler.name=none.")
     ] = None,
@@ -68,11 +80,13 @@ def tune(
         options = {key: value for key, value in locals().items() if key in OVERRIDES and value is not None}
         overrides: dict[str, Any] = {OVERRIDES[key]: value for key, value in options.items()}
         if resume is not None:
-            fixed = {"SPACE": space, "--name": name, "--storage": storage, "--methods": methods}
+            fixed = {"SPACE": space, "--name": name, "--storage": storage, "--ledger": ledger, "--methods": methods}
             _refuse_with_resume({**fixed, "--epochs": epochs, "--seeds": seeds, "--set": settings})
-            done = _resume(resume, overrides, address, dry_run)
+            done = _resume(resume, overrides, address, dry_run, time_budget, retry_failed)
         elif space is None:
             raise UserError("give a search space, as search_spaces/digits.yaml, or --resume RUN_DIR; see --help")
+        elif retry_failed:
+            raise UserError("--retry-failed goes with --resume RUN_DIR: a new run has no failed trials")
         else:
             from scale_tune.space import load_spec
 
@@ -85,29 +99,34 @@ def tune(
                 done = _prepare(spec)
             else:
                 name = _default_name(space) if name is None else name
-                done = _launch(spec, storage or Path("runs"), name, address, dry_run)
+                done = _launch(spec, storage or "runs", name, address, dry_run, ledger, time_budget)
     except UserError as error:
         _exit_with(error)
+    except KeyboardInterrupt:
+        typer.echo("stopped before there was a run; start it again by the same command")
+        done = False
     raise typer.Exit(0 if done else STOPPED)
 
 
 @analyze_app.command()
 def analyze(
-    run_dir: Annotated[Path, typer.Argument(help="Directory of a run.")],
+    run_dir: Annotated[str, typer.Argument(help="Directory of a run.")],
     top_k: Annotated[
         int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM trials.")
     ] = 3,
-    export: Annotated[Path | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
+    export: Annotated[str | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
 ) -> None:
     """Compare the methods of a run: select, refit the last layer (DFR), print a leaderboard, write parquet tables."""
     from rich.console import Console
 
     from scale_tune.evaluation import evaluate, leaderboard_table
+    from scale_tune.files import Location
     from scale_tune.rundir import RunDir
 
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
     try:
-        analysis = evaluate(RunDir(run_dir), top_k, export, console.print)
+        where = None if export is None else Location.of(export)
+        analysis = evaluate(RunDir(run_dir), top_k, where, console.print)
     except UserError as error:
         _exit_with(error)
     console.print(leaderboard_table(analysis.leaderboard))
@@ -145,18 +164,30 @@ def _prepare(spec: "RunSpec") -> bool:
     return True
 
 
-def _launch(spec: "RunSpec", storage: Path, name: str, address: str | None, dry_run: bool) -> bool:
+def _launch(
+    spec: "RunSpec",
+    storage: str,
+    name: str,
+    address: str | None,
+    dry_run: bool,
+    ledger: str | None,
+    time_budget: str | None,
+) -> bool:
+    from scale_tune.files import Location
     from scale_tune.plan import print_plan
     from scale_tune.rundir import check_new_run
+    from scale_tune.stopping import parse_budget
 
-    check_new_run(storage, name)
+    where = Location.of(storage)
+    check_new_run(where, name)
+    budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
         print_plan(spec)
         _say_if_data_is_missing(spec)
         return True
     from scale_tune.driver import launch
 
-    return launch(spec, storage, name, address)
+    return launch(spec, where, name, address, ledger, budget)
 
 
 def _say_if_data_is_missing(spec: "RunSpec") -> None:
@@ -168,21 +199,30 @@ def _say_if_data_is_missing(spec: "RunSpec") -> None:
         typer.echo(f"note: this can't be run yet: {missing}")
 
 
-def _resume(run_dir: Path, overrides: dict[str, Any], address: str | None, dry_run: bool) -> bool:
+def _resume(
+    run_dir: str,
+    overrides: dict[str, Any],
+    address: str | None,
+    dry_run: bool,
+    time_budget: str | None,
+    retry_failed: bool,
+) -> bool:
     from scale_tune.plan import print_plan
     from scale_tune.rundir import RunDir
+    from scale_tune.stopping import parse_budget
 
     run = RunDir(run_dir)
     has = run.read_spec().num_samples
     if overrides.get("num_samples", has) < has:
         typer.echo(f"--num-samples {overrides.pop('num_samples')} changes nothing: the run has {has} of each method")
     spec = run.read_spec(overrides)
+    budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
         print_plan(spec)
         return True
     from scale_tune.driver import resume
 
-    return resume(run, spec, address)
+    return resume(run, spec, address, budget, retry_failed=retry_failed)
 
 
 def _settings_by_key(settings: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ built from these fields, so a new hyperparameter is added here and nowhere else.
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -154,6 +155,11 @@ class ModelOptions(Frozen):
     """``small_cnn`` or any torchvision classifier, as ``resnet18``."""
     weights: str = "none"
     """Initial weights: ``none`` is random, ``imagenet`` torchvision's, else a file with a state dict of the network."""
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The file of the weights, if they come from one."""
+        return None if self.weights in ("none", "imagenet") else Path(self.weights)
 
 
 class Hyperparameters(Frozen):

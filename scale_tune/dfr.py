@@ -7,7 +7,6 @@ a scaler. It chooses C by the run's objective on val (of equal ones the smallest
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from scale_tune.config import Objective, TrialConfig
 from scale_tune.datasets.splits import DatasetSplits, Split
 from scale_tune.datasets.transforms import normalise
 from scale_tune.errors import UserError
+from scale_tune.files import Location
 from scale_tune.metrics import GroupCounts
 from scale_tune.models import Classifier, build_classifier
 from scale_tune.training import EVALUATION_BATCH, HEADS
@@ -53,7 +53,7 @@ class DfrResult:
     test: GroupCounts
 
 
-def refit_checkpoint(directory: Path, seed: int, splits: DatasetSplits, objective: Objective) -> DfrResult:
+def refit_checkpoint(directory: Location, seed: int, splits: DatasetSplits, objective: Objective) -> DfrResult:
     """DFR, ``scale`` protocol, on the best-epoch weights of one seed of an ended trial.
 
     Args:

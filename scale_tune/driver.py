@@ -1,57 +1,112 @@
 """From a validated spec to a finished run: launch and resume, which differ only in who makes the directory."""
 
-import os
+import secrets
 import shlex
-import signal
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 from rich.console import Console
 
+from scale_tune.errors import UserError
+from scale_tune.files import Location
+from scale_tune.ledger import create_studies
+from scale_tune.lock import check_database, only_driver
 from scale_tune.prepare import load_with_progress
 from scale_tune.progress import Progress, duration
-from scale_tune.rundir import RunDir, check_new_run, create_run
+from scale_tune.provenance import changes, provenance
+from scale_tune.rundir import Database, RunDir, check_new_run, create_run
 from scale_tune.search.cluster import check_cluster, cluster
-from scale_tune.search.run import run_search
+from scale_tune.search.run import Search, run_search
 from scale_tune.space import RunSpec
+from scale_tune.stopping import Stop
 
 console = Console(markup=False, highlight=False, soft_wrap=True)
 
 
-def launch(spec: RunSpec, storage: Path, name: str, address: str | None) -> bool:
+def launch(
+    spec: RunSpec, storage: Location, name: str, address: str | None, ledger: str | None, budget: float | None
+) -> bool:
     """Start a new run and drive it.
+
+    Args:
+        spec: what to search.
+        storage: what the run's directory goes into.
+        name: the directory's name.
+        address: the Ray cluster; None starts Ray on this machine.
+        ledger: the URL of the database that holds the ledger; None: a file in the run's directory.
+        budget: seconds after which to stop.
 
     Returns:
         Whether every trial has ended; otherwise the run was stopped and can be resumed.
 
     Raises:
         UserError: what was asked for can't be run; nothing was written then.
+        KeyboardInterrupt: it was stopped before there was a run.
     """
+    stop = Stop(budget)
     check_new_run(storage, name)
+    database = _new_database(storage, name, ledger)
     _prepare_here(spec, address)
-    with cluster(address):
-        check_cluster(spec, console.print)
-        run = create_run(storage, name, spec)
-        with run.only_driver():
-            return _drive(run, spec)
+    with cluster(address) as reconnect:
+        stop.install()
+        data = check_cluster(spec, storage if address else None, console.print)
+        if database is not None:
+            create_studies(database, spec.methods)
+        run = create_run(storage, name, spec, data, database)
+        with only_driver(run):
+            return _drive(run, spec, stop, reconnect)
 
 
-def resume(run: RunDir, spec: RunSpec, address: str | None) -> bool:
+def _new_database(storage: Location, name: str, url: str | None) -> Database | None:
+    if url is None:
+        if storage.local is None:
+            raise UserError(
+                f"--storage {storage} is an object store, which can't hold a ledger that is written line by line; "
+                "give a database for it, as --ledger postgresql://user@host/database"
+            )
+        return None
+    check_database(url)
+    return Database(url, f"{name}-{secrets.token_hex(4)}")
+
+
+def resume(
+    run: RunDir, spec: RunSpec, address: str | None, budget: float | None, *, retry_failed: bool = False
+) -> bool:
     """Go on with a run; see :func:`launch`.
 
     Args:
         run: its directory.
         spec: what it searches, with a larger ``num_samples`` or other resources if asked for.
         address: the Ray cluster.
+        budget: seconds after which to stop.
+        retry_failed: whether failed trials are tried again.
+
+    Raises:
+        UserError: another driver works on it, the ledger is gone or damaged, or the data has changed.
     """
-    _prepare_here(spec, address)
-    with run.only_driver(), cluster(address):
-        check_cluster(spec, console.print)
-        if spec != run.read_spec():
-            run.rewrite_spec(spec)
-        return _drive(run, spec)
+    stop = Stop(budget)
+    with only_driver(run):
+        try:
+            now = provenance()
+            if changed := changes(run.provenance(), now):
+                console.print(f"warning: not what the run was started with: {'; '.join(changed)}")
+            _prepare_here(spec, address)
+            with cluster(address) as reconnect:
+                stop.install()
+                _check_same_data(run, check_cluster(spec, run.path if address else None, console.print))
+                run.note_resumed(spec, now)
+                return _drive(run, spec, stop, reconnect, retry_failed=retry_failed)
+        except KeyboardInterrupt:
+            return _stopped(run, stop)
+
+
+def _check_same_data(run: RunDir, now: dict[str, str]) -> None:
+    for kind, then in run.data().items():
+        if now.get(kind) != then:
+            raise UserError(
+                f"the {kind} is not what the run {run.path} was started with: its fingerprint was {then}, and is "
+                f"{now.get(kind)}; restore the files it was started with, or start a new run"
+            )
 
 
 def _prepare_here(spec: RunSpec, address: str | None) -> None:
@@ -60,31 +115,38 @@ def _prepare_here(spec: RunSpec, address: str | None) -> None:
         load_with_progress(spec.dataset, console)
 
 
-def _drive(run: RunDir, spec: RunSpec) -> bool:
+def _drive(
+    run: RunDir, spec: RunSpec, stop: Stop, reconnect: Callable[[], None], *, retry_failed: bool = False
+) -> bool:
     console.print(f"run {run.path}")
-    path = shlex.quote(str(run.path))
     progress = Progress(Console(markup=False, highlight=False))
+    search = Search(run=run, spec=spec, progress=progress, stop=stop, retry_failed=retry_failed)
     try:
-        with _terminated_as_interrupted(), progress:
-            done = run_search(run, spec, progress.show)
+        with progress:
+            done = run_search(search, reconnect)
     except KeyboardInterrupt:
         done = False
     except Exception as error:  # Ray ends a search by errors of many kinds; the ledger and checkpoints are whole
-        (run.path / "error.log").write_text(traceback.format_exc())
-        console.print(f"the search broke off: {error!r:.500}\nthe whole traceback is in {run.path}/error.log")
+        console.print(f"the search broke off: {error!r:.500}")
+        _write_error(run, traceback.format_exc())
         done = False
-    if done:
-        console.print(f"done in {duration(progress.elapsed)}; compare the methods by\n  python analyze.py {path}")
-    else:
-        console.print(f"stopped; go on by\n  python tune.py --resume {path}")
-    return done
+    if not done:
+        return _stopped(run, stop)
+    path = shlex.quote(str(run.path))
+    console.print(f"done in {duration(progress.elapsed)}; compare the methods by\n  python analyze.py {path}")
+    return True
 
 
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Take SIGTERM, which schedulers send, for Ctrl-C, which Ray Tune knows to end gracefully."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: os.kill(os.getpid(), signal.SIGINT))
+def _write_error(run: RunDir, text: str) -> None:
+    file = run.path / "error.log"
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        file.write(text.encode())
+        console.print(f"the whole traceback is in {file}")
+    except OSError:  # perhaps what broke off the search: a full disk
+        console.print(text)
+
+
+def _stopped(run: RunDir, stop: Stop) -> bool:
+    why = f", as {stop.reason}" if stop.reason else ""
+    console.print(f"stopped{why}; go on by\n  python tune.py --resume {shlex.quote(str(run.path))}")
+    return False

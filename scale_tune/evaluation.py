@@ -1,9 +1,7 @@
 """From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +12,7 @@ from scale_tune import analysis, results
 from scale_tune.config import Method
 from scale_tune.datasets import load_splits
 from scale_tune.dfr import DfrResult, refit_checkpoint
-from scale_tune.errors import UserError
+from scale_tune.files import Location
 from scale_tune.records import read_record, weights_path
 from scale_tune.rundir import RunDir
 
@@ -28,10 +26,10 @@ class Evaluation:
     leaderboard: pd.DataFrame
     notes: list[str] = field(default_factory=list)
     """What a reader of the leaderboard would otherwise be misled about."""
-    written: list[Path] = field(default_factory=list)
+    written: list[Location] = field(default_factory=list)
 
 
-def evaluate(run: RunDir, top_k: int, export: Path | None, say: Callable[[str], None]) -> Evaluation:
+def evaluate(run: RunDir, top_k: int, export: Location | None, say: Callable[[str], None]) -> Evaluation:
     """Analyse a run as it is now.
 
     Args:
@@ -43,8 +41,6 @@ def evaluate(run: RunDir, top_k: int, export: Path | None, say: Callable[[str], 
     Raises:
         UserError: this is no run, or its data is not what its checkpoints were trained on.
     """
-    if export is not None and re.match("[a-z0-9]+:/", str(export)):
-        raise UserError(f"--export {export} must be a directory; object storage is not supported yet")
     tables = results.collect(run)
     trials = tables["trials"].to_pandas()
     notes = _notes_on_trials(trials)

@@ -1,11 +1,143 @@
-"""Files that are either complete or absent."""
+"""Files that are either complete or absent: on a disk, NFS included, or in an object store.
+
+A run's files are reached by a :class:`Location`, which is the same to write for both. What lives on one machine,
+as prepared data, uses :class:`pathlib.Path` and :func:`write_atomically`.
+"""
 
 import os
+import re
 import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
-TEMPORARY_FILES = ".*.tmp"
-"""Pattern of the names under which files are written before they are complete."""
+from pyarrow import fs
+
+from scale_tune.errors import UserError
+
+TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".", ".tmp"
+"""Of the names under which files are written before they are complete."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A file or directory, by an absolute path or a URI as ``s3://bucket/runs/digits``."""
+
+    address: str
+
+    @classmethod
+    def of(cls, where: "str | Path | Location") -> "Location":
+        """The location of a path, taken from the current directory, or of a URI.
+
+        Raises:
+            UserError: the URI is of a kind of storage that is not supported.
+        """
+        if isinstance(where, Location):
+            return where
+        # pathlib, which the command line goes through, makes one slash of two.
+        if uri := re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.+)", str(where)):
+            if uri[1] != "s3":
+                raise UserError(f"{where}: storage is a directory or s3://bucket/path, not {uri[1]}://")
+            return cls(f"s3://{uri[2].rstrip('/')}")
+        return cls(str(Path(where).absolute()))
+
+    def __str__(self) -> str:
+        return self.address
+
+    def __truediv__(self, name: str) -> "Location":
+        return Location(f"{self.address.rstrip('/')}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.address.rpartition("/")[2]
+
+    @property
+    def parent(self) -> "Location":
+        """The directory it is in."""
+        return Location(self.address.rpartition("/")[0] or "/")
+
+    @property
+    def local(self) -> Path | None:
+        """The path, if it is on a disk."""
+        return None if "://" in self.address else Path(self.address)
+
+    @cached_property
+    def _store(self) -> tuple[fs.FileSystem, str]:
+        """Pyarrow's file system, and the path in it."""
+        if self.local is not None:
+            return _file_system("file:///")[0], self.address
+        bucket = "/".join(self.address.split("/")[:3])
+        return _file_system(bucket)[0], self.address.partition("://")[2]
+
+    def exists(self) -> bool:
+        """Whether there is such a file or directory."""
+        store, path = self._store
+        return bool(store.get_file_info(path).type != fs.FileType.NotFound)
+
+    def is_file(self) -> bool:
+        """Whether there is such a file."""
+        store, path = self._store
+        return bool(store.get_file_info(path).type == fs.FileType.File)
+
+    def open(self) -> BinaryIO:
+        """The file, to be read and sought in.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        store, path = self._store
+        opened: BinaryIO = store.open_input_file(path)
+        return opened
+
+    def read(self) -> bytes:
+        """All of the file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        with self.open() as file:
+            return file.read()
+
+    def write(self, content: bytes) -> None:
+        """Write the file; see :func:`write_atomically`. An object store shows an object when it is complete."""
+        if self.local is not None:
+            write_atomically(self.local, content)
+            return
+        store, path = self._store
+        with store.open_output_stream(path) as stream:
+            stream.write(content)
+
+    def names(self) -> list[str]:
+        """What is in the directory, sorted; nothing if there is no directory."""
+        store, path = self._store
+        found = store.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        return sorted(info.base_name for info in found)
+
+    def names_below(self) -> dict[str, list[str]]:
+        """What is in each directory of this directory, sorted; asked for at once, as an object store is slow."""
+        store, path = self._store
+        found: dict[str, list[str]] = {}
+        for info in store.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True)):
+            if info.type == fs.FileType.File:
+                directory, _, name = info.path.rpartition("/")
+                found.setdefault(directory.rpartition("/")[2], []).append(name)
+        return {directory: sorted(names) for directory, names in sorted(found.items())}
+
+    def delete(self) -> None:
+        """Remove the file, if it is there."""
+        store, path = self._store
+        with suppress(FileNotFoundError):
+            store.delete_file(path)
+
+
+@lru_cache
+def _file_system(root: str) -> tuple[fs.FileSystem, str]:
+    """One client per bucket, with its region; credentials are those of the environment."""
+    found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(root)
+    return found
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -14,17 +146,24 @@ def write_atomically(path: Path, content: bytes) -> None:
     A reader sees the old file or the new one, never a part; an interrupted or failed write leaves the old one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # as of a full disk: say which
+            error.filename = str(path)
         raise
     sync_directory(path.parent)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name was being written when its writer died."""
+    return name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
 
 
 def sync_directory(directory: Path) -> None:

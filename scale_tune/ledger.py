@@ -1,16 +1,19 @@
-"""The ledger: one Optuna study per method in one journal file, the only truth about a search.
+"""The ledger: one Optuna study per method, in one journal file or a database; the only truth about a search.
 
 It issues trials, takes their objectives, decides early stopping, and is all that a restarted driver needs: trials
 that it holds as running are issued again under their number, then new ones until every study holds
 ``num_samples``. Starting, resuming and extending a search are therefore one code path.
 
 Early stopping is decided from the objectives in the studies, so a restart forgets nothing of it. There is one
-driver (see :mod:`scale_tune.rundir`), so the journal has a single writer.
+driver (see :mod:`scale_tune.lock`), so the ledger has a single writer.
+
+To Optuna a failed trial is a running one with an attribute, since what Optuna calls failed can never run again.
 """
 
 import logging
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,17 +21,20 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy.exc
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from scale_tune.config import Method
 from scale_tune.errors import UserError
+from scale_tune.rundir import Database
 from scale_tune.seeding import derive_seed
 from scale_tune.space import Choice, Constant, FloatRange, IntRange, RunSpec
 
@@ -56,8 +62,9 @@ _STATES = {
     TrialState.RUNNING: LedgerState.RUNNING,
     TrialState.COMPLETE: LedgerState.COMPLETE,
     TrialState.PRUNED: LedgerState.PRUNED,
-    TrialState.FAIL: LedgerState.FAILED,
 }
+ERROR = "error"
+"""The attribute of a failed trial: why it failed. Null once it is to be tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,21 +98,24 @@ class Ledger:
     """The studies of a run, opened for writing by its one driver.
 
     Args:
-        path: the journal file; empty at first.
+        where: the journal file, empty at first, or a database in which :func:`create_studies` was called.
         spec: what to search.
 
     Raises:
-        UserError: there is no journal, or it can't be read; it is never taken for an empty one.
+        UserError: there is no ledger, or it can't be read; it is never taken for an empty one.
     """
 
-    def __init__(self, path: Path, spec: RunSpec) -> None:
+    def __init__(self, where: Path | Database, spec: RunSpec) -> None:
         self.spec = spec
-        # This driver is the only writer, so what a killed one left can be removed at once.
-        Path(f"{path}.lock").unlink(missing_ok=True)
-        if path.exists():
-            _drop_torn_line(path)
-        storage = _open_storage(path)
-        self._studies = {method: self._open_study(storage, method) for method in spec.methods}
+        if isinstance(where, Path):
+            # This driver is the only writer, so what a killed one left can be removed at once.
+            Path(f"{where}.lock").unlink(missing_ok=True)
+            if where.exists():
+                _drop_torn_line(where)
+        storage = _open_storage(where)
+        if isinstance(where, Path):
+            _create_studies(storage, "", spec.methods)
+        self._studies = {method: self._open_study(storage, where, method) for method in spec.methods}
         self._distributions = {
             method: {
                 name: _distribution(parameter)
@@ -116,8 +126,11 @@ class Ledger:
         }
         self._interrupted = [trial for trial in self.trials() if trial.state is LedgerState.RUNNING]
 
-    def _open_study(self, storage: JournalStorage, method: Method) -> optuna.Study:
-        study = optuna.create_study(storage=storage, study_name=method.value, direction="maximize", load_if_exists=True)
+    def _open_study(self, storage: BaseStorage, where: Path | Database, method: Method) -> optuna.Study:
+        try:
+            study = optuna.load_study(storage=storage, study_name=_study_name(where, method))
+        except KeyError:
+            raise UserError(f"the ledger {where} has no study of {method}; restore it from a copy") from None
         # A restarted search draws anew rather than repeating the draws of its first start.
         seed = derive_seed("sampler", self.spec.search_seed, method, len(study.get_trials(deepcopy=False)))
         study.sampler = _sampler(self.spec, method, seed % 2**32)
@@ -183,16 +196,22 @@ class Ledger:
         """Note that a trial raised an error, with its traceback."""
         method, number = _parse_name(name)
         study = self._studies[method]
-        optuna.Trial(study, _trial_id(study, number)).set_user_attr("error", error)
-        study.tell(number, state=TrialState.FAIL)
+        optuna.Trial(study, _trial_id(study, number)).set_user_attr(ERROR, error)
+
+    def retry_failed(self) -> list[str]:
+        """Have every failed trial issued again under its number, to go on from its last checkpoint."""
+        failed = [trial for trial in self.trials() if trial.state is LedgerState.FAILED]
+        for trial in failed:
+            study = self._studies[trial.method]
+            optuna.Trial(study, _trial_id(study, trial.number)).set_user_attr(ERROR, None)
+            self.put_back(trial.name)
+        return [trial.name for trial in failed]
 
     @property
     def done(self) -> bool:
         """Whether every method has its trials and all of them have ended."""
-        return all(
-            _issued(study) >= self.spec.method_samples(method) and all(t.state.is_finished() for t in study.trials)
-            for method, study in self._studies.items()
-        )
+        issued = all(_issued(study) >= self.spec.method_samples(method) for method, study in self._studies.items())
+        return issued and all(trial.state.ended for trial in self.trials())
 
     def trials(self) -> list[LedgerTrial]:
         """Every trial, method by method in the order of the spec."""
@@ -208,30 +227,60 @@ class Ledger:
         return _as_ledger_trial(method, self._studies[method].get_trials(deepcopy=False)[number])
 
 
-def read_trials(path: Path) -> list[LedgerTrial]:
+def create_studies(database: Database, methods: Iterable[Method]) -> None:
+    """Make a new run's studies, all empty, in a database.
+
+    Raises:
+        UserError: the database can't be used.
+    """
+    _create_studies(_open_storage(database), f"{database.run}/", methods)
+
+
+def read_trials(where: Path | Database) -> list[LedgerTrial]:
     """Every trial of a ledger, also while a driver writes to it.
 
     Raises:
         UserError: there is no ledger, or it can't be read.
     """
-    storage = _open_storage(path)
+    storage = _open_storage(where)
     return [
-        _as_ledger_trial(Method(study.study_name), frozen)
+        _as_ledger_trial(method, frozen)
         for study in storage.get_all_studies()
-        for frozen in storage.get_all_trials(study._study_id)
+        for method in Method
+        if study.study_name == _study_name(where, method)
+        for frozen in storage.get_all_trials(study._study_id, deepcopy=False)
     ]
 
 
-def _open_storage(path: Path) -> JournalStorage:
-    if not path.exists():
-        raise UserError(f"there is no ledger {path}; it is the only record of a search, so restore it from a copy")
+def _study_name(where: Path | Database, method: Method) -> str:
+    return method.value if isinstance(where, Path) else f"{where.run}/{method}"
+
+
+def _create_studies(storage: BaseStorage, prefix: str, methods: Iterable[Method]) -> None:
+    for method in methods:
+        optuna.create_study(storage=storage, study_name=f"{prefix}{method}", direction="maximize", load_if_exists=True)
+
+
+def _open_storage(where: Path | Database) -> BaseStorage:
+    if isinstance(where, Database):
+        return _open_database(where)
+    if not where.exists():
+        raise UserError(f"there is no ledger {where}; it is the only record of a search, so restore it from a copy")
     try:
-        return JournalStorage(JournalFileBackend(str(path)))
+        return JournalStorage(JournalFileBackend(str(where)))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"the ledger {path} can't be read ({error!r}); it is the only record of the search, "
+            f"the ledger {where} can't be read ({error!r}); it is the only record of the search, "
             "so restore it from a copy rather than deleting it"
         ) from None
+
+
+def _open_database(database: Database) -> BaseStorage:
+    try:
+        # A connection that the server has closed meanwhile is replaced rather than failing the search.
+        return RDBStorage(database.url, engine_kwargs={"pool_pre_ping": True})
+    except (ImportError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        raise UserError(f"can't open the ledger {database}: {error}") from None
 
 
 def _drop_torn_line(path: Path) -> None:
@@ -330,10 +379,10 @@ def _as_ledger_trial(method: Method, frozen: FrozenTrial) -> LedgerTrial:
         name=trial_name(method, frozen.number),
         method=method,
         number=frozen.number,
-        state=_STATES[frozen.state],
+        state=LedgerState.FAILED if frozen.user_attrs.get(ERROR) else _STATES[frozen.state],
         params=dict(frozen.params),
         objectives=[value for _, value in sorted(frozen.intermediate_values.items())],
-        error=frozen.user_attrs.get("error"),
+        error=frozen.user_attrs.get(ERROR),
         started=frozen.datetime_start,
         ended=frozen.datetime_complete,
     )

@@ -49,6 +49,10 @@ class Progress:
         if time.monotonic() - self.shown >= TERMINAL_SECONDS:
             self._show(ledger, last=False)
 
+    def say(self, text: str) -> None:
+        """Print a line that a user should know of; on a terminal, above the table."""
+        self.console.print(text, soft_wrap=True)
+
     def _show(self, ledger: Ledger, *, last: bool) -> None:
         now = time.monotonic()
         trials = ledger.trials()

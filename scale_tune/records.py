@@ -4,20 +4,23 @@ While a trial trains, its record is in the header of its checkpoint, so that the
 ended, the record is a file of its own, ``record.json``.
 """
 
+import json
 from datetime import datetime
-from pathlib import Path
+from fnmatch import fnmatch
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import safe_open
 
 from scale_tune.config import TrialConfig
-from scale_tune.files import TEMPORARY_FILES, write_atomically
+from scale_tune.errors import UserError
+from scale_tune.files import Location, is_temporary
 from scale_tune.metrics import GroupCounts
 
 RECORD_FILE = "record.json"
 HEADER_KEY = "record"
 """Under which a safetensors file holds the record in its header."""
+MAX_HEADER_BYTES = 10**8
+"""More than this the format does not allow."""
 
 
 class Record(BaseModel):
@@ -129,69 +132,110 @@ class TrialRecord(Record):
         return [sum(r.running_best(epoch) for r in self.replicas) / n for epoch in range(1, self.epoch + 1)]
 
 
-def checkpoint_path(directory: Path, epoch: int) -> Path:
+def checkpoint_path(directory: Location, epoch: int) -> Location:
     """Where a trial's checkpoint after this epoch is."""
     return directory / f"checkpoint-{epoch:05d}.safetensors"
 
 
-def checkpoints(directory: Path) -> list[Path]:
+def checkpoints(directory: Location) -> list[Location]:
     """A running trial's complete checkpoints, the newest last."""
-    return sorted(directory.glob("checkpoint-*.safetensors"))
+    return [directory / name for name in directory.names() if is_checkpoint(name)]
 
 
-def weights_path(directory: Path, seed: int) -> Path:
+def is_checkpoint(name: str) -> bool:
+    """Whether a file of this name is a checkpoint."""
+    return fnmatch(name, "checkpoint-*.safetensors")
+
+
+def weights_path(directory: Location, seed: int) -> Location:
     """Where an ended trial's best-epoch weights of this seed are, if it kept them."""
     return directory / f"seed-{seed}.safetensors"
 
 
-def has_weights(directory: Path) -> bool:
-    """Whether an ended trial kept its best-epoch weights."""
-    return any(directory.glob("seed-*.safetensors"))
+def weights(directory: Location) -> list[Location]:
+    """The best-epoch weights that an ended trial kept."""
+    return [directory / name for name in directory.names() if is_weights(name)]
 
 
-def drop_weights(directory: Path) -> None:
+def is_weights(name: str) -> bool:
+    """Whether a file of this name holds the best-epoch weights of a seed."""
+    return fnmatch(name, "seed-*.safetensors")
+
+
+def drop_weights(directory: Location) -> None:
     """Remove the best-epoch weights of an ended trial."""
-    for path in directory.glob("seed-*.safetensors"):
-        path.unlink()
+    for path in weights(directory):
+        path.delete()
 
 
-def drop_checkpoints(directory: Path) -> None:
+def drop_checkpoints(directory: Location) -> None:
     """Remove an ended trial's checkpoints."""
     for path in checkpoints(directory):
-        path.unlink(missing_ok=True)
+        path.delete()
 
 
-def drop_half_written(directory: Path) -> None:
+def drop_half_written(directory: Location) -> None:
     """Remove what killed writers left half-written. Not while a live worker may be writing."""
-    for path in directory.glob(TEMPORARY_FILES):
-        path.unlink(missing_ok=True)
+    for name in directory.names():
+        if is_temporary(name):
+            (directory / name).delete()
 
 
-def read_header(path: Path) -> TrialRecord:
-    """The record in the header of a checkpoint or weights file; its tensors are not read."""
-    with safe_open(path, framework="numpy") as file:
-        return TrialRecord.model_validate_json(file.metadata()[HEADER_KEY])
+def read_header(path: Location) -> TrialRecord:
+    """The record in the header of a checkpoint or weights file; its tensors are not read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged.
+    """
+    with path.open() as file:
+        # The format: 8 bytes of length, then that many of JSON.
+        length = int.from_bytes(file.read(8), "little")
+        if length > MAX_HEADER_BYTES:
+            raise ValueError(f"{path} is damaged: its header would have {length} bytes")
+        header = json.loads(file.read(length))
+    try:
+        return TrialRecord.model_validate_json(header["__metadata__"][HEADER_KEY])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: its header holds no record ({error!r})") from None
 
 
-def read_final_record(directory: Path) -> TrialRecord | None:
-    """The record of an ended trial, else None."""
+def read_final_record(directory: Location) -> TrialRecord | None:
+    """The record of an ended trial, else None.
+
+    Raises:
+        UserError: it is damaged.
+    """
     path = directory / RECORD_FILE
-    return TrialRecord.model_validate_json(path.read_bytes()) if path.exists() else None
+    try:
+        return TrialRecord.model_validate_json(path.read())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UserError(
+            f"{path} is damaged ({str(error)[:200]}); restore it from a copy, or delete it: "
+            "the trial then stays in the tables with what the ledger knows of it"
+        ) from None
 
 
-def read_record(directory: Path) -> TrialRecord | None:
-    """What is known of a trial: its final record, else its last checkpoint's, else None."""
-    while True:
-        found = checkpoints(directory)
-        if not found or (directory / RECORD_FILE).exists():
-            return read_final_record(directory)
-        try:
-            return read_header(found[-1])
-        except FileNotFoundError:  # replaced by the next one meanwhile: look again
-            continue
+def read_record(directory: Location) -> TrialRecord | None:
+    """What is known of a trial: its final record, else that of its last whole checkpoint, else None."""
+    if (final := read_final_record(directory)) is not None:
+        return final
+    while found := checkpoints(directory):
+        for path in reversed(found):
+            try:
+                return read_header(path)
+            except FileNotFoundError:  # replaced by the next one meanwhile: look again
+                break
+            except ValueError:  # the worker that takes the trial up says so, and goes on from the one before
+                continue
+        else:
+            return None
+    return read_final_record(directory)
 
 
-def close_trial(directory: Path, record: TrialRecord) -> None:
-    """Write an ended trial's record file, then remove its checkpoint, and with it the optimizer's state."""
-    write_atomically(directory / RECORD_FILE, record.model_dump_json(indent=1).encode())
+def close_trial(directory: Location, record: TrialRecord) -> None:
+    """Write an ended trial's record file, then remove its checkpoints, and with them the optimizer's state."""
+    (directory / RECORD_FILE).write(record.model_dump_json(indent=1).encode())
     drop_checkpoints(directory)

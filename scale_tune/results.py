@@ -18,9 +18,9 @@ from pydantic import BaseModel
 
 from scale_tune.config import DATASETS, Hyperparameters, ScaleHyperparameters, TrialConfig
 from scale_tune.errors import UserError
-from scale_tune.files import write_atomically
+from scale_tune.files import Location
 from scale_tune.ledger import LedgerTrial, read_trials
-from scale_tune.records import ReplicaRecord, SplitRecord, TrialRecord, has_weights, read_record
+from scale_tune.records import ReplicaRecord, SplitRecord, TrialRecord, read_record, weights
 from scale_tune.rundir import RunDir
 from scale_tune.space import RunSpec
 
@@ -163,7 +163,7 @@ DFR = pa.schema(
 SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS, "dfr": DFR}
 
 
-def load(run_dir: str | Path) -> dict[str, pd.DataFrame]:
+def load(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
     """The tables of a run as they are now, also while it is searched.
 
     Returns:
@@ -173,7 +173,7 @@ def load(run_dir: str | Path) -> dict[str, pd.DataFrame]:
     Raises:
         UserError: this is not the directory of a run.
     """
-    return {name: table.to_pandas() for name, table in collect(RunDir(Path(run_dir))).items()}
+    return {name: table.to_pandas() for name, table in collect(RunDir(run_dir)).items()}
 
 
 def collect(run: RunDir) -> dict[str, pa.Table]:
@@ -196,7 +196,7 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     }
 
 
-def write_tables(tables: dict[str, pa.Table], directory: Path) -> list[Path]:
+def write_tables(tables: dict[str, pa.Table], directory: Location) -> list[Location]:
     """Write each table as ``<name>.parquet``; a reader sees the old file or the new one, never half of one.
 
     Raises:
@@ -208,7 +208,7 @@ def write_tables(tables: dict[str, pa.Table], directory: Path) -> list[Path]:
         pq.write_table(table, buffer)
         paths.append(directory / f"{name}.parquet")
         try:
-            write_atomically(paths[-1], buffer.getvalue())
+            paths[-1].write(buffer.getvalue())
         except OSError as error:
             raise UserError(f"can't write {paths[-1]}: {error}; choose another --export directory") from None
     return paths
@@ -216,10 +216,11 @@ def write_tables(tables: dict[str, pa.Table], directory: Path) -> list[Path]:
 
 def read_dfr(run: RunDir) -> pa.Table:
     """What DFR has been measured on this run so far, an empty table at first."""
-    path = run.results / "dfr.parquet"
-    if not path.exists():
+    try:
+        content = (run.results / "dfr.parquet").read()
+    except FileNotFoundError:
         return _table([], DFR)
-    return pq.read_table(path, schema=DFR)
+    return pq.read_table(io.BytesIO(content), schema=DFR)
 
 
 def dfr_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
@@ -254,7 +255,7 @@ def _trial_row(trial: LedgerTrial, record: TrialRecord | None, spec: RunSpec, ru
         "error": trial.error,
         "started": trial.started.astimezone(UTC) if trial.started else None,
         "seconds": sum(e.seconds for r in replicas for e in r.history) if record else None,
-        "checkpoint": f"trials/{trial.name}" if has_weights(run.trial(trial.name)) else None,
+        "checkpoint": f"trials/{trial.name}" if weights(run.trial(trial.name)) else None,
     }
     if record:
         row |= {name: getattr(record, name) for name in ("diverged", "node", "device", "threads", "started")}

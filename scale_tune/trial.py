@@ -2,7 +2,6 @@
 
 import platform
 from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from scale_tune.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from scale_tune.config import TrialConfig
 from scale_tune.datasets.splits import DatasetSplits
 from scale_tune.errors import UserError
+from scale_tune.files import Location
 from scale_tune.metrics import GroupCounts
 from scale_tune.records import (
     BestEpoch,
@@ -44,7 +44,7 @@ class Trial:
     """
 
     def __init__(
-        self, name: str, config: TrialConfig, splits: DatasetSplits, device: torch.device, directory: Path
+        self, name: str, config: TrialConfig, splits: DatasetSplits, device: torch.device, directory: Location
     ) -> None:
         self.directory = directory
         self.replicas = [Replica(config, seed, splits, device) for seed in config.seeds]

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from scale_tune import datasets
+from scale_tune.files import Location
 from scale_tune.ledger import Ledger
 from scale_tune.records import close_trial
 from scale_tune.rundir import RunDir, create_run
@@ -16,7 +17,8 @@ CPU = torch.device("cpu")
 
 def make_run(directory: Path, spec: RunSpec, *, fail: str | None = None, leave_running: str | None = None) -> RunDir:
     """A finished run, but for a trial that failed or one that a driver left behind after an epoch."""
-    run = create_run(directory, "run", spec)
+    data = {"dataset": datasets.load_splits(spec.dataset).fingerprint}
+    run = create_run(Location.of(directory), "run", spec, data)
     ledger = Ledger(run.ledger, spec)
     while (issued := ledger.next_trial()) is not None:
         config = spec.trial_config(issued.method, issued.params)

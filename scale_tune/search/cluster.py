@@ -1,10 +1,13 @@
 """The Ray cluster: the connection, what it has room for, and whether a worker can train at all."""
 
+import hashlib
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -13,40 +16,55 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from scale_tune.config import TrialConfig
 from scale_tune.datasets.raw import data_root
 from scale_tune.errors import UserError
+from scale_tune.files import Location
 from scale_tune.space import ResourceSpec, RunSpec
 
 OBJECT_STORE_BYTES = 2**28
 PATIENCE_SECONDS = 15
+PACKAGE = Path(__file__).parents[1]
 PLACES = ("SCALE_TUNE_DATA", "SCALE_TUNE_CACHE")
 """What the workers of a running cluster are told of the driver's environment."""
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[None]:
+def cluster(address: str | None) -> Iterator[Callable[[], None]]:
     """A connection to a Ray cluster, or Ray started on this machine if no address is given.
+
+    Yields:
+        What to call for a fresh connection, whose workers have nothing to do with those of the one before.
 
     Raises:
         UserError: there is no cluster at the address.
     """
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    if address is not None:
-        _check_reachable(address)
     os.environ["SCALE_TUNE_DATA"] = str(data_root())  # a worker may have another current directory
+
+    def reconnect() -> None:
+        ray.shutdown()
+        _connect(address)
+
+    _connect(address)
+    try:
+        yield reconnect
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     try:
         if address is None:
             # Nothing large goes through the object store: data and checkpoints are files.
             ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
         else:
+            _check_reachable(address)
             places = {name: value for name in PLACES if (value := os.environ.get(name))}
-            ray.init(address=address, runtime_env={"env_vars": places}, **quiet)
+            # All nodes run the driver's own code of this package; what it depends on must be installed there.
+            environment = {"env_vars": places, "py_modules": [str(PACKAGE)]}
+            ray.init(address=address, runtime_env=environment, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"can't connect to a Ray cluster at --address {address}" if address else "can't start Ray"
         raise UserError(f"{where}: {error}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _check_reachable(address: str) -> None:
@@ -60,57 +78,91 @@ def _check_reachable(address: str) -> None:
         raise UserError(f"can't connect to a Ray cluster at --address {address}: {error}") from None
 
 
-def concurrency(resources: ResourceSpec) -> int:
-    """How many trials the cluster has room for at once.
-
-    Raises:
-        UserError: not even one; Ray would wait for ever.
-    """
-    nodes = _alive_nodes()
-    room = sum(_room(node, resources) for node in nodes)
-    if room == 0:
-        most = {kind: max((node["Resources"].get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
-        raise UserError(
-            f"a trial asks for {resources.cpus_per_trial:g} CPUs and {resources.gpus_per_trial:g} GPUs, but the "
-            f"largest node has {most['CPU']:g} CPUs and {most['GPU']:g} GPUs; lower --cpus-per-trial or "
-            "--gpus-per-trial, or give the --address of a larger cluster"
-        )
-    return min(room, resources.max_concurrent or room)
+def room(resources: ResourceSpec) -> int:
+    """How many trials the cluster has room for at once, if nobody else uses it."""
+    return sum(_room(node, resources) for node in _alive_nodes())
 
 
-def check_cluster(spec: RunSpec, say: Callable[[str], None]) -> None:
+def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], None]) -> dict[str, str]:
     """Let a worker on each node that trials may run on prepare the data, build the model and take a training step.
 
     What would fail every trial fails here, once, before there is a run.
 
     Args:
         spec: what is to be searched.
+        storage: must be the same on all nodes; None where there is one node, which is this machine.
         say: called with a line about what a user should know.
 
+    Returns:
+        What identifies the data and the initial weights: ``dataset``, and ``weights`` if they come from a file.
+
     Raises:
-        UserError: no node has the resources, the data or the model can't be had, or the worker can't run the package.
+        UserError: no node has the resources, the data or the model can't be had, the nodes differ in them, or a
+            worker can't run the package or see the storage.
     """
-    concurrency(spec.resources)
+    nodes = _nodes_with_room(spec.resources)
     method = next(iter(spec.methods))
     drawn = {name: parameter.extremes()[0] for name, parameter in spec.method_space(method).items()}
     config = spec.trial_config(method, drawn).model_dump_json()
-    nodes = [node for node in _alive_nodes() if _room(node, spec.resources)]
-    results = {_try_out_on(node, spec.resources, config): node["NodeManagerHostname"] for node in nodes}
-    if len(ray.wait(list(results), num_returns=len(results), timeout=PATIENCE_SECONDS)[0]) < len(results):
-        say("waiting for the workers to prepare the data, or for the cluster to have room …")
-    for result, host in results.items():
-        try:
-            device = ray.get(result)
-        except ray.exceptions.RayTaskError as error:
-            cause = error.cause if isinstance(error.cause, UserError) else error
-            raise UserError(f"a worker on {host} can't run trials: {cause}") from None
-        except ray.exceptions.RayError as error:
-            raise UserError(f"a worker on {host} can't run trials: {error}") from None
+    with _probe(storage) as probe:
+        results = {_try_out_on(node, spec.resources, config, probe): node["NodeManagerHostname"] for node in nodes}
+        if len(ray.wait(list(results), num_returns=len(results), timeout=PATIENCE_SECONDS)[0]) < len(results):
+            say("waiting for the workers to prepare the data, or for the cluster to have room …")
+        found = [(host, *_result(result, host)) for result, host in results.items()]
+    for host, device, _ in found:
         if spec.resources.gpus_per_trial and device == "cpu":
             say(f"warning: each trial reserves a GPU, but torch finds none on {host} and trains on the CPU")
+    first, _, data = found[0]
+    for host, _, other in found:
+        if other != data:
+            raise UserError(f"{host} has other data than {first}: {other} and {data}; make them the same files")
+    return data
 
 
-def _try_out_on(node: dict[str, Any], resources: ResourceSpec, config_json: str) -> Any:
+def _nodes_with_room(resources: ResourceSpec) -> list[dict[str, Any]]:
+    nodes = _alive_nodes()
+    if not any(_room(node, resources) for node in nodes):
+        most = {kind: max((node["Resources"].get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
+        raise UserError(
+            f"a trial asks for {resources.cpus_per_trial:g} CPUs and {resources.gpus_per_trial:g} GPUs, but the "
+            f"largest node has {most['CPU']:g} CPUs and {most['GPU']:g} GPUs; lower --cpus-per-trial or "
+            "--gpus-per-trial, or give the --address of a larger cluster"
+        )
+    return [node for node in nodes if _room(node, resources)]
+
+
+@contextmanager
+def _probe(storage: Location | None) -> Iterator[Location | None]:
+    """A file in the storage that the workers are to find there."""
+    if storage is None:
+        yield None
+        return
+    made = storage.local is not None and not storage.local.exists()
+    probe = storage / f".probe-{secrets.token_hex(4)}"
+    try:
+        probe.write(b"")
+    except OSError as error:
+        raise UserError(f"can't write to --storage {storage}: {error}") from None
+    try:
+        yield probe
+    finally:
+        probe.delete()
+        if made and storage.local is not None and not storage.names():
+            storage.local.rmdir()
+
+
+def _result(result: Any, host: str) -> tuple[str, dict[str, str]]:
+    try:
+        found: tuple[str, dict[str, str]] = ray.get(result)
+        return found
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause if isinstance(error.cause, UserError) else error
+        raise UserError(f"a worker on {host} can't run trials: {cause}") from None
+    except ray.exceptions.RayError as error:
+        raise UserError(f"a worker on {host} can't run trials: {error}") from None
+
+
+def _try_out_on(node: dict[str, Any], resources: ResourceSpec, config_json: str, probe: Location | None) -> Any:
     try:
         task = ray.remote(_try_out).options(
             num_cpus=resources.cpus_per_trial,
@@ -118,7 +170,7 @@ def _try_out_on(node: dict[str, Any], resources: ResourceSpec, config_json: str)
             max_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         )
-        return task.remote(config_json, resources.gpus_per_trial)
+        return task.remote(config_json, resources.gpus_per_trial, probe)
     except ValueError as error:  # Ray has rules of its own, as that more than one GPU is a whole number
         raise UserError(f"Ray can't give a trial {resources!r}: {error}") from None
 
@@ -135,14 +187,21 @@ def _room(node: dict[str, Any], resources: ResourceSpec) -> int:
     return int(fits + 1e-9)
 
 
-def _try_out(config_json: str, gpus: float) -> str:
-    """On a worker: what every trial will do, for a batch. Returns the device."""
+def _try_out(config_json: str, gpus: float, probe: Location | None) -> tuple[str, dict[str, str]]:
+    """On a worker: what every trial will do, for a batch. Returns the device, and what identifies the data."""
     import torch
 
     from scale_tune.datasets import load_splits
     from scale_tune.training import try_out
 
+    if probe is not None and not probe.exists():
+        raise UserError(f"it does not see --storage {probe.parent}, which must be the same on all nodes")
     device = torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
     config = TrialConfig.model_validate_json(config_json)
-    try_out(config, load_splits(config.dataset), device)
-    return device.type
+    splits = load_splits(config.dataset)
+    try_out(config, splits, device)
+    data = {"dataset": splits.fingerprint}
+    if (weights := config.model.weights_file) is not None:
+        with weights.open("rb") as file:
+            data["weights"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return device.type, data

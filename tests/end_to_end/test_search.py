@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from scale_tune import datasets, results
+from scale_tune.files import Location
 from scale_tune.ledger import LedgerState, LedgerTrial, read_trials
+from scale_tune.lock import only_driver
 from scale_tune.records import TrialRecord, read_record
 from scale_tune.rundir import RunDir
 from scale_tune.trial import Trial
@@ -68,11 +70,13 @@ def assert_ledger_is_whole(directory: Path, num_samples: int) -> list[LedgerTria
 def assert_trained_as_if_never_interrupted(directory: Path, trial: LedgerTrial, scratch: Path) -> None:
     """The same config trained here, in one go, has the same history to the last bit."""
     config = RunDir(directory).read_spec().trial_config(trial.method, trial.params)
-    again = Trial(trial.name, config, datasets.load_splits(config.dataset), torch.device("cpu"), scratch / trial.name)
+    again = Trial(
+        trial.name, config, datasets.load_splits(config.dataset), torch.device("cpu"), Location.of(scratch / trial.name)
+    )
     for _ in trial.objectives:
         again.train_epoch()
     assert again.record.objectives() == trial.objectives
-    assert timeless(again.record) == timeless(read_record(directory / "trials" / trial.name))
+    assert timeless(again.record) == timeless(read_record(RunDir(directory).trial(trial.name)))
 
 
 def timeless(record: TrialRecord) -> dict:
@@ -115,7 +119,7 @@ def test_a_search_killed_twice_is_resumed_extended_and_analysed(space, tmp_path)
     assert result.returncode == 2
     assert f"python tune.py --resume {directory}" in result.stderr
 
-    with RunDir(directory).only_driver():
+    with only_driver(RunDir(directory)):
         result = run("tune", "--resume", directory)
     assert result.returncode == 2
     assert "is already being driven by process" in result.stderr

@@ -13,6 +13,7 @@ from scale_tune.datasets.digits import INFO
 from scale_tune.datasets.splits import DatasetSplits, Split
 from scale_tune.dfr import SCALE_PROTOCOL_C, extract_features, fit_l1, refit, refit_checkpoint
 from scale_tune.errors import UserError
+from scale_tune.files import Location
 from scale_tune.models import build_classifier
 from scale_tune.trial import Trial
 
@@ -118,14 +119,14 @@ def test_features_are_the_input_of_the_last_layer_in_eval_mode(digits):
 
 def test_a_checkpoint_of_other_splits_is_refused(digits, tmp_path):
     config = TrialConfig(method="erm", epochs=1, seeds=(0,))
-    trial = Trial("erm-00000", config, digits, torch.device("cpu"), tmp_path)
+    trial = Trial("erm-00000", config, digits, torch.device("cpu"), Location.of(tmp_path))
     trial.train_epoch()
     other = datasets.load("digits", seed=1)
     with pytest.raises(UserError, match="test samples may have been trained on") as error:
-        refit_checkpoint(tmp_path, 0, other, Objective.WORST_GROUP)
+        refit_checkpoint(Location.of(tmp_path), 0, other, Objective.WORST_GROUP)
     assert digits.fingerprint in str(error.value)
     assert other.fingerprint in str(error.value)
     assert "'seed': 0" in str(error.value)
     assert "'seed': 1" in str(error.value)
-    result = refit_checkpoint(tmp_path, 0, digits, Objective.WORST_GROUP)
+    result = refit_checkpoint(Location.of(tmp_path), 0, digits, Objective.WORST_GROUP)
     assert result.val.worst_group > 0.1

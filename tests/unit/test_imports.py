@@ -10,13 +10,16 @@ from tests.conftest import REPOSITORY
 
 ORDER = [
     "errors",
+    "stopping",
     "seeding",
     "files",
     "config",
     "yamlfile",
     "space",
     "plan",
+    "provenance",
     "rundir",
+    "lock",
     "metrics",
     "records",
     "datasets.splits",

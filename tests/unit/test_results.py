@@ -9,6 +9,7 @@ import pytest
 from scale_tune import datasets, results
 from scale_tune.datasets.digits import INFO
 from scale_tune.errors import UserError
+from scale_tune.files import Location
 from scale_tune.ledger import read_trials
 from scale_tune.metrics import GroupCounts
 from scale_tune.rundir import RunDir, create_run
@@ -104,12 +105,12 @@ def test_only_completed_trials_keep_weights(run, tables):
     for row in tables["trials"].to_dict("records"):
         assert (row["state"] == "complete") == isinstance(row["checkpoint"], str)
         if row["state"] == "complete":
-            assert (run.path / row["checkpoint"] / "seed-0.safetensors").exists()
+            assert (run.path / row["checkpoint"] / "seed-0.safetensors").is_file()
 
 
 @pytest.mark.parametrize("name", results.SCHEMAS)
 def test_schemas_are_fixed_and_explain_themselves(run, tmp_path, name):
-    results.write_tables(results.collect(run), tmp_path)
+    results.write_tables(results.collect(run), Location.of(tmp_path))
     schema = pq.read_schema(tmp_path / f"{name}.parquet")
     assert schema.equals(results.SCHEMAS[name])
     assert schema.metadata[b"rows"]
@@ -125,14 +126,14 @@ def test_accuracies_and_times_state_their_units():
 
 
 def test_an_empty_run_has_empty_tables_of_the_same_schemas(tmp_path):
-    run = create_run(tmp_path, "empty", fast_spec())
+    run = create_run(Location.of(tmp_path), "empty", fast_spec(), {})
     for name, table in results.collect(run).items():
         assert table.num_rows == 0
         assert table.schema.equals(results.SCHEMAS[name])
 
 
 def test_duckdb_reads_the_tables(run, tmp_path):
-    results.write_tables(results.collect(run), tmp_path)
+    results.write_tables(results.collect(run), Location.of(tmp_path))
     query = f"""
         select method, max(objective) as best
         from '{tmp_path}/trials.parquet' where state != 'failed' group by method order by method
@@ -142,11 +143,11 @@ def test_duckdb_reads_the_tables(run, tmp_path):
 
 
 def test_a_table_is_written_whole_or_not_at_all(run, tmp_path, monkeypatch):
-    results.write_tables(results.collect(run), tmp_path)
+    results.write_tables(results.collect(run), Location.of(tmp_path))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(UserError, match="can't write .*trials.parquet.*No space left"):
-        results.write_tables(results.collect(run), tmp_path)
+        results.write_tables(results.collect(run), Location.of(tmp_path))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -155,7 +156,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path):
         results.load(tmp_path)
     with pytest.raises(UserError, match="not the directory of a run"):
         results.load(tmp_path / "absent")
-    run = create_run(tmp_path, "started", fast_spec())
+    run = create_run(Location.of(tmp_path), "started", fast_spec(), {})
     assert results.load(run.path)["trials"].empty
     run.ledger.unlink()
     with pytest.raises(UserError, match="there is no ledger"):

@@ -12,6 +12,7 @@ from scale_tune import datasets
 from scale_tune.checkpoint import load_checkpoint, load_weights
 from scale_tune.config import Hyperparameters, Method, ScaleHyperparameters, Schedule, TrialConfig
 from scale_tune.errors import UserError
+from scale_tune.files import Location
 from scale_tune.records import checkpoints, close_trial, drop_half_written, read_record
 from scale_tune.training import Replica
 from scale_tune.trial import Trial
@@ -31,7 +32,7 @@ def config(method=Method.ERM_TARGET, **options) -> TrialConfig:
 
 
 def open_trial(directory: Path, digits, trial_config: TrialConfig) -> Trial:
-    return Trial("erm-00000", trial_config, digits, CPU, directory)
+    return Trial("erm-00000", trial_config, digits, CPU, Location.of(directory))
 
 
 def train_to_the_end(trial: Trial) -> Trial:
@@ -42,7 +43,7 @@ def train_to_the_end(trial: Trial) -> Trial:
 
 def outcome(directory: Path) -> dict:
     """Everything that must not depend on interruptions: all but the times."""
-    record = read_record(directory).model_dump(exclude={"started": True})
+    record = read_record(Location.of(directory)).model_dump(exclude={"started": True})
     for replica in record["replicas"]:
         for epoch in replica["history"]:
             del epoch["seconds"]
@@ -50,7 +51,7 @@ def outcome(directory: Path) -> dict:
 
 
 def weights(directory: Path) -> list[dict[str, torch.Tensor]]:
-    return [load_weights(directory, seed)[1] for seed in (0, 1)]
+    return [load_weights(Location.of(directory), seed)[1] for seed in (0, 1)]
 
 
 def assert_same_tensors(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
@@ -70,7 +71,7 @@ def test_an_interruption_after_any_epoch_changes_no_bit(method, digits, tmp_path
         torch.manual_seed(torch.seed() % 2**31)
         open_trial(interrupted, digits, trial_config).train_epoch()
         if not uninterrupted.record.finished:
-            assert_same_tensors(load_checkpoint(tmp_path / "whole")[1], load_checkpoint(interrupted)[1])
+            assert_same_tensors(*(load_checkpoint(Location.of(d))[1] for d in (tmp_path / "whole", interrupted)))
     assert outcome(tmp_path / "whole") == outcome(interrupted)
     for first, second in zip(weights(tmp_path / "whole"), weights(interrupted), strict=True):
         assert_same_tensors(first, second)
@@ -112,7 +113,7 @@ def test_of_equal_epochs_the_first_is_the_best(digits, tmp_path, monkeypatch):
 def test_the_kept_weights_are_those_of_the_best_epoch(digits, tmp_path):
     trial = train_to_the_end(open_trial(tmp_path, digits, config()))
     for replica, record in zip(trial.replicas, trial.record.replicas, strict=True):
-        replica.model.load_state_dict(load_weights(tmp_path, replica.seed)[1])
+        replica.model.load_state_dict(load_weights(Location.of(tmp_path), replica.seed)[1])
         assert replica.evaluate("val").counts().worst_group == record.best.objective
         assert replica.evaluate("test").counts().summary()["average"] == record.best.test.average
         assert record.best.groups["test"].n == replica.evaluate("test").counts().n.tolist()
@@ -125,10 +126,10 @@ def test_the_end_leaves_record_and_weights_and_no_optimizer_state(digits, tmp_pa
         "seed-0.safetensors",
         "seed-1.safetensors",
     ]
-    assert not any("momentum" in name for name in load_weights(tmp_path, 0)[1])
+    assert not any("momentum" in name for name in load_weights(Location.of(tmp_path), 0)[1])
     again = open_trial(tmp_path, digits, config())
     assert again.record.finished
-    assert again.record == read_record(tmp_path)
+    assert again.record == read_record(Location.of(tmp_path))
 
 
 def test_test_is_judged_only_at_the_end(digits, tmp_path):
@@ -145,8 +146,8 @@ def test_a_record_without_weights_is_not_gone_on_from(digits, tmp_path):
     """As after an older copy of the ledger was restored, in which a pruned trial was still running."""
     pruned = open_trial(tmp_path / "pruned", digits, config())
     pruned.train_epoch()
-    close_trial(tmp_path / "pruned", pruned.record)
-    assert not checkpoints(tmp_path / "pruned")
+    close_trial(Location.of(tmp_path / "pruned"), pruned.record)
+    assert not checkpoints(Location.of(tmp_path / "pruned"))
     train_to_the_end(open_trial(tmp_path / "pruned", digits, config()))
     train_to_the_end(open_trial(tmp_path / "whole", digits, config()))
     assert outcome(tmp_path / "pruned") == outcome(tmp_path / "whole")
@@ -179,8 +180,8 @@ def test_a_diverged_replica_keeps_its_best_and_the_other_trains_on(digits, tmp_p
 def test_a_failed_write_leaves_the_previous_checkpoint_usable(digits, tmp_path, monkeypatch):
     trial = open_trial(tmp_path, digits, config())
     trial.train_epoch()
-    (before,) = checkpoints(tmp_path)
-    content = before.read_bytes()
+    (before,) = checkpoints(Location.of(tmp_path))
+    content = before.read()
 
     def full_disk(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -189,9 +190,47 @@ def test_a_failed_write_leaves_the_previous_checkpoint_usable(digits, tmp_path, 
         patch.setattr(os, "fsync", full_disk)
         with pytest.raises(OSError, match="No space left"):
             trial.train_epoch()
-    assert list(tmp_path.iterdir()) == [before]
-    assert before.read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == [before.name]
+    assert before.read() == content
     assert train_to_the_end(open_trial(tmp_path, digits, config())).record.epoch == 3
+
+
+@pytest.mark.parametrize("damage", ["truncated", "header", "empty", "garbage"])
+def test_of_damaged_checkpoints_the_last_good_one_is_used_and_said(digits, tmp_path, damage, caplog):
+    trial = open_trial(tmp_path, digits, config(epochs=4))
+    for _ in range(3):
+        trial.train_epoch()
+    first, second = sorted(tmp_path.iterdir())
+    assert [first.name, second.name] == ["checkpoint-00002.safetensors", "checkpoint-00003.safetensors"]
+    content = second.read_bytes()
+    second.write_bytes(
+        {"truncated": content[:-1], "header": content[:1000], "empty": b"", "garbage": b"\xff" * 1000}[damage]
+    )
+    assert read_record(Location.of(tmp_path)).epoch == (3 if damage == "truncated" else 2)
+    resumed = open_trial(tmp_path, digits, config(epochs=4))
+    assert resumed.record.epoch == 2
+    assert "checkpoint-00003.safetensors is damaged" in caplog.text
+    train_to_the_end(resumed)
+    train_to_the_end(open_trial(tmp_path / "whole", digits, config(epochs=4)))
+    assert outcome(tmp_path) == outcome(tmp_path / "whole")
+
+
+def test_with_all_checkpoints_damaged_a_trial_begins_anew(digits, tmp_path, caplog):
+    trial = open_trial(tmp_path, digits, config())
+    for _ in range(2):
+        trial.train_epoch()
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:500])
+    assert open_trial(tmp_path, digits, config()).record.epoch == 0
+    assert caplog.text.count("is damaged") == 2
+
+
+def test_a_damaged_record_is_an_error_that_names_it(digits, tmp_path):
+    train_to_the_end(open_trial(tmp_path, digits, config(epochs=1)))
+    record = tmp_path / "record.json"
+    record.write_bytes(record.read_bytes()[:-20])
+    with pytest.raises(UserError, match="record.json is damaged"):
+        read_record(Location.of(tmp_path))
 
 
 def _die_while_renaming(directory: str) -> None:
@@ -207,11 +246,11 @@ def test_a_kill_in_the_middle_of_a_write_leaves_the_previous_checkpoint_usable(d
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
-    (checkpoint,) = checkpoints(tmp_path)
+    (checkpoint,) = checkpoints(Location.of(tmp_path))
     assert checkpoint.name == "checkpoint-00001.safetensors"
     assert len(list(tmp_path.iterdir())) == 2, "the half-written file lies beside it"
     train_to_the_end(open_trial(tmp_path, digits, config()))
-    drop_half_written(tmp_path)
+    drop_half_written(Location.of(tmp_path))
     assert not list(tmp_path.glob(".*"))
     train_to_the_end(open_trial(tmp_path / "whole", digits, config()))
     assert outcome(tmp_path) == outcome(tmp_path / "whole")
