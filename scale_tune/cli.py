@@ -50,7 +50,8 @@ def tune(
     cpus_per_trial: Annotated[float | None, typer.Option(help="CPU cores of each trial.")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of each trial, as 1 or 0.25.")] = None,
     address: Annotated[
-        str | None, typer.Option(help="Ray cluster, as auto or ray://host:10001. [default: start Ray here]")
+        str | None,
+        typer.Option(envvar="RAY_ADDRESS", help="Ray cluster, as auto or ray://host:10001. [default: start Ray here]"),
     ] = None,
     time_budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="Stop after this time, as 90m or 2h; to be resumed later.")
@@ -77,6 +78,8 @@ def tune(
       python tune.py --resume runs/demo --num-samples 20
     """
     try:
+        if address is not None and address.startswith("ray://") and not (dry_run or prepare):
+            raise typer.Exit(_run_on_head(address, space, resume, storage))
         options = {key: value for key, value in locals().items() if key in OVERRIDES and value is not None}
         overrides: dict[str, Any] = {OVERRIDES[key]: value for key, value in options.items()}
         if resume is not None:
@@ -223,6 +226,29 @@ def _resume(
     from scale_tune.driver import resume
 
     return resume(run, spec, address, budget, retry_failed=retry_failed)
+
+
+def _run_on_head(address: str, space: Path | None, resume: str | None, storage: str | None) -> int:
+    """Have the cluster's head node run this command; paths are then those of the cluster."""
+    from scale_tune.search.remote import SPACE, run_on_head
+    from scale_tune.space import load_spec
+
+    if space is not None:
+        load_spec(space)  # what is wrong with it is said before anything is connected
+    option, where = ("--storage", storage or "runs") if resume is None else ("--resume", resume)
+    if not where.startswith(("/", "s3:/")):
+        raise UserError(
+            f"{option} {where} is relative, but with {address} the search is driven on the cluster's head node; "
+            "give a path that all of its nodes share, or s3://bucket/path"
+        )
+    given = iter(sys.argv[1:])
+    arguments = []
+    for argument in given:
+        if argument == "--address":
+            next(given)
+        elif not argument.startswith("--address="):
+            arguments.append(SPACE if space is not None and argument == str(space) else argument)
+    return run_on_head(address, arguments, space, typer.echo)
 
 
 def _settings_by_key(settings: list[str]) -> dict[str, Any]:

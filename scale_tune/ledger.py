@@ -233,7 +233,17 @@ def create_studies(database: Database, methods: Iterable[Method]) -> None:
     Raises:
         UserError: the database can't be used.
     """
-    _create_studies(_open_storage(database), f"{database.run}/", methods)
+    storage = _open_storage(database)
+    try:
+        _create_studies(storage, f"{database.run}/", methods)
+    finally:
+        _close(storage)
+
+
+def _close(storage: BaseStorage) -> None:
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def read_trials(where: Path | Database) -> list[LedgerTrial]:
@@ -243,13 +253,16 @@ def read_trials(where: Path | Database) -> list[LedgerTrial]:
         UserError: there is no ledger, or it can't be read.
     """
     storage = _open_storage(where)
-    return [
-        _as_ledger_trial(method, frozen)
-        for study in storage.get_all_studies()
-        for method in Method
-        if study.study_name == _study_name(where, method)
-        for frozen in storage.get_all_trials(study._study_id, deepcopy=False)
-    ]
+    try:
+        return [
+            _as_ledger_trial(method, frozen)
+            for study in storage.get_all_studies()
+            for method in Method
+            if study.study_name == _study_name(where, method)
+            for frozen in storage.get_all_trials(study._study_id, deepcopy=False)
+        ]
+    finally:
+        _close(storage)
 
 
 def _study_name(where: Path | Database, method: Method) -> str:
@@ -278,8 +291,10 @@ def _open_storage(where: Path | Database) -> BaseStorage:
 def _open_database(database: Database) -> BaseStorage:
     try:
         # A connection that the server has closed meanwhile is replaced rather than failing the search.
-        return RDBStorage(database.url, engine_kwargs={"pool_pre_ping": True})
-    except (ImportError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        return RDBStorage(database.driver_url, engine_kwargs={"pool_pre_ping": True})
+    except ImportError:
+        raise UserError("a ledger in PostgreSQL needs its driver: pip install 'scale-tune[postgresql]'") from None
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         raise UserError(f"can't open the ledger {database}: {error}") from None
 
 

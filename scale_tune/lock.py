@@ -66,7 +66,7 @@ def _database_lock(database: Database) -> Iterator[bool]:
     """PostgreSQL's advisory lock, held by a connection."""
     key = int.from_bytes(hashlib.sha256(database.run.encode()).digest()[:8], "big", signed=True)
     try:
-        engine = sqlalchemy.create_engine(database.url)
+        engine = sqlalchemy.create_engine(database.driver_url)
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         free = connection.scalar(sqlalchemy.text("select pg_try_advisory_lock(:key)"), {"key": key})
     except sqlalchemy.exc.SQLAlchemyError as error:

@@ -28,6 +28,11 @@ class Database:
     def __str__(self) -> str:
         return f"{self.run} in {self.url}"
 
+    @property
+    def driver_url(self) -> str:
+        """With the driver that this package installs, whichever is SQLAlchemy's own first choice."""
+        return self.url.replace("postgresql://", "postgresql+psycopg://", 1)
+
 
 class RunDir:
     """Paths below one run's directory."""

@@ -46,6 +46,7 @@ ORDER = [
     "search.cluster",
     "search.worker",
     "search.run",
+    "search.remote",
     "driver",
     "analysis",
     "evaluation",

@@ -1,0 +1,143 @@
+"""A run in an object store, with its ledger in PostgreSQL: both real servers, on this machine."""
+
+import getpass
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from scale_tune import results
+from scale_tune.rundir import RunDir
+from tests.clusters import free_port, wait_for_http
+from tests.commands import kill_group, run, start, wait_until
+from tests.drills.conftest import SAMPLES
+from tests.searches import assert_search_is_whole, ledger_of, wait_for
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory) -> Iterator[str]:
+    """The URL of an empty database on a server of our own (Debian's package postgresql)."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    assert binaries or shutil.which("initdb"), "this drill needs PostgreSQL; install Debian's package postgresql"
+    bin_dir = binaries[-1] if binaries else Path(shutil.which("initdb")).parent
+    directory, port = tmp_path_factory.mktemp("postgresql"), free_port()
+    # The server refuses to run as root; the package has made a user for it.
+    user = {"user": "postgres"} if getpass.getuser() == "root" else {}
+    if user:
+        for parent in (directory, *directory.parents[:2]):
+            parent.chmod(0o755)
+        shutil.chown(directory, "postgres")
+    data = directory / "data"
+    initdb = [bin_dir / "initdb", "-D", data, "-U", "scale", "--auth=trust", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=directory, **user)
+    options = ["-D", data, "-p", str(port), "-k", directory, "-h", "127.0.0.1"]
+    server = subprocess.Popen([bin_dir / "postgres", *options], cwd=directory, stderr=subprocess.DEVNULL, **user)
+    try:
+        ready = [bin_dir / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
+        wait_for(lambda: subprocess.run(ready, capture_output=True).returncode == 0, 60)
+        yield f"postgresql://scale@127.0.0.1:{port}/postgres"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(60)
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """An S3 bucket of moto's server."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+    keys |= {"AWS_ENDPOINT_URL": url, "AWS_EC2_METADATA_DISABLED": "true"}
+    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    before = {name: os.environ.get(name) for name in keys}
+    try:
+        wait_for_http(f"{url}/moto-api/")
+        os.environ.update(keys)
+        boto3.client("s3").create_bucket(Bucket="lab")
+        yield "s3://lab/runs"
+    finally:
+        server.terminate()
+        server.wait(30)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def objectives(run_dir: str) -> int:
+    try:
+        return sum(len(trial.objectives) for trial in ledger_of(run_dir))
+    except Exception:  # there is no run yet
+        return 0
+
+
+def test_a_run_in_an_object_store_is_killed_resumed_and_analysed(space, tmp_path, bucket, postgresql):
+    directory, log = f"{bucket}/demo", tmp_path / "log"
+    launch = ["tune", space, "--name", "demo", "--storage", bucket]
+    result = run(*launch)
+    assert result.returncode == 2
+    assert "give a database for it, as --ledger postgresql://user@host/database" in result.stderr
+    assert run(*launch, "--dry-run").returncode == 0
+
+    driver = start(*launch, "--ledger", postgresql, log=log)
+    wait_until(lambda: objectives(directory) >= 3, driver, log)
+    result = run("tune", "--resume", directory)
+    assert result.returncode == 2
+    assert re.search(rf"already being driven by process {driver.pid} on ", result.stderr)
+    kill_group(driver)
+    assert any(not trial.state.ended for trial in ledger_of(directory))
+
+    result = run("tune", "--resume", directory)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert_search_is_whole(directory, SAMPLES, tmp_path / "check")
+    again = run(*launch, "--ledger", postgresql)
+    assert again.returncode == 2
+    assert f"python tune.py --resume {directory}" in again.stderr
+
+    result = run("tune", "--resume", directory, "--num-samples", 4)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert_search_is_whole(directory, dict.fromkeys(SAMPLES, 4), tmp_path / "check")
+
+    result = run("analyze", directory)
+    assert result.returncode == 0, result.stdout + result.stderr
+    names = {path.partition("/")[0] for path in RunDir(directory).path.names()}
+    assert {"spec.yaml", "driver.json", "results", "trials", "ray.log"} <= names
+    assert len(results.load(directory)["trials"]) == 8
+    assert "trials.parquet" in (RunDir(directory).path / "results").names()
+
+
+def test_storage_that_cannot_be_had_is_an_error_before_anything_starts(space, bucket, postgresql):
+    options = ["--name", "demo", "--ledger", postgresql]
+    result = run("tune", space, *options, "--storage", "s3://absent-bucket/runs")
+    assert result.returncode == 2
+    assert "s3://absent-bucket/runs" in result.stderr
+    assert "Traceback" not in result.stderr
+    result = run("tune", space, *options, "--storage", "ftp://host/runs")
+    assert result.returncode == 2
+    assert "not ftp://" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://scale@127.0.0.1:1/postgres", "can't open the ledger"),
+        ("postgresql://scale:secret@127.0.0.1:1/postgres", "put it into ~/.pgpass"),
+        ("sqlite:///ledger.db", "must be a PostgreSQL database"),
+        ("nonsense", "must be a URL"),
+    ],
+)
+def test_a_database_that_cannot_hold_the_ledger_is_an_error(space, tmp_path, url, message):
+    result = run("tune", space, "--name", "demo", "--storage", tmp_path / "runs", "--ledger", url)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "secret" not in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "runs" / "demo").exists()
