@@ -1,0 +1,39 @@
+#!/bin/bash
+# sbatch cluster/slurm.sh SPACE --name NAME [options of tune.py]
+#
+# A search on all nodes of a Slurm job, submitted from the directory of this checkout, with its environment active.
+# Five minutes before the time limit the search is stopped and the job requeues itself; started again, it goes on.
+# The exit code is tune.py's: 0 done, 2 bad input, 3 stopped.
+#
+#SBATCH --job-name=scale-tune
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=8
+##SBATCH --gpus-per-node=4
+#SBATCH --time=04:00:00
+#SBATCH --signal=B:USR1@300
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=%x-%j.log
+
+# Slurm runs a copy of this script, from elsewhere.
+# shellcheck source=cluster/search_on_nodes.sh
+source "$SLURM_SUBMIT_DIR/cluster/search_on_nodes.sh"
+
+on_this_node() { # Slurm tells each node what the job has of it
+    exec "$@" --num-cpus="$SLURM_CPUS_ON_NODE" --num-gpus="${SLURM_GPUS_ON_NODE:-0}"
+}
+
+on_other_nodes() {
+    local others=$((SLURM_JOB_NUM_NODES - 1))
+    export -f on_this_node
+    exec srun --relative=1 --nodes=$others --ntasks=$others --ntasks-per-node=1 --export=ALL \
+        ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} --cpu-bind=none --kill-on-bad-exit=0 \
+        bash -c 'on_this_node "$@"' - "$@"
+}
+
+requeue() {
+    scontrol requeue "$SLURM_JOB_ID"
+}
+
+search "$SLURM_JOB_NUM_NODES" "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tail -n 1)" "$@"
