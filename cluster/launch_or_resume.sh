@@ -20,7 +20,7 @@ while (($#)); do
     case ${option[0]%%=*} in
         --name) name=$value ;;
         --storage) storage=$value ;;
-        --methods | --epochs | --seeds | --set | [!-]*) ;;
+        --ledger | --methods | --epochs | --seeds | --set | [!-]*) ;;
         *) resumed+=("${option[@]}") ;;
     esac
 done

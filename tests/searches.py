@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 
 from scale_tune import datasets, results
-from scale_tune.files import Location
+from scale_tune.files import Location, is_temporary
 from scale_tune.ledger import LedgerState, LedgerTrial, read_trials
 from scale_tune.records import TrialRecord, read_record
 from scale_tune.rundir import RunDir
@@ -153,6 +153,5 @@ def workers_below(pid: int) -> Iterator[int]:
 def half_written(directory: Path) -> bool:
     """Whether some checkpoint is being written right now."""
     trials = directory / "trials"
-    return trials.exists() and any(
-        entry.name.endswith(".tmp") for trial in os.scandir(trials) for entry in os.scandir(trial.path)
-    )
+    names = [name for trial in os.listdir(trials) for name in os.listdir(trials / trial)] if trials.exists() else []
+    return any(map(is_temporary, names))
