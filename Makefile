@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types clean
+.PHONY: demo test drill lint types clean
 
 # The real search on the embedded digits, then its analysis. Interrupted, it goes on where it was.
 demo: $(VENV)/.installed
@@ -16,6 +16,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+# Machines and networks that fail: kills, full disks, clusters, S3, PostgreSQL. It takes root, half an hour, and
+# Debian's package postgresql. DRILL_SECONDS=600 begins no further one after so many seconds.
+drill: $(VENV)/.installed-drill
+	$(BIN)/python -m pytest -m drill
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -31,6 +36,10 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/.installed-drill: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[drill]'
 	touch $@
 
 clean:

@@ -1,7 +1,6 @@
 """Real searches for tests, and what must hold of every one of them however it was interrupted."""
 
 import math
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -153,5 +152,5 @@ def workers_below(pid: int) -> Iterator[int]:
 def half_written(directory: Path) -> bool:
     """Whether some checkpoint is being written right now."""
     trials = directory / "trials"
-    names = [name for trial in os.listdir(trials) for name in os.listdir(trials / trial)] if trials.exists() else []
-    return any(map(is_temporary, names))
+    files = [file for trial in trials.iterdir() for file in trial.iterdir()] if trials.exists() else []
+    return any(is_temporary(file.name) for file in files)

@@ -20,6 +20,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from scale_tune.datasets.splits import SPLIT_NAMES, Split, SplitName, SplitPlan
+from scale_tune.errors import UserError
 from scale_tune.files import sync_directory, write_atomically
 
 CHUNK_BYTES = 2**25
@@ -52,17 +53,34 @@ def load_cached(
             it made is not taken for what it makes now.
         plan: what to build.
         report: told how far a build is.
+
+    Raises:
+        UserError: the cache can't be written.
     """
     recipe = json.dumps([options, sources], sort_keys=True) + inspect.getsource(builder)
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     directory = cache_root() / f"{options['name']}-{key}"
     if not directory.exists():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{directory}.lock"):
-            if not directory.exists():
-                _build(directory, options, plan(), report)
+        try:
+            _build_once(directory, options, plan, report)
+        except OSError as error:
+            raise UserError(
+                f"can't prepare {options['name']} in {directory.parent}: {error}; make space, or set $SCALE_TUNE_CACHE"
+            ) from None
     fingerprint: str = json.loads((directory / "meta.json").read_text())["fingerprint"]
     return {name: _read(directory, name) for name in SPLIT_NAMES}, fingerprint
+
+
+def _build_once(
+    directory: Path,
+    options: Mapping[str, Any],
+    plan: Callable[[], Mapping[SplitName, SplitPlan]],
+    report: Report,
+) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{directory}.lock"):
+        if not directory.exists():
+            _build(directory, options, plan(), report)
 
 
 def _build(directory: Path, options: Mapping[str, Any], plans: Mapping[SplitName, SplitPlan], report: Report) -> None:
@@ -119,6 +137,9 @@ def _write_images(path: Path, plan: SplitPlan, done: int) -> Iterator[int]:
     shape = (len(plan.labels), 3, plan.height, plan.width)
     mode = "r+" if done else "w+"
     images = np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape)
+    with path.open("r+b") as file:
+        # All of its space now: a disk that is full later would end the process by a signal, with no message.
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     for start, chunk in _chunks(images):
         stop = start + len(chunk)
         if stop > done:

@@ -1,5 +1,7 @@
 import dataclasses
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -183,6 +185,19 @@ print(datasets.load("digits").fingerprint)
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == digits.fingerprint
     assert not partial.exists()
+
+
+def test_a_full_disk_is_an_error_that_names_it(tmp_path, monkeypatch):
+    def full(descriptor: int, start: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("SCALE_TUNE_CACHE", str(tmp_path))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UserError, match="can't prepare digits in .*No space left on device; make space"):
+        datasets.load("digits")
+    monkeypatch.undo()
+    monkeypatch.setenv("SCALE_TUNE_CACHE", str(tmp_path))
+    assert len(datasets.load("digits").train) == 4000
 
 
 def test_what_was_half_built_of_other_sources_is_begun_anew(tmp_path, monkeypatch):
