@@ -6,7 +6,8 @@ import pytest
 
 from scale_tune.config import Method
 from scale_tune.errors import UserError
-from scale_tune.ledger import Ledger, LedgerState, LedgerTrial, SuccessiveHalving, read_trials
+from scale_tune.ledger import Ledger, LedgerState, LedgerTrial, read_trials
+from scale_tune.samplers import SuccessiveHalving
 from scale_tune.space import RunSpec
 
 EPOCHS = 9
