@@ -4,6 +4,7 @@ A driver may die at any moment, so nothing is kept in memory: each trial has a s
 the study and the trial's number alone, and pruners decide from the objectives in the study alone.
 """
 
+import logging
 import math
 import warnings
 from collections import defaultdict
@@ -56,6 +57,8 @@ def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSa
         case "cmaes":
             return _CmaEs(spec.method_ranges(method), seed)
         case "gp":
+            # It warns of doing without greenlet, which would only make it faster.
+            logging.getLogger("optuna._gp.batched_lbfgsb").setLevel(logging.ERROR)
             return optuna.samplers.GPSampler(seed=seed)
         case "qmc":
             # Trial n is point n of one sequence, which its scrambling determines.
@@ -127,7 +130,7 @@ class _CmaEs(_RangeSampler):
         generations = defaultdict(list)
         for ended in _ended(study):
             point = np.array([_to_unit(range_, ended.params[name]) for name, range_ in self.ranges.items()])
-            generations[ended.system_attrs[self.GENERATION]].append((point, -ended.values[0]))
+            generations[ended.system_attrs.get(self.GENERATION)].append((point, -ended.values[0]))
         # Of parallel trials more than a population may be of one generation; the first to end make the next.
         while len(generation := generations[optimizer.generation]) >= optimizer.population_size:
             optimizer.tell(generation[: optimizer.population_size])

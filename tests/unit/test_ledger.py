@@ -7,7 +7,6 @@ import pytest
 from scale_tune.config import Method
 from scale_tune.errors import UserError
 from scale_tune.ledger import Ledger, LedgerState, LedgerTrial, read_trials
-from scale_tune.samplers import SuccessiveHalving
 from scale_tune.space import RunSpec
 
 EPOCHS = 9
@@ -171,12 +170,6 @@ def test_a_trial_with_nothing_left_to_train_is_not_stopped(path):
     assert not ledger.report(diverged.name, [0.0], finished=True)
     ledger.complete(diverged.name)
     assert ledger.trial(diverged.name).state is LedgerState.COMPLETE
-
-
-@pytest.mark.parametrize(("grace", "factor", "rungs"), [(1, 3, [1, 3, 9, 27]), (2, 2, [2, 4, 8, 16]), (5, 4, [5, 20])])
-def test_rungs_are_at_powers_of_the_reduction_factor(grace, factor, rungs):
-    halving = SuccessiveHalving(grace, factor)
-    assert [epoch for epoch in range(1, 31) if halving.is_rung(epoch)] == rungs
 
 
 def test_methods_have_rungs_of_their_own(path):
