@@ -23,7 +23,7 @@ from scale_tune.files import sync_directory, write_atomically
 from scale_tune.space import RunSpec, override, validate_spec
 from scale_tune.yamlfile import parse_yaml
 
-PACKAGES = ("scale-tune", "torch", "torchvision", "ray", "optuna", "numpy", "scikit-learn")
+PACKAGES = ("scale-tune", "torch", "torchvision", "ray", "optuna", "cmaes", "numpy", "scipy", "scikit-learn")
 """The packages whose versions a result may depend on."""
 
 

@@ -120,6 +120,8 @@ def test_a_driver_killed_at_each_line_of_a_draw_repeats_no_draw(path, sampler):
         path.write_bytes(b"".join(lines[:n]))
         again = draw()
         assert set(again.params) == set(SPACE)
+        if sampler == "qmc":
+            assert [again.params[n] for n in ("lr", "momentum", "batch_size")] == list(trial.params.values())[:3]
         ledger = Ledger(path, spec(sampler=sampler))
         ledger.next_trial()
         following = ledger.next_trial()

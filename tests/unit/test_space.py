@@ -285,6 +285,8 @@ def test_points_are_kept_and_a_methods_own_replace_the_shared(file):
 def test_a_whole_number_is_a_point_of_a_float_range(file):
     file.write_text(MINIMAL.replace("high: 1e-1", "high: 1") + "try_first: [{lr: 1}]\n")
     assert load_spec(file).method_points(Method.ERM) == ({"lr": 1},)
+    with pytest.raises(UserError, match="try_first.0.lr: .*got True"):
+        load_spec(file, {"try_first": [{"lr": True}]})
 
 
 def test_a_grid_takes_no_points(file):
