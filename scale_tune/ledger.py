@@ -12,7 +12,6 @@ To Optuna a failed trial is a running one with an attribute, since what Optuna c
 
 import logging
 import os
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,12 +21,6 @@ from typing import Any
 
 import optuna
 import sqlalchemy.exc
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -35,8 +28,8 @@ from optuna.trial import FrozenTrial, TrialState
 from scale_tune.config import Method
 from scale_tune.errors import UserError
 from scale_tune.rundir import Database
-from scale_tune.seeding import derive_seed
-from scale_tune.space import Choice, Constant, FloatRange, IntRange, RunSpec
+from scale_tune.samplers import distribution, pruner, sampler
+from scale_tune.space import Constant, RunSpec
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 logger = logging.getLogger(__name__)
@@ -118,23 +111,22 @@ class Ledger:
         self._studies = {method: self._open_study(storage, where, method) for method in spec.methods}
         self._distributions = {
             method: {
-                name: _distribution(parameter)
+                name: distribution(parameter)
                 for name, parameter in spec.method_space(method).items()
                 if not isinstance(parameter, Constant)
             }
             for method in spec.methods
         }
         self._interrupted = [trial for trial in self.trials() if trial.state is LedgerState.RUNNING]
+        # A driver that died may have noted an objective without having decided on it.
+        self._undecided = {trial.name for trial in self._interrupted}
 
     def _open_study(self, storage: BaseStorage, where: Path | Database, method: Method) -> optuna.Study:
         try:
             study = optuna.load_study(storage=storage, study_name=_study_name(where, method))
         except KeyError:
             raise UserError(f"the ledger {where} has no study of {method}; restore it from a copy") from None
-        # A restarted search draws anew rather than repeating the draws of its first start.
-        seed = derive_seed("sampler", self.spec.search_seed, method, len(study.get_trials(deepcopy=False)))
-        study.sampler = _sampler(self.spec, method, seed % 2**32)
-        study.pruner = _pruner(self.spec)
+        study.pruner = pruner(self.spec, method)
         return study
 
     def next_trial(self) -> LedgerTrial | None:
@@ -144,19 +136,20 @@ class Ledger:
         """
         if self._interrupted:
             trial = self._interrupted.pop(0)
-            study = self._studies[trial.method]
+            method, study = trial.method, self._studies[trial.method]
+            study.sampler = sampler(self.spec, method, trial.number)
             issued = optuna.Trial(study, _trial_id(study, trial.number))
         else:
             wanting = {m: s for m, s in self._studies.items() if _issued(s) < self.spec.method_samples(m)}
             if not wanting:
                 return None
             method, study = min(wanting.items(), key=lambda item: _issued(item[1]))
+            study.sampler = sampler(self.spec, method, _issued(study))
             issued = study.ask()
-            trial = _as_ledger_trial(method, study.trials[issued.number])
         # A trial that was interrupted while it was being drawn keeps the parameters it has and draws the others.
-        for name, distribution in self._distributions[trial.method].items():
-            issued._suggest(name, distribution)
-        return self.trial(trial.name)
+        for name, drawn_from in self._distributions[method].items():
+            issued._suggest(name, drawn_from)
+        return self.trial(trial_name(method, issued.number))
 
     def put_back(self, name: str) -> None:
         """Issue a running trial again, as its worker has died."""
@@ -177,8 +170,8 @@ class Ledger:
         study = self._studies[method]
         trial = optuna.Trial(study, _trial_id(study, number))
         known = len(self.trial(name).objectives)
-        # Nothing new is what a resumed trial reports first: its driver may have died before it decided.
-        stop = known == len(objectives) and trial.should_prune()
+        stop = name in self._undecided and known == len(objectives) and trial.should_prune()
+        self._undecided.discard(name)
         for epoch in range(known + 1, len(objectives) + 1):
             trial.report(objectives[epoch - 1], epoch)
             stop = stop or trial.should_prune()
@@ -224,7 +217,8 @@ class Ledger:
     def trial(self, name: str) -> LedgerTrial:
         """One trial by its name."""
         method, number = _parse_name(name)
-        return _as_ledger_trial(method, self._studies[method].get_trials(deepcopy=False)[number])
+        study = self._studies[method]
+        return _as_ledger_trial(method, study._storage.get_trial(_trial_id(study, number)))
 
 
 def create_studies(database: Database, methods: Iterable[Method]) -> None:
@@ -307,73 +301,6 @@ def _drop_torn_line(path: Path) -> None:
             logger.warning("%s: dropped an unfinished last line: %r", path, content[whole:])
             file.truncate(whole)
             os.fsync(file.fileno())
-
-
-class SuccessiveHalving(optuna.pruners.BasePruner):
-    """Asynchronous successive halving (Li et al., 2020), from the objectives in the study alone.
-
-    The rungs are at epochs grace_period * reduction_factor ** k. At a rung a trial goes on if its objective is
-    among the best 1/reduction_factor (at least one) of all that have reached it. Optuna's own pruner notes a rung
-    as passed before it has decided, so that a driver that dies in between forgets the decision; this one keeps no
-    state, and decides again.
-    """
-
-    def __init__(self, grace_period: int, reduction_factor: int) -> None:
-        self.grace_period = grace_period
-        self.reduction_factor = reduction_factor
-
-    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Whether the trial is to be stopped after its last reported epoch."""
-        epoch = trial.last_step
-        if epoch is None or not self.is_rung(epoch):
-            return False
-        others = (other.intermediate_values for other in study.get_trials(deepcopy=False))
-        reached = sorted((values[epoch] for values in others if epoch in values), reverse=True)
-        promoted = max(1, len(reached) // self.reduction_factor)
-        return trial.intermediate_values[epoch] < reached[promoted - 1]
-
-    def is_rung(self, epoch: int) -> bool:
-        """Whether trials are compared after this epoch."""
-        rung = self.grace_period
-        while rung < epoch:
-            rung *= self.reduction_factor
-        return rung == epoch
-
-
-class _Grid(optuna.samplers.GridSampler):
-    """Every point once, in an order drawn from the seed."""
-
-    def after_trial(self, *arguments: Any) -> None:
-        """Nothing: Optuna would end its own loop after the last point, and there is none."""
-
-
-def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSampler:
-    if spec.sampler == "grid":
-        choices = {n: list(p.values) for n, p in spec.method_space(method).items() if isinstance(p, Choice)}
-        # Trial n is point n of an order drawn from the seed: a restart must go on in the same order.
-        return _Grid(choices, seed=derive_seed("grid", spec.search_seed) % 2**32)
-    if spec.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # constant_liar: running trials count as bad, so that parallel draws keep apart from each other.
-        return optuna.samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
-
-
-def _pruner(spec: RunSpec) -> optuna.pruners.BasePruner:
-    if spec.scheduler.name == "none":
-        return optuna.pruners.NopPruner()
-    return SuccessiveHalving(spec.scheduler.grace_period, spec.scheduler.reduction_factor)
-
-
-def _distribution(parameter: FloatRange | IntRange | Choice) -> BaseDistribution:
-    match parameter:
-        case FloatRange():
-            return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
-        case IntRange():
-            return IntDistribution(parameter.low, parameter.high, log=parameter.log)
-        case Choice():
-            return CategoricalDistribution(parameter.values)
 
 
 def _issued(study: optuna.Study) -> int:

@@ -22,18 +22,43 @@ def print_plan(spec: RunSpec) -> None:
         table.add_section()
     console.print(table)
     epochs = sum(spec.method_samples(method) * len(spec.seeds) * spec.method_epochs(method) for method in spec.methods)
-    scheduler = spec.scheduler
-    rungs = f" (from epoch {scheduler.grace_period}, best 1/{scheduler.reduction_factor} go on)"
     for line in (
         f"dataset    {' '.join(f'{k}={v}' for k, v in spec.dataset.model_dump(mode='json').items())}",
         f"model      {spec.model.name}, weights {spec.model.weights}",
         f"objective  {spec.objective} accuracy on val",
         f"sampler    {spec.sampler}",
-        f"scheduler  {scheduler.name}{rungs if scheduler.name == 'asha' else ''}",
+        f"scheduler  {spec.scheduler.name}{_scheduler_settings(spec)}",
+        *(f"try first  {line}" for line in _points(spec)),
         f"each trial {spec.resources.cpus_per_trial:g} CPUs, {spec.resources.gpus_per_trial:g} GPUs",
         f"in all     {spec.total_samples} trials, at most {epochs} epochs of single replicas",
     ):
         console.print(line, soft_wrap=True)
+
+
+def _scheduler_settings(spec: RunSpec) -> str:
+    """The settings that the scheduler heeds."""
+    scheduler = spec.scheduler
+    go_on = f"best 1/{scheduler.reduction_factor} go on"
+    match scheduler.name:
+        case "asha":
+            return f" (from epoch {scheduler.grace_period}, {go_on})"
+        case "hyperband":
+            brackets = {m: ", ".join(map(str, scheduler.brackets(spec.method_epochs(m)))) for m in spec.methods}
+            by_method = "; ".join(f"{method}: {rungs}" for method, rungs in brackets.items())
+            return f" (brackets from epoch {by_method}; {go_on})"
+        case "median":
+            return f" (from epoch {scheduler.grace_period}, above the median of the complete trials go on)"
+        case "none":
+            return ""
+
+
+def _points(spec: RunSpec) -> list[str]:
+    """As ``erm, scale: lr=0.001 batch_size=16``; methods with the same points share a line."""
+    methods: dict[str, list[str]] = {}
+    for method in spec.methods:
+        for point in spec.method_points(method):
+            methods.setdefault(" ".join(f"{n}={v}" for n, v in point.items()), []).append(method)
+    return [f"{', '.join(names)}: {point}" for point, names in methods.items()]
 
 
 def describe_parameter(parameter: FloatRange | IntRange | Choice | Constant) -> str:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("scale-tune", "torch", "torchvision", "ray", "optuna", "numpy", "scikit-learn")
+PACKAGES = ("scale-tune", "torch", "torchvision", "ray", "optuna", "cmaes", "numpy", "scipy", "scikit-learn")
 """The packages whose versions a result may depend on."""
 
 

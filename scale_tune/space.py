@@ -53,6 +53,13 @@ class FloatRange(Frozen):
         """Values that are all trainable only if every value of the parameter is."""
         return (self.low, self.high)
 
+    def holds(self, value: Any) -> bool:
+        """Whether the parameter can have the value."""
+        return isinstance(value, float | int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"a number from {self.low!r} to {self.high!r}"
+
 
 class IntRange(Frozen):
     """A whole number from ``low`` to ``high``, both included, drawn on a logarithmic scale if ``log``."""
@@ -70,6 +77,13 @@ class IntRange(Frozen):
     def extremes(self) -> tuple[Scalar, ...]:
         """Values that are all trainable only if every value of the parameter is."""
         return (self.low, self.high)
+
+    def holds(self, value: Any) -> bool:
+        """Whether the parameter can have the value."""
+        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"a whole number from {self.low!r} to {self.high!r}"
 
 
 class Choice(Frozen):
@@ -91,6 +105,13 @@ class Choice(Frozen):
     def extremes(self) -> tuple[Scalar, ...]:
         """Values that are all trainable only if every value of the parameter is."""
         return self.values
+
+    def holds(self, value: Any) -> bool:
+        """Whether the parameter can have the value."""
+        return value in self.values
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(repr, self.values))}"
 
 
 class Constant(Frozen):
@@ -117,6 +138,9 @@ Parameter = Annotated[FloatRange | IntRange | Choice | Constant, Field(discrimin
 Space = dict[str, Parameter]
 PARAMETER_TYPES = ("float", "int", "choice", "constant")
 
+Points = Annotated[tuple[dict[str, Any], ...], Lenient]
+"""Values by parameter; what a point leaves out is drawn."""
+
 SCALE_PARAMETERS = tuple(ScaleHyperparameters.model_fields)
 
 
@@ -134,18 +158,31 @@ class MethodSpec(Frozen):
     """Instead of the run's ``epochs``."""
     space: Space = Field(default_factory=dict)
     """Parameters of this method alone, or instead of the shared ones of the same name."""
+    try_first: Points | None = None
+    """Instead of the run's ``try_first``."""
 
     _plain_values = field_validator("space", mode="before")(_with_constants)
 
 
 class SchedulerSpec(Frozen):
-    """Early stopping of trials."""
+    """Early stopping of trials.
 
-    name: Literal["asha", "none"] = "asha"
+    ``asha`` compares trials at rungs, ``hyperband`` likewise in brackets whose first rungs are at different epochs;
+    ``median`` stops a trial that is below the median of the complete ones at any epoch, once there are five.
+    """
+
+    name: Literal["asha", "hyperband", "median", "none"] = "asha"
     grace_period: int = Field(default=1, ge=1)
-    """Epochs before the first rung: no trial is stopped earlier."""
+    """No trial is stopped before this epoch, which is the first rung."""
     reduction_factor: int = Field(default=3, ge=2)
-    """Of the trials at a rung, the best 1/reduction_factor go on; each rung is this many times later."""
+    """Of asha and hyperband: at a rung the best 1/reduction_factor go on; each rung is this many times later."""
+
+    def brackets(self, epochs: int) -> list[int]:
+        """Of hyperband, the first rung of each bracket for trials of so many epochs."""
+        rungs = [self.grace_period]
+        while rungs[-1] * self.reduction_factor < epochs:
+            rungs.append(rungs[-1] * self.reduction_factor)
+        return rungs
 
 
 class ResourceSpec(Frozen):
@@ -172,7 +209,10 @@ class RunSpec(Frozen):
     epochs: int = Field(default=20, ge=1)
     schedule: Annotated[Schedule, Lenient] = Schedule.NONE
     objective: Annotated[Objective, Lenient] = Objective.WORST_GROUP
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    sampler: Literal["tpe", "random", "grid", "cmaes", "gp", "qmc"] = "tpe"
+    """``cmaes`` and ``qmc`` are for ranges, and draw choices at random. ``gp`` learns from complete trials alone."""
+    try_first: Points = ()
+    """Points to try before any other is drawn, by every method that has none of its own."""
     scheduler: SchedulerSpec = SchedulerSpec()
     search_seed: int = Field(default=0, ge=0)
     """Seed of the sampler's draws."""
@@ -222,6 +262,49 @@ class RunSpec(Frozen):
                     self._check_value(path, method, name, value)
         return self
 
+    @model_validator(mode="after")
+    def _sampler_has_ranges_to_draw(self) -> Self:
+        if self.sampler in ("cmaes", "gp", "qmc"):
+            without = [method for method in self.methods if not self.method_ranges(method)]
+            if without:
+                raise LocatedError(
+                    ("sampler",),
+                    f"{self.sampler} needs a parameter that is a range, and there is none for {', '.join(without)}; "
+                    "add a float or an int, or take tpe, random or grid",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _points_lie_in_the_space(self) -> Self:
+        for method, own in self.methods.items():
+            path: KeyPath = ("try_first",) if own.try_first is None else ("methods", method.value, "try_first")
+            points = self.method_points(method)
+            if points and self.sampler == "grid":
+                raise LocatedError(path, "a grid has every point anyway; leave this out")
+            if len(points) > self.num_samples:
+                rule = f"{len(points)} points are more than the {self.num_samples} trials of {method}"
+                raise LocatedError(path, f"{rule}; raise num_samples or list fewer")
+            for i, point in enumerate(points):
+                if not point:
+                    raise LocatedError((*path, i), "the point has no value; give one or leave the point out")
+                if point in points[:i]:
+                    raise LocatedError((*path, i), "the same point stands twice; list it once")
+                for name, value in point.items():
+                    self._check_point((*path, i, name), method, name, value)
+        return self
+
+    def _check_point(self, path: KeyPath, method: Method, name: str, value: Any) -> None:
+        space = self.method_space(method)
+        parameter = space.get(name)
+        remedy = f"; {method} may have a try_first of its own" if path[0] == "try_first" else ""
+        if parameter is None:
+            drawn = [n for n, p in space.items() if not isinstance(p, Constant)]
+            raise LocatedError(path, f"{method} has no such parameter; {nearest(name, drawn)}{remedy}")
+        if isinstance(parameter, Constant):
+            raise LocatedError(path, f"{method} has it fixed at {parameter.value!r}; leave it out{remedy}")
+        if not parameter.holds(value):
+            raise LocatedError(path, f"{method} needs {parameter} here, got {value!r}{_quoted(value)}{remedy}")
+
     @property
     def _shared_parameters(self) -> tuple[str, ...]:
         options = (f"dataset.{option}" for option in type(self.dataset).model_fields if option != "name")
@@ -239,6 +322,15 @@ class RunSpec(Frozen):
     def method_space(self, method: Method) -> Space:
         """The shared parameters and the method's own."""
         return {**self.space, **self.methods[method].space}
+
+    def method_ranges(self, method: Method) -> dict[str, FloatRange | IntRange]:
+        """The parameters of the method that are numbers between two others."""
+        return {n: p for n, p in self.method_space(method).items() if isinstance(p, FloatRange | IntRange)}
+
+    def method_points(self, method: Method) -> tuple[dict[str, Any], ...]:
+        """The points that the method's first trials try, a point per trial."""
+        own = self.methods[method].try_first
+        return self.try_first if own is None else own
 
     def method_samples(self, method: Method) -> int:
         """How many trials the method has."""
@@ -367,8 +459,12 @@ def _rule(error: ErrorDetails) -> str:
     rule = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
     rule = re.sub(r"a valid (tuple|array)", "a list", rule)
     rule = re.sub(r"a valid dictionary( or .*)?", "a mapping", rule)
-    quoted = " (a number in quotes is text; remove them)" if isinstance(value, str) and _is_number(value) else ""
-    return f"{rule}, got {value!r}{quoted}"
+    return f"{rule}, got {value!r}{_quoted(value)}"
+
+
+def _quoted(value: Any) -> str:
+    """What to say of a number that was given as text."""
+    return " (a number in quotes is text; remove them)" if isinstance(value, str) and _is_number(value) else ""
 
 
 def _is_number(text: str) -> bool:

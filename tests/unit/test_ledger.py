@@ -6,7 +6,7 @@ import pytest
 
 from scale_tune.config import Method
 from scale_tune.errors import UserError
-from scale_tune.ledger import Ledger, LedgerState, LedgerTrial, SuccessiveHalving, read_trials
+from scale_tune.ledger import Ledger, LedgerState, LedgerTrial, read_trials
 from scale_tune.space import RunSpec
 
 EPOCHS = 9
@@ -172,12 +172,6 @@ def test_a_trial_with_nothing_left_to_train_is_not_stopped(path):
     assert ledger.trial(diverged.name).state is LedgerState.COMPLETE
 
 
-@pytest.mark.parametrize(("grace", "factor", "rungs"), [(1, 3, [1, 3, 9, 27]), (2, 2, [2, 4, 8, 16]), (5, 4, [5, 20])])
-def test_rungs_are_at_powers_of_the_reduction_factor(grace, factor, rungs):
-    halving = SuccessiveHalving(grace, factor)
-    assert [epoch for epoch in range(1, 31) if halving.is_rung(epoch)] == rungs
-
-
 def test_methods_have_rungs_of_their_own(path):
     ledger = Ledger(path, spec())
     erm, scale = ledger.next_trial(), ledger.next_trial()
@@ -318,3 +312,33 @@ def test_a_ledger_that_is_gone_is_an_error_and_not_an_empty_search(path):
     with pytest.raises(UserError, match="there is no ledger"):
         read_trials(path)
     assert not path.exists()
+
+
+def test_a_trial_that_has_passed_a_rung_is_not_judged_there_again_when_its_worker_dies(path):
+    ledger = Ledger(path, spec(methods=["erm"]))
+    first, second = ledger.next_trial(), ledger.next_trial()
+    assert not ledger.report(first.name, [0.5])
+    assert not ledger.report(second.name, [0.9])
+    ledger.put_back(first.name)
+    ledger.next_trial()
+    assert not ledger.report(first.name, [0.5]), "it had passed before the better one came"
+
+
+def test_a_failed_trial_is_tried_again_under_its_number_and_no_other_is(path):
+    ledger = Ledger(path, spec(num_samples=2))
+    failed, *_ = (ledger.next_trial() for _ in range(4))
+    ledger.report(failed.name, [0.1])
+    ledger.fail(failed.name, "Traceback: a reason")
+    again = Ledger(path, spec(num_samples=2))
+    for _ in range(3):
+        train(again, again.next_trial())
+    assert again.next_trial() is None
+    assert again.done, "a failed trial has ended"
+    assert again.retry_failed() == [failed.name]
+    assert not again.done
+    issued = again.next_trial()
+    assert (issued.name, issued.params, issued.objectives) == (failed.name, failed.params, [0.1])
+    train(again, issued)
+    assert again.done
+    assert [t.error for t in again.trials()] == [None] * 4
+    assert again.retry_failed() == []

@@ -5,6 +5,7 @@ import yaml
 
 from scale_tune.config import Method, RegularizeMode
 from scale_tune.errors import UserError
+from scale_tune.plan import print_plan
 from scale_tune.prepare import dataset_variants
 from scale_tune.rundir import plain_spec
 from scale_tune.space import Choice, Constant, FloatRange, RunSpec, load_spec, validate_spec
@@ -190,6 +191,143 @@ def test_a_mistake_is_named_with_file_line_and_remedy(file, old, new, message):
     assert str(file) in str(error.value)
 
 
+POINTS = (
+    MINIMAL
+    + """\
+try_first:
+- lr: 1e-2
+  batch_size: 16
+- {lr: 1e-1}
+"""
+)
+
+POINT_MISTAKES = [
+    pytest.param(
+        "batch_size: 16\n", "batch_sise: 16\n", r":15: try_first.0.batch_sise: .*did you mean 'batch_size'", id="name"
+    ),
+    pytest.param(
+        "lr: 1e-2", "momentum: 0.8", r":14: try_first.0.momentum: erm has it fixed at 0.8; leave it", id="fixed"
+    ),
+    pytest.param(
+        "lr: 1e-2", "lr: 1", r":14: try_first.0.lr: erm needs a number from 0.001 to 0.1 here, got 1;", id="range"
+    ),
+    pytest.param(
+        "lr: 1e-2", "lr: '1e-2'", r":14: try_first.0.lr: .*got '1e-2' \(a number in quotes is text", id="text"
+    ),
+    pytest.param("lr: 1e-2", "lr: true", r":14: try_first.0.lr: .*got True", id="flag"),
+    pytest.param("lr: 1e-2", "lr: [1e-2]", r":14: try_first.0.lr: .*got \[0.01\]", id="list"),
+    pytest.param("lr: 1e-2", "lr:", r":14: try_first.0.lr: .*got None", id="nothing"),
+    pytest.param(
+        "batch_size: 16\n",
+        "batch_size: 24\n",
+        r":15: try_first.0.batch_size: .* one of 16, 32 here, got 24",
+        id="choice",
+    ),
+    pytest.param(
+        "- {lr: 1e-1}", "- {batch_size: 16, lr: 0.01}", r":16: try_first.1: the same point stands twice", id="twice"
+    ),
+    pytest.param("- {lr: 1e-1}", "- {}", r":16: try_first.1: the point has no value", id="empty"),
+    pytest.param("- {lr: 1e-1}", "- 3", r":16: try_first.1: must be a mapping, got 3", id="no mapping"),
+    pytest.param(
+        "epochs: 5", "num_samples: 1", r":13: try_first: 2 points are more than the 1 trials of erm", id="too many"
+    ),
+    pytest.param(
+        "lr: 1e-2",
+        "group_size: 4",
+        r":14: try_first.0.group_size: erm has no such parameter; .*of its own",
+        id="scale's",
+    ),
+    pytest.param(
+        "    space:\n",
+        "    try_first: [{group_size: 2}]\n    space:\n",
+        r":6: methods.scale.try_first.0.group_size: scale needs one of 1, 4 here, got 2$",
+        id="own choice",
+    ),
+    pytest.param(
+        "    space:\n",
+        "    space:\n      lr: 0.05\n",
+        r":15: try_first.0.lr: scale has it fixed at 0.05; .*; scale may have a try_first of its own",
+        id="own constant",
+    ),
+    pytest.param(
+        "    space:\n",
+        "    space:\n      lr: {type: float, low: 2e-2, high: 1e-1}\n",
+        r":15: try_first.0.lr: scale needs a number from 0.02 to 0.1 here, got 0.01",
+        id="own range",
+    ),
+    pytest.param(
+        "  lr: {type: float, low: 1e-3, high: 1e-1, log: true}",
+        "  lr: {type: int, low: 1, high: 3}",
+        r":14: try_first.0.lr: erm needs a whole number from 1 to 3 here, got 0.01",
+        id="not whole",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), POINT_MISTAKES)
+def test_a_wrong_point_is_named_with_file_line_and_remedy(file, old, new, message):
+    assert old in POINTS
+    file.write_text(POINTS.replace(old, new, 1))
+    with pytest.raises(UserError, match=message) as error:
+        load_spec(file)
+    assert str(file) in str(error.value)
+
+
+def test_points_are_kept_and_a_methods_own_replace_the_shared(file):
+    file.write_text(POINTS.replace("    epochs: 7\n", "    epochs: 7\n    try_first: [{group_size: 4, lr: 0.1}]\n"))
+    spec = load_spec(file)
+    assert spec.method_points(Method.ERM) == ({"lr": 0.01, "batch_size": 16}, {"lr": 0.1})
+    assert spec.method_points(Method.SCALE) == ({"group_size": 4, "lr": 0.1},)
+    text = yaml.safe_dump(plain_spec(spec))
+    assert validate_spec(parse_yaml(text, "f")[0], {}, "f") == spec
+
+
+def test_a_whole_number_is_a_point_of_a_float_range(file):
+    file.write_text(MINIMAL.replace("high: 1e-1", "high: 1") + "try_first: [{lr: 1}]\n")
+    assert load_spec(file).method_points(Method.ERM) == ({"lr": 1},)
+    with pytest.raises(UserError, match="try_first.0.lr: .*got True"):
+        load_spec(file, {"try_first": [{"lr": True}]})
+
+
+def test_a_grid_takes_no_points(file):
+    file.write_text(
+        POINTS.replace("{type: float, low: 1e-3, high: 1e-1, log: true}", "{type: choice, values: [0.1, 0.01]}")
+    )
+    with pytest.raises(UserError, match=r":13: try_first: a grid has every point anyway"):
+        load_spec(file, {"sampler": "grid"})
+
+
+@pytest.mark.parametrize("sampler", ["cmaes", "gp", "qmc"])
+def test_samplers_of_numbers_need_a_range(file, sampler):
+    file.write_text(MINIMAL.replace("    space:\n", "    space:\n      lr: 0.05\n") + f"sampler: {sampler}\n")
+    with pytest.raises(UserError, match=rf":14: sampler: {sampler} needs a .* none for scale; add a float or an int"):
+        load_spec(file)
+    with pytest.raises(UserError, match=r"command line: sampler: .* none for erm, scale; "):
+        load_spec(file, {"sampler": sampler, "space.lr": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "line"),
+    [
+        ("asha", "scheduler  asha (from epoch 2, best 1/3 go on)"),
+        ("hyperband", "scheduler  hyperband (brackets from epoch erm: 2; scale: 2, 6; best 1/3 go on)"),
+        ("median", "scheduler  median (from epoch 2, above the median of the complete trials go on)"),
+        ("none", "scheduler  none"),
+    ],
+)
+def test_the_plan_shows_how_a_search_draws_and_stops(file, capsys, scheduler, line):
+    file.write_text(POINTS.replace("    epochs: 7\n", "    epochs: 7\n    try_first: [{group_size: 4}, {lr: 0.1}]\n"))
+    print_plan(load_spec(file, {"sampler": "qmc", "scheduler.name": scheduler, "scheduler.grace_period": 2}))
+    lines = capsys.readouterr().out.splitlines()
+    assert line in lines
+    assert "sampler    qmc" in lines
+    assert [line for line in lines if line.startswith("try first")] == [
+        "try first  erm: lr=0.01 batch_size=16",
+        "try first  erm, scale: lr=0.1",
+        "try first  scale: group_size=4",
+    ]
+
+
 def test_every_mistake_is_named_at_once(file):
     file.write_text(MINIMAL.replace("low: 1e-3", "low: 1").replace("epochs: 5", "epochs: 0"))
     with pytest.raises(UserError) as error:
@@ -198,7 +336,7 @@ def test_every_mistake_is_named_at_once(file):
 
 
 def test_a_wrong_override_is_blamed_on_the_command_line(file):
-    with pytest.raises(UserError, match="command line: scheduler.name: must be 'asha' or 'none'"):
+    with pytest.raises(UserError, match="command line: scheduler.name: must be 'asha', .* or 'none'"):
         load_spec(file, {"scheduler.name": "ash"})
     with pytest.raises(UserError, match="can't set epochs.x: epochs is 5"):
         load_spec(file, {"epochs.x": 1})
