@@ -33,10 +33,12 @@ def kill_group(process: subprocess.Popen) -> None:
     process.wait(30)
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen, log: Path, limit: float = 120) -> None:
+def wait_until(
+    condition: Callable[[], object], process: subprocess.Popen, log: Path, limit: float = 120, interval: float = 0.05
+) -> None:
     """Wait for a condition while a process runs; a process that ends first, or the limit, is a failure."""
     deadline = time.monotonic() + limit
     while not condition():
         assert process.poll() is None, f"ended with {process.returncode}:\n{log.read_text()}"
         assert time.monotonic() < deadline, f"nothing after {limit} s:\n{log.read_text()}"
-        time.sleep(0.05)
+        time.sleep(interval)

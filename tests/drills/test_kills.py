@@ -23,17 +23,17 @@ from tests.searches import (
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 
-def go_on(directory: Path, space: Path, log: Path):
+def go_on(directory: Path, space: Path, log: Path, *options: object):
     """Launch the run, or resume it where there is one, as a user's script would."""
     if directory.exists():
         return start("tune", "--resume", directory, log=log)
-    return start("tune", space, "--name", directory.name, "--storage", directory.parent, log=log)
+    return start("tune", space, "--name", directory.name, "--storage", directory.parent, *options, log=log)
 
 
-def finish(directory: Path, tmp_path: Path) -> None:
+def finish(directory: Path, tmp_path: Path, num_samples: int = 3) -> None:
     result = run("tune", "--resume", directory)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert_search_is_whole(directory, SAMPLES, tmp_path / "check")
+    assert_search_is_whole(directory, dict.fromkeys(SAMPLES, num_samples), tmp_path / "check")
 
 
 def test_the_driver_is_killed_at_ten_random_moments(space, tmp_path):
@@ -41,11 +41,11 @@ def test_the_driver_is_killed_at_ten_random_moments(space, tmp_path):
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
     drawn = random.Random(4)
     for kill in range(10):
-        driver = go_on(directory, space, log)
+        driver = go_on(directory, space, log, "--num-samples", 6)
         if kill < 2:
             time.sleep(drawn.uniform(0, 1))
         elif kill < 5:
-            wait_until(lambda: half_written(directory), driver, log)
+            wait_until(lambda: half_written(directory), driver, log, interval=0)  # it lasts for milliseconds
         else:
             before = epochs_in_ledger(directory)
             wait_until(lambda before=before: epochs_in_ledger(directory) > before, driver, log)
@@ -54,7 +54,7 @@ def test_the_driver_is_killed_at_ten_random_moments(space, tmp_path):
         processes = descendants(driver.pid)
         kill_group(driver)
         wait_for_end(processes)
-    finish(directory, tmp_path)
+    finish(directory, tmp_path, 6)
 
 
 @pytest.mark.parametrize("with_driver", [True, False])
