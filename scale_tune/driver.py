@@ -47,8 +47,7 @@ def launch(
     check_new_run(storage, name)
     database = _new_database(storage, name, ledger)
     _prepare_here(spec, address)
-    with cluster(address) as reconnect:
-        stop.install()
+    with cluster(address, stop) as reconnect:
         data = check_cluster(spec, storage if address else None, console.print)
         if database is not None:
             create_studies(database, spec.methods)
@@ -91,8 +90,7 @@ def resume(
             if changed := changes(run.provenance(), now):
                 console.print(f"warning: not what the run was started with: {'; '.join(changed)}")
             _prepare_here(spec, address)
-            with cluster(address) as reconnect:
-                stop.install()
+            with cluster(address, stop) as reconnect:
                 _check_same_data(run, check_cluster(spec, run.path if address else None, console.print))
                 run.note_resumed(spec, now)
                 return _drive(run, spec, stop, reconnect, retry_failed=retry_failed)
@@ -119,6 +117,7 @@ def _drive(
     run: RunDir, spec: RunSpec, stop: Stop, reconnect: Callable[[], None], *, retry_failed: bool = False
 ) -> bool:
     console.print(f"run {run.path}")
+    stop.how_to_go_on = _how_to_go_on(run)
     progress = Progress(Console(markup=False, highlight=False))
     search = Search(run=run, spec=spec, progress=progress, stop=stop, retry_failed=retry_failed)
     try:
@@ -148,5 +147,9 @@ def _write_error(run: RunDir, text: str) -> None:
 
 def _stopped(run: RunDir, stop: Stop) -> bool:
     why = f", as {stop.reason}" if stop.reason else ""
-    console.print(f"stopped{why}; go on by\n  python tune.py --resume {shlex.quote(str(run.path))}")
+    console.print(f"stopped{why}; {_how_to_go_on(run)}")
     return False
+
+
+def _how_to_go_on(run: RunDir) -> str:
+    return f"go on by\n  python tune.py --resume {shlex.quote(str(run.path))}"

@@ -36,6 +36,8 @@ class Stop:
     def __init__(self, budget: float | None = None) -> None:
         self.reason: str | None = None
         """Why it is to stop; None while it isn't."""
+        self.how_to_go_on = "start it again by the same command"
+        """What is said to the user at the end."""
         self._searching = False
         self.install()
         signal.signal(signal.SIGALRM, self._on_time_up)
@@ -59,12 +61,16 @@ class Stop:
         for number in SIGNALS:
             signal.signal(number, self._on_signal)
 
+    def end_at_once(self) -> None:
+        """End this process, whatever it waits for."""
+        show_cursor = "\x1b[?25h" if os.isatty(2) else ""  # which the live table had hidden
+        os.write(2, f"{show_cursor}\nended at once, as {self.reason}; {self.how_to_go_on}\n".encode())
+        os._exit(STOPPED)
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self.reason is not None:
-            show_cursor = b"\x1b[?25h" if os.isatty(2) else b""  # which the live table had hidden
-            os.write(2, show_cursor + b"\nended at once; go on by --resume\n")
-            os._exit(STOPPED)
+            self.end_at_once()
         self.wish(f"{name} was received")
         if not self._searching:
             raise KeyboardInterrupt

@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from scale_tune.config import TrialConfig
 from scale_tune.datasets.raw import data_root
 from scale_tune.errors import UserError
 from scale_tune.files import Location
+from scale_tune.search.watchdog import watchdog
 from scale_tune.space import ResourceSpec, RunSpec
+from scale_tune.stopping import Stop
 
 OBJECT_STORE_BYTES = 2**28
 PATIENCE_SECONDS = 15
@@ -27,8 +29,12 @@ PLACES = ("SCALE_TUNE_DATA", "SCALE_TUNE_CACHE")
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[Callable[[], None]]:
+def cluster(address: str | None, stop: Stop) -> Iterator[Callable[[], None]]:
     """A connection to a Ray cluster, or Ray started on this machine if no address is given.
+
+    Args:
+        address: of the cluster.
+        stop: told when Ray has died.
 
     Yields:
         What to call for a fresh connection, whose workers have nothing to do with those of the one before.
@@ -41,13 +47,21 @@ def cluster(address: str | None) -> Iterator[Callable[[], None]]:
 
     def reconnect() -> None:
         ray.shutdown()
-        _connect(address)
+        watched.close()
+        connect()
 
-    _connect(address)
-    try:
-        yield reconnect
-    finally:
-        ray.shutdown()
+    def connect() -> None:
+        _connect(address)
+        stop.install()  # Ray has taken SIGTERM
+        if address is None or not address.startswith("ray://"):
+            watched.enter_context(watchdog(ray.get_runtime_context().gcs_address, stop))
+
+    with ExitStack() as watched:
+        connect()
+        try:
+            yield reconnect
+        finally:
+            ray.shutdown()
 
 
 def _connect(address: str | None) -> None:

@@ -45,8 +45,7 @@ def run_on_head(address: str, arguments: list[str], space: Path | None, say: Cal
         UserError: there is no cluster at the address.
     """
     stop = Stop()
-    with cluster(address):
-        stop.install()
+    with cluster(address, stop):
         head = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         remote = ray.remote(_Driver).options(num_cpus=0, max_concurrency=2, scheduling_strategy=head)
         driver: Any = remote.remote()

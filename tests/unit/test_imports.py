@@ -44,6 +44,7 @@ ORDER = [
     "progress",
     "results",
     "search",
+    "search.watchdog",
     "search.cluster",
     "search.worker",
     "search.run",
