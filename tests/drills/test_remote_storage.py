@@ -104,7 +104,7 @@ def test_a_run_in_an_object_store_is_killed_resumed_and_analysed(space, tmp_path
 
     result = run("tune", "--resume", directory, "--num-samples", 4)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert_search_is_whole(directory, dict.fromkeys(SAMPLES, 4), tmp_path / "check")
+    assert_search_is_whole(directory, dict.fromkeys(SAMPLES, 4), tmp_path / "check-extended")
 
     result = run("analyze", directory)
     assert result.returncode == 0, result.stdout + result.stderr
