@@ -34,6 +34,7 @@ ORDER = [
     "training",
     "checkpoint",
     "trial",
+    "features",
     "dfr",
     "ledger",
     "prepare",
@@ -91,6 +92,7 @@ def test_a_module_imports_only_modules_before_it(module):
     [
         ("training", ["ray", "optuna"]),
         ("trial", ["ray", "optuna"]),
+        ("features", ["ray", "optuna"]),
         ("dfr", ["ray", "optuna"]),
         ("ledger", ["ray", "torch"]),
         ("results", ["ray", "torch"]),
