@@ -456,7 +456,7 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
 
 
 def test_a_network_without_pretrained_weights_has_no_baseline(digits):
-    with pytest.raises(UserError, match="small_cnn has no pretrained weights"):
+    with pytest.raises(UserError, match="small_cnn has no pretrained weights; torchvision's networks do"):
         refit_pretrained(ModelOptions(), DigitsOptions(), digits.fingerprint, BOTH, Objective.WORST_GROUP)
 
 
