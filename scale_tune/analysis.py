@@ -36,25 +36,27 @@ def select_best(trials: pd.DataFrame) -> pd.Series:
 
 
 def select_best_dfr(dfr: pd.DataFrame, objective: str) -> pd.DataFrame:
-    """For each protocol, the rows (one per seed) of the trial with the highest mean objective on val.
+    """For each kind of features and protocol, the rows (one per seed) of the trial with the highest mean on val.
 
-    A trial that lacks a seed that another has is not compared; of equal ones the earlier trial wins.
+    A trial that lacks a seed that another has is not compared; of equal ones the earlier trial wins. The pretrained
+    baseline has no trial, and one row for a protocol.
 
     Args:
-        dfr: the ``dfr`` table.
+        dfr: the ``dfr`` table; only refitted rows count.
         objective: ``worst_group``, ``minority`` or ``average``.
     """
-    if dfr.empty:
-        return dfr
-    groups = dfr.groupby(["protocol", "trial"])[f"val_{objective}"].agg(["mean", "size"]).reset_index()
-    whole = groups["size"] == groups.groupby("protocol")["size"].transform("max")
-    means = groups[whole].rename(columns={"mean": f"val_{objective}"})
-    means = means.sort_values(["protocol", f"val_{objective}", "trial"], ascending=[True, False, True])
-    return dfr.merge(means.groupby("protocol").first().reset_index()[["protocol", "trial"]])
+    refitted = dfr[dfr["status"] == "refitted"]
+    best = [refitted.iloc[:0]]
+    for _, rows in refitted.groupby(["features", "protocol"]):
+        trials = rows["trial"].fillna("")
+        of_trial = rows.groupby(trials)[f"val_{objective}"].agg(["mean", "size"])
+        whole = of_trial[of_trial["size"] == of_trial["size"].max()]
+        best.append(rows[trials == whole["mean"].idxmax()])
+    return pd.concat(best)
 
 
 def leaderboard(trials: pd.DataFrame, dfr: pd.DataFrame) -> pd.DataFrame:
-    """One row per method and DFR protocol, the highest validation worst-group accuracy first.
+    """One row per method and refit (``dfr (scale)``, ``pretrained (dfr)``, …), the highest val worst-group first.
 
     Returns:
         Columns ``method``, ``trial``, ``seeds`` (n of the means) and, for each of :data:`REPORTED`, its mean and
@@ -70,8 +72,9 @@ def leaderboard(trials: pd.DataFrame, dfr: pd.DataFrame) -> pd.DataFrame:
             row["seeds"] = int(selected["seeds"])
             row |= {f"{name}_{stat}": selected[f"{name}_{stat}"] for name in REPORTED for stat in ("mean", "std")}
         rows.append(row)
-    for protocol, seeds in dfr.groupby("protocol"):
-        row = {"method": f"dfr ({protocol})", "trial": seeds["trial"].iloc[0], "seeds": len(seeds)}
+    for (features, protocol), seeds in dfr.groupby(["features", "protocol"]):
+        method = f"{'dfr' if features == 'erm' else features} ({protocol})"
+        row = {"method": method, "trial": seeds["trial"].iloc[0], "seeds": len(seeds)}
         for name in REPORTED:
             row |= {f"{name}_mean": seeds[name].mean(), f"{name}_std": seeds[name].std()}
         rows.append(row)

@@ -117,19 +117,20 @@ def analyze(
     top_k: Annotated[
         int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM trials.")
     ] = 3,
+    dfr: Annotated[str, typer.Option(help="Protocols of DFR: scale, dfr, both, or none.")] = "scale,dfr",
     export: Annotated[str | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
 ) -> None:
     """Compare the methods of a run: select, refit the last layer (DFR), print a leaderboard, write parquet tables."""
     from rich.console import Console
 
-    from scale_tune.evaluation import evaluate, leaderboard_table
+    from scale_tune.evaluation import evaluate, leaderboard_table, parse_protocols
     from scale_tune.files import Location
     from scale_tune.rundir import RunDir
 
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
     try:
         where = None if export is None else Location.of(export)
-        analysis = evaluate(RunDir(run_dir), top_k, where, console.print)
+        analysis = evaluate(RunDir(run_dir), top_k, parse_protocols(dfr), where, console.print)
     except UserError as error:
         _exit_with(error)
     console.print(leaderboard_table(analysis.leaderboard))

@@ -45,6 +45,15 @@ class Objective(StrEnum):
     AVERAGE = "average"
 
 
+class DfrProtocol(StrEnum):
+    """How a last layer is refitted (:mod:`scale_tune.dfr`)."""
+
+    SCALE = "scale"
+    """As SCALE's authors do: on all of target, without scaling."""
+    DFR = "dfr"
+    """As DFR's authors do: on group-balanced subsamples of target, with scaling."""
+
+
 class Schedule(StrEnum):
     """The learning rate over the epochs, for the backbone and the heads alike."""
 

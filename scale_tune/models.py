@@ -100,7 +100,10 @@ def _imagenet_weights(name: str) -> dict[str, Tensor]:
     """Torchvision's first ImageNet weights of the network, which the literature uses, from its cache or the network."""
     from torchvision import models
 
-    weights = models.get_model_weights(name)["IMAGENET1K_V1"]
+    known = models.get_model_weights(name).__members__
+    if "IMAGENET1K_V1" not in known:
+        raise UserError(f"model.weights: torchvision has no IMAGENET1K_V1 weights of {name}; give a file")
+    weights = known["IMAGENET1K_V1"]
     place = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
     try:
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)

@@ -5,7 +5,7 @@ column's unit and meaning are in the metadata of the parquet files' fields.
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 from statistics import fmean, stdev
@@ -144,11 +144,27 @@ GROUPS = pa.schema(
     metadata={"table": "groups", "rows": "one per trial, seed, split and group at the seed's best epoch"},
 )
 
+_REFITTED = (
+    _field("trial", pa.string(), "erm trial whose network gives the features; null for pretrained"),
+    _field("seed", pa.int64(), "seed of its replica; null for pretrained"),
+    _field(
+        "features",
+        pa.string(),
+        "of which network: erm, a trial's at its best epoch; or pretrained, the model's ImageNet weights or file",
+    ),
+    _field("protocol", pa.string(), "how the last layer was refitted: scale or dfr"),
+)
+_FINGERPRINT = _field("fingerprint", pa.string(), "SHA-256 of the splits that it was fitted and judged on")
+
 DFR = pa.schema(
     [
-        _TRIAL,
-        _SEED,
-        _field("protocol", pa.string(), "how the last layer was refitted: scale"),
+        *_REFITTED,
+        _field(
+            "status",
+            pa.string(),
+            "refitted; or weights gone: of a trial that was to be refitted, but did not keep them (keep_top, or "
+            "deleted), with nulls for all that follows",
+        ),
         _field("C", pa.float64(), "inverse strength of the L1 penalty, chosen by the objective on val"),
         _field("nonzero", pa.int64(), "non-zero coefficients of the refitted layer", "count"),
         *(
@@ -156,19 +172,35 @@ DFR = pa.schema(
             for split in ("val", "test")
             for name, meaning in _ACCURACY_MEANINGS.items()
         ),
+        _FINGERPRINT,
     ],
-    metadata={"table": "dfr", "rows": "one per checkpoint and protocol"},
+    metadata={"table": "dfr", "rows": "one per network and protocol"},
 )
 
-SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS, "dfr": DFR}
+DFR_PATH = pa.schema(
+    [
+        *_REFITTED,
+        _field("C", pa.float64(), "inverse strength of the L1 penalty"),
+        _field("chosen", pa.bool_(), "whether val chose it: the highest objective, of equal ones the smallest C"),
+        _field("nonzero", pa.int64(), "non-zero coefficients of the one fit that was tried", "count"),
+        *(
+            _field(f"val_{name}", pa.float64(), f"{meaning}, on val, of the one fit that was tried", "fraction")
+            for name, meaning in _ACCURACY_MEANINGS.items()
+        ),
+        _FINGERPRINT,
+    ],
+    metadata={"table": "dfr_path", "rows": "one per refitted network, protocol and C that was tried"},
+)
+
+SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS, "dfr": DFR, "dfr_path": DFR_PATH}
 
 
 def load(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
     """The tables of a run as they are now, also while it is searched.
 
     Returns:
-        Data frames by name: ``trials``, ``epochs``, ``groups``, ``dfr``. Their columns are explained in the
-        parquet files that ``analyze.py`` writes.
+        Data frames by name: ``trials``, ``epochs``, ``groups``, ``dfr``, ``dfr_path``. Their columns are explained in
+        the parquet files that ``analyze.py`` writes.
 
     Raises:
         UserError: this is not the directory of a run.
@@ -192,7 +224,8 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
         "trials": _table(trials, TRIALS),
         "epochs": _table(epochs, EPOCHS),
         "groups": _table(groups, GROUPS),
-        "dfr": read_dfr(run),
+        "dfr": _read_added(run, "dfr"),
+        "dfr_path": _read_added(run, "dfr_path"),
     }
 
 
@@ -214,18 +247,18 @@ def write_tables(tables: dict[str, pa.Table], directory: Location) -> list[Locat
     return paths
 
 
-def read_dfr(run: RunDir) -> pa.Table:
-    """What DFR has been measured on this run so far, an empty table at first."""
+def dfr_tables(rows: list[dict[str, Any]], path_rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
+    """The tables ``dfr`` and ``dfr_path`` of these rows."""
+    return {"dfr": _table(rows, DFR), "dfr_path": _table(path_rows, DFR_PATH)}
+
+
+def _read_added(run: RunDir, name: str) -> pa.Table:
+    """What analyses have added to this run's table so far; columns that an older version lacked are null."""
     try:
-        content = (run.results / "dfr.parquet").read()
+        content = (run.results / f"{name}.parquet").read()
     except FileNotFoundError:
-        return _table([], DFR)
-    return pq.read_table(io.BytesIO(content), schema=DFR)
-
-
-def dfr_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
-    """The ``dfr`` table of these rows."""
-    return _table(list(rows), DFR)
+        return _table([], SCHEMAS[name])
+    return pq.read_table(io.BytesIO(content), schema=SCHEMAS[name])
 
 
 def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:

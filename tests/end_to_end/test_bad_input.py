@@ -106,6 +106,7 @@ def test_wrong_arguments_are_refused(tmp_path, arguments, message):
         (["absent"], "is not the directory of a run"),
         (["."], "is not the directory of a run"),
         ([".", "--top-k", "0"], "Invalid value for '--top-k'"),
+        ([".", "--dfr", "scale,drf"], "--dfr: there is no protocol 'drf'; did you mean 'dfr'?"),
     ],
 )
 def test_analyze_refuses_what_is_no_run(tmp_path, arguments, message):

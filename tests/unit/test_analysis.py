@@ -90,9 +90,13 @@ def test_a_method_without_an_eligible_trial_is_seen_to_be_missing():
 
 def dfr_table(*rows) -> pd.DataFrame:
     names = ("worst_group", "minority", "majority", "average")
-    columns = ["trial", "seed", "protocol", *(f"{split}_{name}" for split in ("val", "test") for name in names)]
+    accuracies = [f"{split}_{name}" for split in ("val", "test") for name in names]
     return pd.DataFrame(
-        [[name, seed, "scale", *[val] * 4, *[test] * 4] for name, seed, val, test in rows], columns=columns
+        [
+            [name, seed, "erm" if name else "pretrained", "scale", "refitted", *[val] * 4, *[test] * 4]
+            for name, seed, val, test in rows
+        ],
+        columns=["trial", "seed", "features", "protocol", "status", *accuracies],
     )
 
 
@@ -110,6 +114,22 @@ def test_dfr_is_selected_by_its_mean_over_seeds_on_val():
 def test_dfr_of_fewer_seeds_is_not_compared():
     dfr = dfr_table(("erm-0", 0, 0.4, 0.4), ("erm-0", 1, 0.4, 0.4), ("erm-1", 0, 0.9, 0.9))
     assert set(select_best_dfr(dfr, "worst_group")["trial"]) == {"erm-0"}
+
+
+def test_only_what_was_refitted_is_compared():
+    dfr = dfr_table(("erm-0", 0, 0.4, 0.4), ("erm-0", 1, 0.4, 0.4), ("erm-1", 0, 0.9, 0.9), ("erm-1", 1, 0.9, 0.9))
+    dfr.loc[3, ["status", "val_worst_group", "test_worst_group"]] = ["weights gone", math.nan, math.nan]
+    assert set(select_best_dfr(dfr, "worst_group")["trial"]) == {"erm-0"}
+    assert select_best_dfr(dfr.assign(status="weights gone"), "worst_group").empty
+
+
+def test_the_pretrained_baseline_is_of_no_trial_and_stands_beside_dfr():
+    dfr = dfr_table((None, None, 0.2, 0.25), ("erm-0", 0, 0.4, 0.3), ("erm-0", 1, 0.4, 0.5), ("erm-1", 0, 0.9, 0.9))
+    board = leaderboard(table(trial("erm-0", 0.1)), select_best_dfr(dfr, "worst_group")).set_index("method")
+    assert board.index.tolist() == ["dfr (scale)", "pretrained (scale)", "erm"]
+    assert board["seeds"].tolist() == [2, 1, 3]
+    assert board["test_worst_group_mean"].tolist() == [0.4, 0.25, 0.1]
+    assert pd.isna(board.loc["pretrained (scale)", "trial"])
 
 
 def test_no_dfr_is_no_row():

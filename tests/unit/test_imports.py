@@ -37,6 +37,7 @@ ORDER = [
     "training",
     "checkpoint",
     "trial",
+    "features",
     "dfr",
     "samplers",
     "ledger",
@@ -97,6 +98,7 @@ def test_a_module_imports_only_modules_before_it(module):
     [
         ("training", ["ray", "optuna"]),
         ("trial", ["ray", "optuna"]),
+        ("features", ["ray", "optuna"]),
         ("dfr", ["ray", "optuna"]),
         ("samplers", ["ray", "torch", "scipy"]),
         ("ledger", ["ray", "torch"]),

@@ -2,6 +2,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from scale_tune import models
 from scale_tune.config import ModelOptions
 from scale_tune.errors import UserError
 from scale_tune.models import build_classifier
@@ -61,6 +62,11 @@ def test_imagenet_weights_are_taken_from_where_torchvision_keeps_them(tmp_path, 
     state = as_torchvision_has_it(file)
     loaded = backbone(ModelOptions(name="resnet18", weights="imagenet"))
     assert all(torch.equal(loaded[key], state[key]) for key in loaded)
+
+
+def test_a_network_without_the_literatures_imagenet_weights_is_refused():
+    with pytest.raises(UserError, match="no IMAGENET1K_V1 weights of vit_h_14; give a file"):
+        models._imagenet_weights("vit_h_14")  # building the network would take gigabytes
 
 
 @pytest.mark.parametrize(
