@@ -1,5 +1,6 @@
 """A thousand trials."""
 
+import os
 import random
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import kill_group, wait_until
+from tests.conftest import REPOSITORY
 from tests.searches import descendants, ledger_of, wait_for_end
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
@@ -22,6 +24,7 @@ def start_near_empty(*arguments: object, log: Path) -> subprocess.Popen:
         return subprocess.Popen(
             [sys.executable, str(script), *map(str, arguments)],
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )  # fmt: skip
 
 
