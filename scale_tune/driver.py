@@ -11,11 +11,11 @@ from scale_tune.errors import UserError
 from scale_tune.files import Location
 from scale_tune.ledger import create_studies
 from scale_tune.lock import check_database, only_driver
-from scale_tune.prepare import load_with_progress
+from scale_tune.prepare import identity, load_with_progress
 from scale_tune.progress import Progress, duration
 from scale_tune.provenance import changes, provenance
 from scale_tune.rundir import Database, RunDir, check_new_run, create_run
-from scale_tune.search.cluster import check_cluster, cluster
+from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
 from scale_tune.search.run import Search, run_search
 from scale_tune.space import RunSpec
 from scale_tune.stopping import Stop
@@ -46,7 +46,8 @@ def launch(
     stop = Stop(budget)
     check_new_run(storage, name)
     database = _new_database(storage, name, ledger)
-    _prepare_here(spec, address)
+    if address is None:  # here its progress can be shown
+        load_with_progress(spec.first_config().dataset, console)
     with cluster(address, stop) as reconnect:
         data = check_cluster(spec, storage if address else None, console.print)
         if database is not None:
@@ -89,9 +90,11 @@ def resume(
             now = provenance()
             if changed := changes(run.provenance(), now):
                 console.print(f"warning: not what the run was started with: {'; '.join(changed)}")
-            _prepare_here(spec, address)
+            # On this machine alone, what a worker found at the launch need not be found again: that takes seconds.
+            here = None if address else _data_here(run, spec)
             with cluster(address, stop) as reconnect:
-                _check_same_data(run, check_cluster(spec, run.path if address else None, console.print))
+                nodes_with_room(spec.resources)
+                _check_same_data(run, here or check_cluster(spec, run.path, console.print))
                 run.note_resumed(spec, now)
                 return _drive(run, spec, stop, reconnect, retry_failed=retry_failed)
         except KeyboardInterrupt:
@@ -107,10 +110,12 @@ def _check_same_data(run: RunDir, now: dict[str, str]) -> None:
             )
 
 
-def _prepare_here(spec: RunSpec, address: str | None) -> None:
-    """On this machine alone, prepare the data before Ray starts, where its progress can be shown."""
-    if address is None:
-        load_with_progress(spec.dataset, console)
+def _data_here(run: RunDir, spec: RunSpec) -> dict[str, str]:
+    config = spec.first_config()
+    try:
+        return identity(config, load_with_progress(config.dataset, console))
+    except OSError as error:
+        raise UserError(f"can't read what the run {run.path} was started with: {error}") from None
 
 
 def _drive(

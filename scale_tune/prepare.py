@@ -1,5 +1,6 @@
 """Preparing a search space's data ahead of a search: download, build the cache, show the groups."""
 
+import hashlib
 from itertools import product
 
 import numpy as np
@@ -7,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from scale_tune.config import DATASETS, DatasetOptions, DominoesOptions
+from scale_tune.config import DATASETS, DatasetOptions, DominoesOptions, TrialConfig
 from scale_tune.datasets import dominoes, load_splits
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetSplits, Split
 from scale_tune.errors import UserError
@@ -48,6 +49,15 @@ def load_with_progress(options: DatasetOptions, console: Console) -> DatasetSpli
         return load_splits(
             options, lambda done, total: progress.update(task, completed=done, total=total, visible=True)
         )
+
+
+def identity(config: TrialConfig, splits: DatasetSplits) -> dict[str, str]:
+    """What identifies the data and the initial weights: ``dataset``, and ``weights`` if they come from a file."""
+    found = {"dataset": splits.fingerprint}
+    if (weights := config.model.weights_file) is not None:
+        with weights.open("rb") as file:
+            found["weights"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def _download_dominoes(console: Console) -> None:

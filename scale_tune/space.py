@@ -347,6 +347,11 @@ class RunSpec(Frozen):
         """How long each of the method's trials trains."""
         return self.methods[method].epochs or self.epochs
 
+    def first_config(self) -> TrialConfig:
+        """The config of some trial that might be drawn, for trying out what all of them need."""
+        method = next(iter(self.methods))
+        return self.trial_config(method, {n: p.extremes()[0] for n, p in self.method_space(method).items()})
+
     def trial_config(self, method: Method, drawn: dict[str, Any]) -> TrialConfig:
         """The config of one trial from a value for every parameter that is not constant."""
         constants = {n: p.value for n, p in self.method_space(method).items() if isinstance(p, Constant)}

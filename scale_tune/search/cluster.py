@@ -1,6 +1,5 @@
 """The Ray cluster: the connection, what it has room for, and whether a worker can train at all."""
 
-import hashlib
 import logging
 import os
 import secrets
@@ -17,6 +16,7 @@ from scale_tune.config import TrialConfig
 from scale_tune.datasets.raw import data_root
 from scale_tune.errors import UserError
 from scale_tune.files import Location
+from scale_tune.prepare import identity
 from scale_tune.search.watchdog import watchdog
 from scale_tune.space import ResourceSpec, RunSpec
 from scale_tune.stopping import Stop
@@ -108,16 +108,14 @@ def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], 
         say: called with a line about what a user should know.
 
     Returns:
-        What identifies the data and the initial weights: ``dataset``, and ``weights`` if they come from a file.
+        What identifies the data and the initial weights, see :func:`scale_tune.prepare.identity`.
 
     Raises:
         UserError: no node has the resources, the data or the model can't be had, the nodes differ in them, or a
             worker can't run the package or see the storage.
     """
-    nodes = _nodes_with_room(spec.resources)
-    method = next(iter(spec.methods))
-    drawn = {name: parameter.extremes()[0] for name, parameter in spec.method_space(method).items()}
-    config = spec.trial_config(method, drawn).model_dump_json()
+    nodes = nodes_with_room(spec.resources)
+    config = spec.first_config().model_dump_json()
     with _probe(storage) as probe:
         results = {_try_out_on(node, spec.resources, config, probe): node["NodeManagerHostname"] for node in nodes}
         if len(ray.wait(list(results), num_returns=len(results), timeout=PATIENCE_SECONDS)[0]) < len(results):
@@ -133,7 +131,12 @@ def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], 
     return data
 
 
-def _nodes_with_room(resources: ResourceSpec) -> list[dict[str, Any]]:
+def nodes_with_room(resources: ResourceSpec) -> list[dict[str, Any]]:
+    """The nodes that trials may run on.
+
+    Raises:
+        UserError: there is none; Ray would wait for ever.
+    """
     nodes = _alive_nodes()
     if not any(_room(node, resources) for node in nodes):
         most = {kind: max((node["Resources"].get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
@@ -214,8 +217,4 @@ def _try_out(config_json: str, gpus: float, probe: Location | None) -> tuple[str
     config = TrialConfig.model_validate_json(config_json)
     splits = load_splits(config.dataset)
     try_out(config, splits, device)
-    data = {"dataset": splits.fingerprint}
-    if (weights := config.model.weights_file) is not None:
-        with weights.open("rb") as file:
-            data["weights"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return device.type, data
+    return device.type, identity(config, splits)
