@@ -49,7 +49,8 @@ def launch(
     if address is None:  # here its progress can be shown
         load_with_progress(spec.first_config().dataset, console)
     with cluster(address, stop) as reconnect:
-        data = check_cluster(spec, storage if address else None, console.print)
+        one_disk = address is None and storage.local is not None
+        data = check_cluster(spec, None if one_disk else storage, console.print)
         if database is not None:
             create_studies(database, spec.methods)
         run = create_run(storage, name, spec, data, database)

@@ -104,7 +104,7 @@ def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], 
 
     Args:
         spec: what is to be searched.
-        storage: must be the same on all nodes; None where there is one node, which is this machine.
+        storage: must be the same on all nodes; None for a directory where there is one node, which is this machine.
         say: called with a line about what a user should know.
 
     Returns:
