@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import ray
+from ray._raylet import GcsClient
 
-from tests.searches import descendants
+from tests.searches import descendants, wait_for
 
 SMALL_STORE = str(2**27)
 
@@ -39,12 +40,21 @@ class RayCluster:
             *options,
         )  # fmt: skip
         wait_for_port(self.ip, gcs)
+        wait_for(lambda: self.alive() == 1, 90, lambda: "the head has no node")
         if dashboard:
             wait_for_http(f"http://127.0.0.1:{self.dashboard_port}/api/version")
 
     def join(self, *options: str) -> subprocess.Popen:
-        """Another node."""
-        return self._start(f"--address={self.address}", *options)
+        """Another node, which is part of the cluster on return."""
+        before = self.alive()
+        node = self._start(f"--address={self.address}", *options)
+        wait_for(lambda: self.alive() > before, 90, lambda: "the node has not joined")
+        return node
+
+    def alive(self) -> int:
+        """How many nodes the head counts."""
+        nodes = GcsClient(address=self.address).get_all_node_info(timeout=10).values()
+        return sum(node.state == node.ALIVE for node in nodes)
 
     def _start(self, *options: str) -> subprocess.Popen:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
