@@ -38,7 +38,7 @@ WITH_JOBS = {"options": ["--num-cpus=1"], "dashboard": True}
 def test_a_killed_node_loses_nothing_and_one_that_joins_later_is_used(space, tmp_path, cluster):
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
     first, second = cluster.join("--num-cpus=1"), cluster.join("--num-cpus=1")
-    options = ["--storage", tmp_path / "runs", "--address", cluster.address]
+    options = ["--storage", tmp_path / "runs", "--address", cluster.address, "--num-samples", 8]
     driver = start("tune", space, "--name", "demo", *options, log=log)
     wait_until(lambda: epochs_in_ledger(directory) >= 3, driver, log)
     cluster.kill(first)
@@ -48,7 +48,7 @@ def test_a_killed_node_loses_nothing_and_one_that_joins_later_is_used(space, tmp
     wait_until(lambda: training(third), driver, log)
     assert training(second)
     assert driver.wait(300) == 0, log.read_text()
-    assert_search_is_whole(directory, SAMPLES, tmp_path / "check")
+    assert_search_is_whole(directory, dict.fromkeys(SAMPLES, 8), tmp_path / "check")
 
 
 def training(node: subprocess.Popen) -> int:

@@ -133,8 +133,8 @@ def test_other_versions_are_named_and_other_data_is_refused(space, tmp_path):
     content["provenance"]["versions"]["torch"] = "1.2.3"
     content["provenance"]["git_commit"] = "0123abcd"
     spec.write_text(yaml.safe_dump(content, sort_keys=False))
-    code, said = resume(directory, "--time-budget", "30s")
-    assert code == 3, said
+    code, said = resume(directory)
+    assert code == 0, said
     warning = next(line for line in said.splitlines() if line.startswith("warning: not what the run was started with"))
     assert "torch 1.2.3, now 2" in warning
     assert "git_commit 0123abcd, now" in warning
@@ -142,7 +142,7 @@ def test_other_versions_are_named_and_other_data_is_refused(space, tmp_path):
     ledger = (directory / "ledger.log").read_bytes()
     content["data"]["dataset"] = "0" * 64
     spec.write_text(yaml.safe_dump(content, sort_keys=False))
-    code, said = resume(directory)
+    code, said = resume(directory, "--num-samples", 4)
     assert code == 2, said
     assert "the dataset is not what the run" in said
     assert "0000" in said
