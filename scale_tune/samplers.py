@@ -48,7 +48,7 @@ def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSa
         case "tpe":
             # constant_liar: running trials count as bad, so that parallel draws keep apart from each other.
             return optuna.samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
-        case "random":
+        case "random" | "points":  # whose points are whole: nothing is left to draw
             return optuna.samplers.RandomSampler(seed=seed)
         case "grid":
             choices = {n: list(p.values) for n, p in spec.method_space(method).items() if isinstance(p, Choice)}

@@ -204,13 +204,14 @@ class RunSpec(Frozen):
     space: Space = Field(default_factory=dict)
     """Parameters shared by all methods."""
     num_samples: int = Field(default=10, ge=1)
-    """Trials of each method. A grid has as many as it has points, and this is not used."""
+    """Trials of each method. A grid or a list of points has as many as it has points, and this is not used."""
     seeds: Seeds = (0, 1, 2)
     epochs: int = Field(default=20, ge=1)
     schedule: Annotated[Schedule, Lenient] = Schedule.NONE
     objective: Annotated[Objective, Lenient] = Objective.WORST_GROUP
-    sampler: Literal["tpe", "random", "grid", "cmaes", "gp", "qmc"] = "tpe"
-    """``cmaes`` and ``qmc`` are for ranges, and draw choices at random. ``gp`` learns from complete trials alone."""
+    sampler: Literal["tpe", "random", "grid", "points", "cmaes", "gp", "qmc"] = "tpe"
+    """``points`` are those of ``try_first`` and no others. ``cmaes`` and ``qmc`` are for ranges, and draw choices at
+    random. ``gp`` learns from complete trials alone."""
     try_first: Points = ()
     """Points to try before any other is drawn, by every method that has none of its own."""
     scheduler: SchedulerSpec = SchedulerSpec()
@@ -281,7 +282,9 @@ class RunSpec(Frozen):
             points = self.method_points(method)
             if points and self.sampler == "grid":
                 raise LocatedError(path, "a grid has every point anyway; leave this out")
-            if len(points) > self.num_samples:
+            if self.sampler == "points":
+                self._check_points_are_whole(path, method)
+            elif len(points) > self.num_samples:
                 rule = f"{len(points)} points are more than the {self.num_samples} trials of {method}"
                 raise LocatedError(path, f"{rule}; raise num_samples or list fewer")
             for i, point in enumerate(points):
@@ -292,6 +295,15 @@ class RunSpec(Frozen):
                 for name, value in point.items():
                     self._check_point((*path, i, name), method, name, value)
         return self
+
+    def _check_points_are_whole(self, path: KeyPath, method: Method) -> None:
+        drawn = {n for n, p in self.method_space(method).items() if not isinstance(p, Constant)}
+        points = self.method_points(method)
+        if drawn and not points:
+            raise LocatedError(path, f"the sampler points has none for {method}; list some, or take another sampler")
+        for i, point in enumerate(points):
+            if left_out := sorted(drawn - set(point)):
+                raise LocatedError((*path, i), f"the sampler points draws nothing; give {', '.join(left_out)} as well")
 
     def _check_point(self, path: KeyPath, method: Method, name: str, value: Any) -> None:
         space = self.method_space(method)
@@ -334,9 +346,13 @@ class RunSpec(Frozen):
 
     def method_samples(self, method: Method) -> int:
         """How many trials the method has."""
-        if self.sampler != "grid":
-            return self.num_samples
-        return math.prod(len(parameter.extremes()) for parameter in self.method_space(method).values())
+        match self.sampler:
+            case "grid":
+                return math.prod(len(parameter.extremes()) for parameter in self.method_space(method).values())
+            case "points":
+                return max(1, len(self.method_points(method)))  # all parameters may be constants
+            case _:
+                return self.num_samples
 
     @property
     def total_samples(self) -> int:

@@ -43,6 +43,7 @@ ORDER = [
     "ledger",
     "prepare",
     "progress",
+    "confirm",
     "results",
     "search",
     "search.watchdog",

@@ -356,3 +356,11 @@ def test_nothing_is_said_of_what_is_expected(path, sampler, capsys, caplog):
     search(path, spec(sampler=sampler, try_first=POINTS, num_samples=14, epochs=1))
     optuna.logging.disable_propagation()
     assert caplog.text == capsys.readouterr().err == ""
+
+
+def test_the_sampler_points_has_its_points_and_no_others(path):
+    points = [{"lr": 1e-3, "momentum": 0.5}, {"lr": 1e-2, "momentum": 0.9}, {"lr": 1e-2, "momentum": 0.1}]
+    space = {name: SPACE[name] for name in ("lr", "momentum")}
+    ledger = search(path, spec(sampler="points", space=space, try_first=points, num_samples=1))
+    assert [trial.params for trial in ledger.trials()] == points
+    assert ledger.done

@@ -227,6 +227,9 @@ POINT_MISTAKES = [
         "- {lr: 1e-1}", "- {batch_size: 16, lr: 0.01}", r":16: try_first.1: the same point stands twice", id="twice"
     ),
     pytest.param("- {lr: 1e-1}", "- {}", r":16: try_first.1: the point has no value", id="empty"),
+    pytest.param(
+        "epochs: 5", "sampler: points", r":16: try_first.1: .*draws nothing; give batch_size as well", id="not whole"
+    ),
     pytest.param("- {lr: 1e-1}", "- 3", r":16: try_first.1: must be a mapping, got 3", id="no mapping"),
     pytest.param(
         "epochs: 5", "num_samples: 1", r":13: try_first: 2 points are more than the 1 trials of erm", id="too many"
