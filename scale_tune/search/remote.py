@@ -51,15 +51,18 @@ def run_on_head(address: str, arguments: list[str], space: Path | None, say: Cal
         driver: Any = remote.remote()
         file = None if space is None else (space.name, space.read_bytes())
         ray.get(driver.start.remote(arguments, file))
+        output = driver.read.remote()
         while True:
             try:
-                lines, code = ray.get(driver.read.remote())
-                for line in lines:
-                    say(line)
-                if code is not None:
-                    return int(code)
+                lines, code = ray.get(output)
             except KeyboardInterrupt:
                 driver.stop.remote()
+                continue  # with what is being read: asking anew would lose it
+            for line in lines:
+                say(line)
+            if code is not None:
+                return int(code)
+            output = driver.read.remote()
 
 
 class _Driver:

@@ -89,7 +89,8 @@ def test_the_package_is_shipped_to_workers(space, tmp_path, cluster):
     script = altered_copy(tmp_path, 'node="shipped"')
     command = [sys.executable, script, space, "--name", "demo", "--storage", tmp_path / "runs"]
     options = ["--address", cluster.address, "--methods", "erm_target", "--num-samples", "1", "--epochs", "1"]
-    result = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300)
+    # Workers on the driver's own machine would look into its current directory first.
+    result = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert read_record(RunDir(tmp_path / "runs" / "demo").trial("erm_target-00000")).node == "shipped"
 
@@ -145,8 +146,10 @@ def test_four_trials_share_a_gpu_and_trials_without_one_see_none(space, tmp_path
     script = altered_copy(tmp_path, 'node=__import__("os").environ.get("CUDA_VISIBLE_DEVICES", "all")')
     command = [sys.executable, script, space, "--name", "demo", "--storage", tmp_path / "runs"]
     options = ["--address", cluster.address, "--methods", "erm_target", "--num-samples", 4, "--gpus-per-trial", gpus]
+    options += ["--epochs", 25, "--set", "scheduler.name=none"]
     with log.open("wb") as output:
-        driver = subprocess.Popen([*map(str, command + options)], stdout=output, stderr=subprocess.STDOUT)
+        arguments = [*map(str, command + options)]
+        driver = subprocess.Popen(arguments, stdout=output, stderr=subprocess.STDOUT, cwd=tmp_path)
     wait_until(lambda: training(cluster.head) == 4, driver, log)
     assert driver.wait(240) == 0, log.read_text()
     run_dir = RunDir(directory)
