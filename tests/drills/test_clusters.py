@@ -12,7 +12,7 @@ import pytest
 from scale_tune.records import read_record
 from scale_tune.rundir import RunDir
 from tests.clusters import RayCluster, wait_for_port
-from tests.commands import run, start, wait_until
+from tests.commands import kill_group, run, start, wait_until
 from tests.conftest import REPOSITORY
 from tests.drills.conftest import SAMPLES
 from tests.searches import assert_search_is_whole, epochs_in_ledger, is_alive, wait_for, workers_below
@@ -38,7 +38,8 @@ WITH_JOBS = {"options": ["--num-cpus=1"], "dashboard": True}
 def test_a_killed_node_loses_nothing_and_one_that_joins_later_is_used(space, tmp_path, cluster):
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
     first, second = cluster.join("--num-cpus=1"), cluster.join("--num-cpus=1")
-    options = ["--storage", tmp_path / "runs", "--address", cluster.address, "--num-samples", 8]
+    options = ["--storage", tmp_path / "runs", "--address", cluster.address]
+    options += ["--epochs", 20, "--set", "scheduler.name=none"]
     driver = start("tune", space, "--name", "demo", *options, log=log)
     wait_until(lambda: epochs_in_ledger(directory) >= 3, driver, log)
     cluster.kill(first)
@@ -48,7 +49,7 @@ def test_a_killed_node_loses_nothing_and_one_that_joins_later_is_used(space, tmp
     wait_until(lambda: training(third), driver, log)
     assert training(second)
     assert driver.wait(300) == 0, log.read_text()
-    assert_search_is_whole(directory, dict.fromkeys(SAMPLES, 8), tmp_path / "check")
+    assert_search_is_whole(directory, SAMPLES, tmp_path / "check")
 
 
 def training(node: subprocess.Popen) -> int:
@@ -115,7 +116,7 @@ def test_a_search_is_driven_from_outside_by_a_ray_client(space, tmp_path, cluste
     wait_until(lambda: epochs_in_ledger(directory) > before, driver, log)
     there = int(RunDir(directory).path.local.joinpath("driver.json").read_text().partition('"pid": ')[2].split(",")[0])
     assert there != driver.pid
-    os.killpg(driver.pid, signal.SIGKILL)
+    kill_group(driver)
     wait_for(lambda: not is_alive(there), 120, lambda: "the driver on the head outlives the one outside")
 
     result = run("tune", "--resume", directory, "--address", address)
