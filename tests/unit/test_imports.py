@@ -39,6 +39,7 @@ ORDER = [
     "prepare",
     "progress",
     "schemas",
+    "formats",
     "results",
     "search",
     "search.cluster",
@@ -48,7 +49,7 @@ ORDER = [
     "bootstrap",
     "measuring",
     "analysis",
-    "formats",
+    "caveats",
     "evaluation",
     "cli",
 ]
