@@ -24,6 +24,7 @@ STOPPED = 3
 _settings: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 tune_app = typer.Typer(**_settings)
 analyze_app = typer.Typer(**_settings)
+ablation_app = typer.Typer(**_settings)
 
 OVERRIDES = {
     "num_samples": "num_samples",
@@ -134,6 +135,47 @@ def analyze(
         console.print(f"note: {note}", soft_wrap=True)
     for path in found.written:
         console.print(f"wrote {path}", soft_wrap=True)
+
+
+@ablation_app.command()
+def ablation(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a run.")],
+    rows: Annotated[str, typer.Option(help="Parameter of the rows, as spurious_strength.")],
+    cols: Annotated[str, typer.Option(help="Parameter of the columns, as val_target_size.")],
+    metric: Annotated[str, typer.Option(help="Accuracy to show, as val_average.")] = "test_worst_group",
+    by: Annotated[str | None, typer.Option(help="Parameter whose values have tables of their own.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Where to write. [default: RUN_DIR/results/ablation]")] = None,
+) -> None:
+    """Show how two parameters of a run matter, for each method, as a table and a figure.
+
+      python analyze.py ablation runs/grid --rows spurious_strength --cols val_target_size --by regularize_mode
+
+    A cell shows the trial with the best validation objective of those that share it. Written are the cells (parquet),
+    the tables (LaTeX) and the figure (PDF and SVG). A run in a directory called ablation is compared by ./ablation.
+    """
+    from scale_tune.evaluation import ablate_run
+    from scale_tune.pivots import pivot_tables
+    from scale_tune.rundir import RunDir
+
+    console = _console()
+    try:
+        found, written = ablate_run(RunDir(run_dir), rows, cols, metric, by, export)
+    except UserError as error:
+        _exit_with(error)
+    for table in pivot_tables(found):
+        console.print(table)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    for path in written:
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+def analyze_main() -> None:
+    """The command ``analyze.py``: an ablation if its first argument says so, else a comparison."""
+    if sys.argv[1:2] == ["ablation"]:
+        ablation_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} ablation")
+    else:
+        analyze_app()
 
 
 def _console() -> "Console":

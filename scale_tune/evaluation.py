@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from scale_tune import analysis, results
+from scale_tune.ablation import Ablation, ablate
 from scale_tune.analysis import RunTables
 from scale_tune.caveats import caveats
 from scale_tune.config import Method
@@ -17,6 +18,7 @@ from scale_tune.datasets import load_splits
 from scale_tune.dfr import DfrResult, refit_checkpoint
 from scale_tune.errors import UserError
 from scale_tune.formats import comparison_latex
+from scale_tune.pivots import pivot_latex
 from scale_tune.records import read_record, weights_path
 from scale_tune.results import Format
 from scale_tune.rundir import RunDir
@@ -73,6 +75,28 @@ def evaluate(
         written += _write_comparison(comparison, differences, to)
     notes = [*caveats(evaluated), *notes]
     return Evaluation(runs=evaluated, comparison=comparison, differences=differences, notes=notes, written=written)
+
+
+def ablate_run(
+    run: RunDir, rows: str, cols: str, metric: str, by: str | None, export: Path | None
+) -> tuple[Ablation, list[Path]]:
+    """Pivot a run as it is now, see :func:`scale_tune.ablation.ablate`, and write what came out.
+
+    Args:
+        export: where to; None: ``ablation`` below the run's own ``results``.
+
+    Raises:
+        UserError: this is no run, or it has no such parameter or metric.
+    """
+    from scale_tune.figures import ablation_figures  # matplotlib takes its time
+
+    frames = {name: table.to_pandas() for name, table in results.collect(run).items()}
+    found = ablate(RunTables(name=run.path.name, spec=run.read_spec(), tables=frames), rows, cols, metric, by)
+    directory = run.results / "ablation" if export is None else export
+    name = f"{found.rows}-{found.cols}-{metric}" + f"-by-{found.by}" * (found.by is not None)
+    contents = {f"{name}.tex": pivot_latex(found).encode()}
+    contents |= {f"{name}.{format_}": content for format_, content in ablation_figures(found).items()}
+    return found, [*results.write_tables({name: found.table}, directory), *results.write_files(contents, directory)]
 
 
 def _names(runs: Sequence[RunDir]) -> list[str]:

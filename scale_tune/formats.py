@@ -9,12 +9,10 @@ from rich.table import Table
 
 from scale_tune.schemas import ACCURACIES
 
-REPORTED = {
-    "val_worst_group": "val worst-group",
-    "test_worst_group": "test worst-group",
-    "val_average": "val average",
-    "test_average": "test average",
-}
+REPORTED = ("val_worst_group", "test_worst_group", "val_average", "test_average")
+
+METRICS = {f"{split}_{name}": f"{split} {name.replace('_', '-')}" for split in ("val", "test") for name in ACCURACIES}
+"""Every accuracy of the tables, and how it is written."""
 
 Row = dict[Any, Any]
 
@@ -30,22 +28,22 @@ def comparison_tables(comparison: pd.DataFrame) -> Iterator[Table]:
     """The comparison for a terminal, a table for each dataset.
 
     A cell has the mean ± the sample standard deviation over the seeds and, below, the 95 % interval of the mean.
+    Of several runs, each row names its run below the method.
     """
     several_runs = comparison["run"].nunique() > 1
     several_datasets = comparison["dataset"].nunique() > 1
     for dataset, rows in comparison.groupby("dataset", sort=False):
         table = Table(title=str(dataset) if several_datasets else None, title_justify="left")
-        if several_runs:
-            table.add_column("run", overflow="fold")
-        table.add_column("method", no_wrap=True)
-        for title in (*REPORTED.values(), "n seeds"):
+        table.add_column("method", overflow="fold")
+        for title in (*map(METRICS.__getitem__, REPORTED), "n seeds"):
             table.add_column(title, justify="right", no_wrap=True)
         table.add_column("trial", no_wrap=True)
         for row in rows.to_dict("records"):
             cells = [_cell(row, name) for name in REPORTED]
             absent = "–" if row["seeds"] else "none eligible"
             trial = absent if pd.isna(row["trial"]) else row["trial"]
-            table.add_row(*[row["run"]] * several_runs, row["method"], *cells, str(row["seeds"]), trial)
+            method = row["method"] + f"\n{row['run']}" * several_runs
+            table.add_row(method, *cells, str(row["seeds"]), trial)
         table.caption = "mean ± standard deviation over n seeds, [95 % bootstrap interval of the mean]"
         yield table
 
@@ -76,7 +74,8 @@ def comparison_latex(comparison: pd.DataFrame) -> str:
     """
     several_runs = comparison["run"].nunique() > 1
     several_datasets = comparison["dataset"].nunique() > 1
-    header = ["Run"] * several_runs + ["Method", *map(_capitalised, REPORTED.values()), r"95\,\% interval", "$n$"]
+    accuracies = [METRICS[name].capitalize() for name in REPORTED]
+    header = ["Run"] * several_runs + ["Method", *accuracies, r"95\,\% interval", "$n$"]
     lines: list[str] = []
     for dataset, rows in comparison.groupby("dataset", sort=False):
         if several_datasets:
@@ -144,20 +143,6 @@ def mean_and_std(mean: float, std: float) -> str:
     return f"{mean:.3f}" if pd.isna(std) else f"{mean:.3f} ± {std:.3f}"
 
 
-def accuracy_name(column: str) -> str:
-    """As ``test worst-group`` of ``test_worst_group``.
-
-    Raises:
-        KeyError: there is no such column.
-    """
-    names = {
-        f"{split}_{accuracy}": f"{split} {accuracy.replace('_', '-')}"
-        for split in ("val", "test")
-        for accuracy in ACCURACIES
-    }
-    return names[column]
-
-
 def _cell(row: Row, name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     text = mean_and_std(row[f"{name}_mean"], row[f"{name}_std"])
@@ -167,7 +152,3 @@ def _cell(row: Row, name: str) -> str:
 def _latex_interval(row: Row, name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return "--" if pd.isna(low) else f"$[{percent(low)}, {percent(high)}]$"
-
-
-def _capitalised(text: str) -> str:
-    return text[0].upper() + text[1:]

@@ -106,6 +106,11 @@ def test_wrong_arguments_are_refused(tmp_path, arguments, message):
         (["absent"], "is not the directory of a run"),
         (["."], "is not the directory of a run"),
         ([".", "--top-k", "0"], "Invalid value for '--top-k'"),
+        ([".", "--format", "xml"], "Invalid value for '--format'"),
+        ([], "Missing argument"),
+        (["ablation", "absent", "--rows", "lr", "--cols", "momentum"], "is not the directory of a run"),
+        (["ablation", "absent"], "Missing option '--rows'"),
+        (["./ablation"], "ablation is not the directory of a run"),
     ],
 )
 def test_analyze_refuses_what_is_no_run(tmp_path, arguments, message):

@@ -10,17 +10,17 @@ from scale_tune.errors import UserError
 from scale_tune.evaluation import evaluate
 from scale_tune.rundir import create_run
 from scale_tune.schemas import COMPARISONS
-from tests.runs import fast_spec, make_run
+from tests.records import make_recorded_run
+from tests.runs import fast_spec
 
 COMPARISON_FILES = {"comparison.parquet", "comparison.csv", "comparison.tex", "differences.parquet", "differences.csv"}
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    spec = {"num_samples": 1, "epochs": 1, "space": {"lr": 0.01}}
     return [
-        make_run(tmp_path_factory.mktemp("one") / "x", fast_spec(**spec, methods=["erm_target"])),
-        make_run(tmp_path_factory.mktemp("two") / "x", fast_spec(**spec, methods=["scale"])),
+        make_recorded_run(tmp_path_factory.mktemp("one") / "x", fast_spec(methods=["erm_target"])),
+        make_recorded_run(tmp_path_factory.mktemp("two") / "x", fast_spec(methods=["scale"], num_samples=1)),
     ]
 
 

@@ -43,7 +43,8 @@ def test_several_runs_and_datasets_have_titles_and_names(runs):
     text = text_of(compare([*runs, other]))
     assert "digits\n" in text or "digits " in text.splitlines()[0]
     assert "waterbirds" in text
-    assert "│ a_b │ scale" in text
+    assert re.search(r"│ scale .*\n│ a_b  .* \[0\.", text)
+    assert max(map(len, text.splitlines())) <= 120
     latex = comparison_latex(compare([*runs, other]))
     assert r"\multicolumn{8}{l}{digits} \\" in latex
     assert r"a\_b & scale &" in latex
