@@ -6,6 +6,7 @@ Selection never sees test: the columns are dropped before anything is compared.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -36,6 +37,18 @@ class RunTables:
     """What it searched."""
     tables: dict[str, pd.DataFrame] = field(repr=False)
     """As :func:`scale_tune.results.load` gives them."""
+
+    @cached_property
+    def entries(self) -> "list[Entry]":
+        """What the run has to compare: on each of its datasets, each method and each kind of refit."""
+        of_trials = _data(self)
+        datasets = list(dict.fromkeys(of_trials))
+        found = []
+        for data in datasets:
+            trials = self.tables["trials"][[each == data for each in of_trials]]
+            found += [_entry(self, data, method, trials) for method in trials["method"].unique()]
+            found += _dfr_entries(self, data, trials, only_data=len(datasets) == 1)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,13 +184,8 @@ def entries(runs: Sequence[RunTables]) -> list[Entry]:
     """
     by_data: dict[Data, list[Entry]] = {}
     for run in runs:
-        of_trials = _data(run)
-        datasets = list(dict.fromkeys(of_trials))
-        for data in datasets:
-            trials = run.tables["trials"][[each == data for each in of_trials]]
-            found = by_data.setdefault(data, [])
-            found += [_entry(run, data, method, trials) for method in trials["method"].unique()]
-            found += _dfr_entries(run, data, trials, only_data=len(datasets) == 1)
+        for entry in run.entries:
+            by_data.setdefault(entry.data, []).append(entry)
     return [entry for found in by_data.values() for entry in sorted(found, key=lambda e: -e.mean("val"))]
 
 

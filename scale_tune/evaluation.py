@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -15,7 +15,6 @@ from scale_tune.analysis import RunTables
 from scale_tune.caveats import caveats
 from scale_tune.config import Method
 from scale_tune.datasets import load_splits
-from scale_tune.dfr import DfrResult, refit_checkpoint
 from scale_tune.errors import UserError
 from scale_tune.formats import comparison_latex
 from scale_tune.pivots import pivot_latex
@@ -23,6 +22,9 @@ from scale_tune.records import read_record, weights_path
 from scale_tune.results import Format
 from scale_tune.rundir import RunDir
 from scale_tune.schemas import COMPARISON, DIFFERENCES, table_from
+
+if TYPE_CHECKING:
+    from scale_tune.dfr import DfrResult
 
 PROTOCOL = "scale"
 
@@ -171,6 +173,8 @@ def _refit(
             continue
         try:
             for seed in todo:
+                from scale_tune.dfr import refit_checkpoint  # torch takes 0.4 GB and seconds, and is seldom needed
+
                 say(f"DFR ({PROTOCOL} protocol) on {trial}, seed {seed}")
                 refitted = refit_checkpoint(run.trial(trial), seed, load_splits(config.dataset), config.objective)
                 rows.append(_dfr_row(trial, seed, refitted))
@@ -179,7 +183,7 @@ def _refit(
     return results.dfr_table(rows)
 
 
-def _dfr_row(trial: str, seed: int, refitted: DfrResult) -> dict[str, Any]:
+def _dfr_row(trial: str, seed: int, refitted: "DfrResult") -> dict[str, Any]:
     return {
         "trial": trial,
         "seed": seed,

@@ -179,6 +179,15 @@ def read_final_record(directory: Path) -> TrialRecord | None:
     return TrialRecord.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
+def record_stamp(directory: Path) -> str | None:
+    """Differs from what it was if an ended trial's record was replaced since; None if there is none."""
+    try:
+        status = (directory / RECORD_FILE).stat()
+    except FileNotFoundError:
+        return None
+    return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
+
+
 def read_record(directory: Path) -> TrialRecord | None:
     """What is known of a trial: its final record, else its last checkpoint's, else None."""
     while True:

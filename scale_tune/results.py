@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any, Literal
 
 import pandas as pd
@@ -17,11 +16,13 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 from pydantic import BaseModel
 
+from scale_tune.columns import Columns, epoch_columns, group_columns, trial_values
 from scale_tune.config import DATASETS, Hyperparameters, ScaleHyperparameters, TrialConfig
 from scale_tune.errors import UserError
+from scale_tune.exported import joined, read_unchanged
 from scale_tune.files import write_atomically
 from scale_tune.ledger import LedgerTrial, read_trials
-from scale_tune.records import ReplicaRecord, SplitRecord, TrialRecord, has_weights, read_record
+from scale_tune.records import has_weights, read_record, record_stamp
 from scale_tune.rundir import RunDir
 from scale_tune.schemas import ACCURACIES, ACCURACY_MEANINGS
 from scale_tune.schemas import field as _field
@@ -153,6 +154,8 @@ DFR = pa.schema(
 
 Format = Literal["parquet", "csv"]
 
+_OF_RECORDS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS}
+"""The tables that are made from the records of trials."""
 SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS, "dfr": DFR}
 
 
@@ -170,23 +173,44 @@ def load(run_dir: str | Path) -> dict[str, pd.DataFrame]:
 
 
 def collect(run: RunDir) -> dict[str, pa.Table]:
-    """All tables from the ledger, the records, and what analyses have added."""
+    """All tables from the ledger, the records, and what analyses have added.
+
+    Records of ended trials are read once: afterwards their rows are taken from the tables in the run's ``results``,
+    see :mod:`scale_tune.exported`.
+    """
     spec = run.read_spec()
-    trials: list[dict[str, Any]] = []
-    epochs: list[dict[str, Any]] = []
-    groups: list[dict[str, Any]] = []
-    for trial in read_trials(run.ledger):
+    ledger = read_trials(run.ledger)
+    # The stamp is taken before the record is read: if it is replaced in between, it is read again next time.
+    stamps = {trial.name: record_stamp(run.trial(trial.name)) if trial.state.ended else None for trial in ledger}
+    unchanged = read_unchanged(run.results, _OF_RECORDS, stamps)
+    parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in _OF_RECORDS}
+    for trial in ledger:
+        known = unchanged.get(trial.name)
+        for name, rows in _tables_of(trial, known, spec, run).items():
+            parts[name][trial.name] = (stamps[trial.name], rows)
+    return {name: joined(parts[name], schema) for name, schema in _OF_RECORDS.items()} | {"dfr": read_dfr(run)}
+
+
+def _tables_of(
+    trial: LedgerTrial, known: dict[str, pa.Table] | None, spec: RunSpec, run: RunDir
+) -> dict[str, pa.Table]:
+    """A trial's rows of the tables, from its record or from what is known of it."""
+    if known is not None:
+        (values,) = known["trials"].to_pylist()
+        tables = {"epochs": known["epochs"], "groups": known["groups"]}
+    else:
         record = read_record(run.trial(trial.name))
-        trials.append(_trial_row(trial, record, spec, run))
-        for replica in record.replicas if record else ():
-            epochs.extend(_epoch_rows(trial.name, replica))
-            groups.extend(_group_rows(trial.name, replica))
-    return {
-        "trials": _table(trials, TRIALS),
-        "epochs": _table(epochs, EPOCHS),
-        "groups": _table(groups, GROUPS),
-        "dfr": read_dfr(run),
-    }
+        values = trial_values(record) if record else _values_without_record(trial)
+        columns = {"epochs": epoch_columns(record), "groups": group_columns(record)} if record else {}
+        tables = {name: _part(trial.name, columns.get(name, {}), _OF_RECORDS[name]) for name in ("epochs", "groups")}
+    return {"trials": _table([values | _trial_row(trial, spec, run)], TRIALS), **tables}
+
+
+def _part(trial: str, columns: Columns, schema: pa.Schema) -> pa.Table:
+    """One trial's rows of a table."""
+    if not columns:
+        return schema.empty_table()
+    return pa.Table.from_pydict({"trial": [trial] * len(columns["seed"]), **columns}, schema=schema)
 
 
 def write_tables(tables: dict[str, pa.Table], directory: Path, format_: Format = "parquet") -> list[Path]:
@@ -236,31 +260,29 @@ def dfr_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
     return _table(list(rows), DFR)
 
 
-def _trial_row(trial: LedgerTrial, record: TrialRecord | None, spec: RunSpec, run: RunDir) -> dict[str, Any]:
+def _trial_row(trial: LedgerTrial, spec: RunSpec, run: RunDir) -> dict[str, Any]:
+    """The columns of ``trials`` that the record doesn't decide."""
     config = spec.trial_config(trial.method, trial.params)
-    replicas = record.replicas if record else []
-    with_result = [r for r in replicas if r.best is not None and r.diverged_epoch is None]
-    # A worker writes its checkpoint before it reports: while a trial runs, its record may be ahead of the ledger.
-    objectives = record.objectives() if record else trial.objectives
-    row: dict[str, Any] = {
+    return {
         "trial": trial.name,
         "method": trial.method.value,
         "number": trial.number,
         "state": trial.state.value,
         **_config_columns(config),
-        "seeds": len(with_result),
         "seeds_asked": len(config.seeds),
-        "epochs": len(objectives),
-        "objective": objectives[-1] if objectives else None,
-        **_accuracy_columns(replicas),
         "error": trial.error,
-        "started": trial.started.astimezone(UTC) if trial.started else None,
-        "seconds": sum(e.seconds for r in replicas for e in r.history) if record else None,
         "checkpoint": f"trials/{trial.name}" if has_weights(run.trial(trial.name)) else None,
     }
-    if record:
-        row |= {name: getattr(record, name) for name in ("diverged", "node", "device", "threads", "started")}
-    return row
+
+
+def _values_without_record(trial: LedgerTrial) -> dict[str, Any]:
+    return {
+        "seeds": 0,
+        "epochs": len(trial.objectives),
+        "objective": trial.objective,
+        "diverged": None,
+        "started": trial.started.astimezone(UTC) if trial.started else None,
+    }
 
 
 def _config_columns(config: TrialConfig) -> dict[str, Any]:
@@ -273,57 +295,3 @@ def _config_columns(config: TrialConfig) -> dict[str, Any]:
         "dataset": config.dataset.name,
     }
     return {f"config.{name}": value for name, value in values.items()}
-
-
-def _accuracy_columns(replicas: list[ReplicaRecord]) -> dict[str, float | None]:
-    columns: dict[str, float | None] = {}
-    for split in ("val", "test"):
-        measured = [_at_best_epoch(replica, split) for replica in replicas if replica.diverged_epoch is None]
-        for accuracy in ACCURACIES:
-            values = [getattr(split_record, accuracy, None) for split_record in measured]
-            present = [value for value in values if value is not None]
-            # A mean over fewer seeds than asked would hide the failed one.
-            whole = bool(replicas) and len(present) == len(replicas)
-            columns[f"{split}_{accuracy}_mean"] = fmean(present) if whole else None
-            columns[f"{split}_{accuracy}_std"] = stdev(present) if whole and len(present) > 1 else None
-    return columns
-
-
-def _at_best_epoch(replica: ReplicaRecord, split: str) -> SplitRecord | None:
-    if replica.best is None:
-        return None
-    return replica.best.test if split == "test" else replica.history[replica.best.epoch - 1].splits[split]
-
-
-def _epoch_rows(trial: str, replica: ReplicaRecord) -> Iterator[dict[str, Any]]:
-    for record in replica.history:
-        for split, measured in record.splits.items():
-            yield {
-                "trial": trial,
-                "seed": replica.seed,
-                "epoch": record.epoch,
-                "split": split,
-                **measured.model_dump(),
-                "cosine": record.cosine,
-                "lr": record.lr,
-                "seconds": record.seconds,
-            }
-
-
-def _group_rows(trial: str, replica: ReplicaRecord) -> Iterator[dict[str, Any]]:
-    if replica.best is None:
-        return
-    for split, counts in replica.best.groups.items():
-        for label, (n_row, correct_row) in enumerate(zip(counts.n, counts.correct, strict=True)):
-            for attribute, (n, correct) in enumerate(zip(n_row, correct_row, strict=True)):
-                yield {
-                    "trial": trial,
-                    "seed": replica.seed,
-                    "epoch": replica.best.epoch,
-                    "split": split,
-                    "label": label,
-                    "attribute": attribute,
-                    "n": n,
-                    "correct": correct,
-                    "accuracy": correct / n if n else None,
-                }
