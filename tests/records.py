@@ -22,6 +22,22 @@ from scale_tune.records import (
 from scale_tune.rundir import RunDir, create_run
 from scale_tune.space import RunSpec
 
+BIG = RunSpec.model_validate(
+    {
+        "methods": ["erm", "scale"],
+        "space": {
+            "lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
+            "batch_size": {"type": "choice", "values": [16, 32, 64]},
+        },
+        "num_samples": 500,
+        "epochs": 50,
+        "seeds": [0, 1, 2],
+        "sampler": "random",
+        "scheduler": {"name": "none"},
+    }
+)
+"""1,000 trials of 50 epochs and 3 seeds."""
+
 SIZES = {"train": 4000, "target": 400, "val": 1000, "test": 2000}
 
 
