@@ -51,6 +51,9 @@ def test_selection_does_not_see_test():
         trials.loc[0, test_columns] = poison
         assert select_best(trials).equals(chosen)
     assert select_best(trials.drop(columns=test_columns)).equals(chosen)
+    assert not [column for column in ranked(trials) if column.startswith("test_")], (
+        "so nothing after it can choose by it"
+    )
 
 
 def dfr_table(*rows) -> pd.DataFrame:
@@ -143,6 +146,14 @@ def test_dfr_on_data_judged_by_cell_resamples_its_seeds_alone():
     row = compare([run]).set_index("method").loc["dfr (scale)"]
     assert row["interval"] == "seeds"
     assert row["test_worst_group_low"] == row["test_worst_group_high"] == pytest.approx(0.3)
+
+
+def test_a_cell_without_samples_is_no_group():
+    birds = {"config.dataset": "waterbirds"}
+    groups = [r for s in ("val", "test") for r in group_rows("erm-0", s, [40, 50, 60], [80, 80, 80])]
+    groups += [row | {"label": 1, "n": 0, "correct": 0} for row in groups]
+    (row,) = compare([make_tables([trial("erm-0", 0.5, **birds)], groups)]).to_dict("records")
+    assert (row["val_worst_group_mean"], row["val_average_mean"]) == pytest.approx((0.5, 0.65))
 
 
 def test_selection_and_order_do_not_see_test():
