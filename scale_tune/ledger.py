@@ -106,14 +106,7 @@ class Ledger:
             _drop_torn_line(path)
         storage = _open_storage(path)
         self._studies = {method: self._open_study(storage, method) for method in spec.methods}
-        self._distributions = {
-            method: {
-                name: _distribution(parameter)
-                for name, parameter in spec.method_space(method).items()
-                if not isinstance(parameter, Constant)
-            }
-            for method in spec.methods
-        }
+        self._distributions = {method: distributions(spec, method) for method in spec.methods}
         self._interrupted = [trial for trial in self.trials() if trial.state is LedgerState.RUNNING]
 
     def _open_study(self, storage: JournalStorage, method: Method) -> optuna.Study:
@@ -300,6 +293,12 @@ def _pruner(spec: RunSpec) -> optuna.pruners.BasePruner:
     if spec.scheduler.name == "none":
         return optuna.pruners.NopPruner()
     return SuccessiveHalving(spec.scheduler.grace_period, spec.scheduler.reduction_factor)
+
+
+def distributions(spec: RunSpec, method: Method) -> dict[str, BaseDistribution]:
+    """From what Optuna draws a method's trials: every parameter that is not constant."""
+    space = spec.method_space(method)
+    return {name: _distribution(p) for name, p in space.items() if not isinstance(p, Constant)}
 
 
 def _distribution(parameter: FloatRange | IntRange | Choice) -> BaseDistribution:
