@@ -40,7 +40,8 @@ def validation_against_test(trials: pd.DataFrame, shown: pd.DataFrame) -> go.Fig
             },
             hovertemplate="%{text}<br>val %{x:.3f}, test %{y:.3f}<extra></extra>",
         )
-    return styled(figure, 420, f"{WORST}, validation", f"{WORST}, test")
+    styled(figure, 420, f"{WORST}, validation", f"{WORST}, test", legend_itemsizing="constant")
+    return figure
 
 
 def heat_map(cells: pd.DataFrame) -> go.Figure:
