@@ -102,7 +102,8 @@ def analyze(
     """Compare the methods of a run: select, refit the last layer (DFR), print a leaderboard, write parquet tables."""
     from rich.console import Console
 
-    from scale_tune.evaluation import evaluate, leaderboard_table
+    from scale_tune.evaluation import evaluate
+    from scale_tune.formats import comparison_tables
     from scale_tune.rundir import RunDir
 
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
@@ -110,7 +111,8 @@ def analyze(
         analysis = evaluate(RunDir(run_dir), top_k, export, console.print)
     except UserError as error:
         _exit_with(error)
-    console.print(leaderboard_table(analysis.leaderboard))
+    for table in comparison_tables(analysis.comparison):
+        console.print(table)
     for note in analysis.notes:
         console.print(f"note: {note}", soft_wrap=True)
     for path in analysis.written:

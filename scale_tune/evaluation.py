@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from rich.table import Table
 
 from scale_tune import analysis, results
 from scale_tune.config import Method
@@ -25,9 +24,9 @@ PROTOCOL = "scale"
 class Evaluation:
     """What an analysis found and wrote."""
 
-    leaderboard: pd.DataFrame
+    comparison: pd.DataFrame
     notes: list[str] = field(default_factory=list)
-    """What a reader of the leaderboard would otherwise be misled about."""
+    """What a reader of the comparison would otherwise be misled about."""
     written: list[Path] = field(default_factory=list)
 
 
@@ -56,26 +55,9 @@ def evaluate(run: RunDir, top_k: int, export: Path | None, say: Callable[[str], 
     if export is not None:
         written = results.write_tables(tables, export)
     dfr = tables["dfr"].to_pandas()
-    best_dfr = analysis.select_best_dfr(dfr[dfr["trial"].isin(candidates)], run.read_spec().objective)
-    return Evaluation(leaderboard=analysis.leaderboard(trials, best_dfr), notes=notes, written=written)
-
-
-def leaderboard_table(board: pd.DataFrame) -> Table:
-    """The leaderboard for a terminal: mean ± sample standard deviation over n seeds."""
-    table = Table()
-    for column in ("method", "val worst-group", "test worst-group", "test average", "n seeds", "trial"):
-        table.add_column(column, justify="left" if column in ("method", "trial") else "right", no_wrap=True)
-    for row in board.to_dict("records"):
-        cells = [_mean_and_std(row[f"{name}_mean"], row[f"{name}_std"]) for name in analysis.REPORTED]
-        trial = "none eligible" if pd.isna(row["trial"]) else row["trial"]
-        table.add_row(row["method"], *cells, str(row["seeds"]), trial)
-    return table
-
-
-def _mean_and_std(mean: float, std: float) -> str:
-    if pd.isna(mean):
-        return "–"
-    return f"{mean:.3f}" if pd.isna(std) else f"{mean:.3f} ± {std:.3f}"
+    compared = {name: table.to_pandas() for name, table in tables.items()} | {"dfr": dfr[dfr["trial"].isin(candidates)]}
+    tables_of_run = analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=compared)
+    return Evaluation(comparison=analysis.compare([tables_of_run]), notes=notes, written=written)
 
 
 def _notes_on_trials(trials: pd.DataFrame) -> list[str]:

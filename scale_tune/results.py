@@ -22,20 +22,10 @@ from scale_tune.files import write_atomically
 from scale_tune.ledger import LedgerTrial, read_trials
 from scale_tune.records import ReplicaRecord, SplitRecord, TrialRecord, has_weights, read_record
 from scale_tune.rundir import RunDir
+from scale_tune.schemas import ACCURACIES, ACCURACY_MEANINGS
+from scale_tune.schemas import field as _field
+from scale_tune.schemas import table_of as _table
 from scale_tune.space import RunSpec
-
-ACCURACIES = ("worst_group", "minority", "majority", "average")
-
-_ACCURACY_MEANINGS = {
-    "worst_group": "lowest accuracy among the dataset's non-empty evaluation groups",
-    "minority": "accuracy over all conflicting samples pooled",
-    "majority": "accuracy over all aligned samples pooled",
-    "average": "accuracy over all samples",
-}
-
-
-def _field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> pa.Field:
-    return pa.field(name, type_, metadata={"meaning": meaning, "unit": unit})
 
 
 def _config_fields() -> list[pa.Field]:
@@ -68,7 +58,7 @@ def _config_fields() -> list[pa.Field]:
 def _accuracy_fields() -> Iterator[pa.Field]:
     for split in ("val", "test"):
         for accuracy in ACCURACIES:
-            meaning = f"{_ACCURACY_MEANINGS[accuracy]} on {split}, at each seed's best epoch"
+            meaning = f"{ACCURACY_MEANINGS[accuracy]} on {split}, at each seed's best epoch"
             nulls = "null unless every seed has one and none diverged" + (
                 "; only of trials that ran to their end" * (split == "test")
             )
@@ -121,7 +111,7 @@ EPOCHS = pa.schema(
         _EPOCH,
         _field("split", pa.string(), "train and target: while training on their batches; val: after the epoch"),
         _field("loss", pa.float64(), "mean cross-entropy", "nat"),
-        *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in _ACCURACY_MEANINGS.items()),
+        *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in ACCURACY_MEANINGS.items()),
         _field("cosine", pa.float64(), "mean over steps and groups of cos(g_tr, g_tg); SCALE only; of the epoch"),
         _field("lr", pa.float64(), "learning rate of the epoch"),
         _field("seconds", pa.float64(), "training and validation of the epoch, the same for each of its splits", "s"),
@@ -154,7 +144,7 @@ DFR = pa.schema(
         *(
             _field(f"{split}_{name}", pa.float64(), f"{meaning}, on {split}", "fraction")
             for split in ("val", "test")
-            for name, meaning in _ACCURACY_MEANINGS.items()
+            for name, meaning in ACCURACY_MEANINGS.items()
         ),
     ],
     metadata={"table": "dfr", "rows": "one per checkpoint and protocol"},
@@ -225,13 +215,6 @@ def read_dfr(run: RunDir) -> pa.Table:
 def dfr_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
     """The ``dfr`` table of these rows."""
     return _table(list(rows), DFR)
-
-
-def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    unknown = {key for row in rows for key in row} - set(schema.names)
-    if unknown:
-        raise ValueError(f"no column for {sorted(unknown)}")  # pyarrow would drop them without a word
-    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _trial_row(trial: LedgerTrial, record: TrialRecord | None, spec: RunSpec, run: RunDir) -> dict[str, Any]:
