@@ -98,8 +98,9 @@ def analyze(
         int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM trials.")
     ] = 3,
     export: Annotated[Path | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML file to write. [default: RUN_DIR/report.html]")] = None,
 ) -> None:
-    """Compare the methods of a run: select, refit the last layer (DFR), print a leaderboard, write parquet tables."""
+    """Compare the methods of a run: select, refit the last layer (DFR), print a table, write tables and a report."""
     from rich.console import Console
 
     from scale_tune.evaluation import evaluate
@@ -108,7 +109,7 @@ def analyze(
 
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
     try:
-        analysis = evaluate(RunDir(run_dir), top_k, export, console.print)
+        analysis = evaluate(RunDir(run_dir), top_k, export, console.print, report)
     except UserError as error:
         _exit_with(error)
     for table in comparison_tables(analysis.comparison):

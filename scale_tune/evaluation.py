@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from scale_tune.datasets import load_splits
 from scale_tune.dfr import DfrResult, refit_checkpoint
 from scale_tune.errors import UserError
 from scale_tune.records import read_record, weights_path
+from scale_tune.report import Analysis, write_report
 from scale_tune.rundir import RunDir
 
 PROTOCOL = "scale"
@@ -30,7 +32,9 @@ class Evaluation:
     written: list[Path] = field(default_factory=list)
 
 
-def evaluate(run: RunDir, top_k: int, export: Path | None, say: Callable[[str], None]) -> Evaluation:
+def evaluate(
+    run: RunDir, top_k: int, export: Path | None, say: Callable[[str], None], report: Path | None = None
+) -> Evaluation:
     """Analyse a run as it is now.
 
     Args:
@@ -38,9 +42,10 @@ def evaluate(run: RunDir, top_k: int, export: Path | None, say: Callable[[str], 
         top_k: DFR is fitted on this many of the best ERM trials; val chooses among them.
         export: where to write the tables; None: the run's own ``results``.
         say: called with a line at each step that takes time.
+        report: where to write the report; None: the run's own ``report.html``.
 
     Raises:
-        UserError: this is no run, or its data is not what its checkpoints were trained on.
+        UserError: this is no run, a file can't be written, or its data is not what its checkpoints were trained on.
     """
     if export is not None and re.match("[a-z0-9]+:/", str(export)):
         raise UserError(f"--export {export} must be a directory; object storage is not supported yet")
@@ -55,9 +60,32 @@ def evaluate(run: RunDir, top_k: int, export: Path | None, say: Callable[[str], 
     if export is not None:
         written = results.write_tables(tables, export)
     dfr = tables["dfr"].to_pandas()
-    compared = {name: table.to_pandas() for name, table in tables.items()} | {"dfr": dfr[dfr["trial"].isin(candidates)]}
-    tables_of_run = analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=compared)
-    return Evaluation(comparison=analysis.compare([tables_of_run]), notes=notes, written=written)
+    read = {name: table.to_pandas() for name, table in tables.items()}
+    compared = read | {"dfr": dfr[dfr["trial"].isin(candidates)]}
+    runs = [analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=compared)]
+    found = Evaluation(comparison=analysis.compare(runs), notes=notes, written=written)
+    found.written.append(_write_report(run, read, found, analysis.differences(runs), report))
+    return found
+
+
+def _write_report(
+    run: RunDir, tables: dict[str, pd.DataFrame], found: Evaluation, differences: pd.DataFrame, path: Path | None
+) -> Path:
+    path = path or run.path / "report.html"
+    shown = found.comparison["trial"].dropna().unique().tolist()
+    fingerprints = {trial: record.fingerprint for trial in shown if (record := read_record(run.trial(trial)))}
+    content = Analysis(
+        name=run.path.name,
+        spec=run.read_spec(),
+        tables=tables,
+        comparison=found.comparison,
+        differences=differences,
+        warnings=found.notes,
+        provenance=run.provenance() | {"fingerprints": fingerprints},
+        made=datetime.now(UTC),
+    )
+    write_report(path, content)
+    return path
 
 
 def _notes_on_trials(trials: pd.DataFrame) -> list[str]:

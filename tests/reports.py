@@ -60,13 +60,14 @@ def tables_of(spec: RunSpec, states=state_of, trials: int | None = None, cells: 
                 rows["epochs"].append(_epochs(spec, name, worst, method, draws))
                 splits = ("val", "test") if state == "complete" else ("val",)
                 rows["groups"].append(_groups(spec, name, worst, splits, cells, draws))
-    tables = {name: pd.concat(frames) if frames else pd.DataFrame() for name, frames in rows.items() if name != "trials"}
-    tables["trials"] = pd.DataFrame(rows["trials"])
-    tables |= {"dfr": pd.DataFrame()}
+    tables = {name: pd.concat([pd.DataFrame(), *rows[name]]) for name in ("epochs", "groups")}
+    tables |= {"trials": pd.DataFrame(rows["trials"]), "dfr": pd.DataFrame()}
     return {name: _in_schema(tables[name], results.SCHEMAS[name]) for name in ("trials", "epochs", "groups", "dfr")}
 
 
 def _in_schema(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
+    if frame.empty:
+        return schema.empty_table().to_pandas()
     return pa.Table.from_pandas(frame.reindex(columns=schema.names), schema, preserve_index=False).to_pandas()
 
 

@@ -5,6 +5,7 @@
 ``sections`` puts in order and ``page`` assembles.
 """
 
+import re
 from pathlib import Path
 
 from scale_tune.errors import UserError
@@ -19,8 +20,10 @@ def write_report(path: Path, analysed: Analysis) -> None:
     """Write the report; a reader sees the old file or the new one, never half of one.
 
     Raises:
-        UserError: the file can't be written.
+        UserError: the file can't be written there.
     """
+    if re.match("[a-z0-9]+:/", str(path)):
+        raise UserError(f"--report {path} must be a file; object storage is not supported yet")
     try:
         write_atomically(path, render(analysed).encode())
     except OSError as error:

@@ -31,7 +31,9 @@ def comparison(analysed: Analysis) -> Section:
         if len(drawn)
         else "No method has a trial that may be selected: one that ran to its end with every seed."
     )
-    tables = [_comparison_table(rows)] + ([_differences_table(pairs, rows)] if len(pairs) else [])
+    tables = (
+        [_comparison_table(rows)] + ([_differences_table(pairs, rows)] if len(pairs) else []) + [_selection_table(rows)]
+    )
     return Section(id="comparison", title="Comparison", lead=lead, figures=shown, tables=tables if len(rows) else [])
 
 
@@ -62,12 +64,23 @@ def _comparison_table(rows: pd.DataFrame) -> PrintedTable:
         Column("test_average", "test average", "estimate"),
         Column("val_average", "validation average", "estimate"),
         Column("seeds", "seeds", "integer"),
-        Column("eligible", "selectable", "integer"),
-        Column("trials", "of trials", "integer"),
-        Column("trial", "selected trial"),
-        Column("config", "its hyperparameters"),
     ]
     return PrintedTable("comparison-table", "Mean ± standard deviation, and 95 % interval", columns, rows, "key")
+
+
+def _selection_table(rows: pd.DataFrame) -> PrintedTable:
+    names = [_row_name(rows, row) for row in records(rows)]
+    absent = rows["trial"].isna() & (rows["seeds"] == 0)
+    rows = rows.assign(key=names, trial=rows["trial"].mask(absent, "none selectable"))
+    columns = [
+        Column("key", "method"),
+        Column("trial", "selected trial"),
+        Column("config", "its hyperparameters"),
+        Column("eligible", "selectable", "integer"),
+        Column("trials", "of trials", "integer"),
+        Column("selected_by", "selected by validation"),
+    ]
+    return PrintedTable("selection-table", "What was selected", columns, rows, "key")
 
 
 def _differences_table(pairs: pd.DataFrame, rows: pd.DataFrame) -> PrintedTable:

@@ -75,21 +75,23 @@ def dfr_path(rows: pd.DataFrame, objective: str, title: str) -> go.Figure:
         title: of its axis.
     """
     figure = go.Figure()
-    for i, (seed, path) in enumerate(rows.sort_values("C").groupby("seed")):
+    for i, (seed, path) in enumerate(rows.sort_values("C").groupby("seed", dropna=False)):
         own = seed_look(i)
+        # The pretrained network has no seed, which makes the others 0.0, 1.0, ….
+        name = "no seed" if pd.isna(seed) else f"seed {path['seed'].iloc[0]:.0f}"
         figure.add_scatter(
             x=plain(path["C"]),
             y=plain(path[objective]),
             mode="lines+markers",
-            name=f"seed {seed}",
+            name=name,
             line={"color": own.colour, "dash": own.dash, "width": 1.8},
             marker={
                 "symbol": own.symbol,
                 "size": [14 if each else 6 for each in path["chosen"]],
                 "line": {"color": INK, "width": [1.5 if each else 0 for each in path["chosen"]]},
             },
-            hovertemplate=f"seed {seed}, C %{{x}}: %{{y:.3f}}<extra></extra>",
+            hovertemplate=f"{name}, C %{{x}}: %{{y:.3f}}<extra></extra>",
         )
     styled(figure, 320, "C (weaker penalty to the right)", title)
-    figure.update_xaxes(type="log", tickvals=sorted(rows["C"].unique().tolist()), tickangle=0)
+    figure.update_xaxes(type="log", dtick=1)
     return figure

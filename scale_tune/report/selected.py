@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 
 from scale_tune.report import data, figures, lines
-from scale_tune.report.data import Analysis, records
-from scale_tune.report.markup import Column, PrintedTable
+from scale_tune.report.data import Analysis, Row, records
+from scale_tune.report.markup import Column, PrintedTable, is_missing
 from scale_tune.report.parts import Section, ShownFigure, label, seeds_table, words
 
 MAX_PATHS = 6
@@ -116,7 +116,7 @@ def dfr(analysed: Analysis) -> Section:
         lead = "DFR has not been fitted: it needs a completed erm trial that kept its weights."
         return Section(id="dfr", title=title, lead=lead)
     rows = rows.assign(network=_networks(rows))
-    rows = rows.assign(key=[f"{r['network']}, {r['protocol']}, seed {r['seed']}" for r in records(rows)])
+    rows = rows.assign(key=[_refit_name(row) for row in records(rows)])
     columns = [
         Column("network", "features of"),
         Column("protocol", "protocol"),
@@ -139,6 +139,11 @@ def dfr(analysed: Analysis) -> Section:
     )
 
 
+def _refit_name(row: Row) -> str:
+    seed = "" if is_missing(row["seed"]) else f", seed {row['seed']:.0f}"
+    return f"{row['network']}, {row['protocol']}{seed}"
+
+
 def _networks(rows: pd.DataFrame) -> pd.Series:
     """Of which network the features are: a trial's, or the pretrained one's."""
     features = rows["features"] if "features" in rows else pd.Series("erm", index=rows.index)
@@ -150,7 +155,7 @@ def _dfr_paths(analysed: Analysis) -> tuple[list[ShownFigure], list[PrintedTable
     if path.empty:
         return [], []
     objective = f"val_{analysed.spec.objective}"
-    path = path.assign(network=_networks(path), seed=path["seed"].fillna(0).astype(int))
+    path = path.assign(network=_networks(path))
     chosen = path[path["chosen"]].groupby(["network", "protocol"], sort=False)[objective].mean()
     best = chosen.sort_values(ascending=False, kind="stable").index[:MAX_PATHS]
     drawn = []
@@ -167,6 +172,6 @@ def _dfr_paths(analysed: Analysis) -> tuple[list[ShownFigure], list[PrintedTable
         Column("chosen", "chosen"),
         Column(objective, f"validation {words(analysed.spec.objective)}", "accuracy"),
     ]
-    keys = [f"{r['network']}, {r['protocol']}, seed {r['seed']}, C {r['C']:g}" for r in records(path)]
+    keys = [f"{_refit_name(row)}, C {row['C']:g}" for row in records(path)]
     rows = path.assign(key=keys, chosen=path["chosen"].map({True: "chosen", False: ""}))
     return drawn, [PrintedTable("dfr-path-table", "Every C that was tried", columns, rows, "key")]

@@ -23,8 +23,10 @@ LOOKS = {
     "erm": Look("#D55E00", "square", "dot"),
     "dfr (scale)": Look("#009E73", "triangle-up", "dashdot"),
     "dfr (dfr)": Look("#CC79A7", "triangle-down", "longdash"),
+    "pretrained (scale)": Look("#56B4E9", "star", "longdashdot"),
+    "pretrained (dfr)": Look(INK, "hexagon", "solid"),
 }
-OTHERS = (Look("#56B4E9", "star", "longdashdot"), Look(INK, "hexagon", "solid"), Look("#7F7F7F", "cross", "dash"))
+OTHER = Look("#7F7F7F", "cross", "dash")
 STATES = {
     "complete": Look("#0072B2", "circle", "solid"),
     "pruned": Look("#8a8a8a", "x-thin", "solid"),
@@ -38,7 +40,7 @@ SEED_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B87A00", "#CC79A7", "#56B4E9"
 
 def look(method: str) -> Look:
     """A method's look; the same in every figure."""
-    return LOOKS[method] if method in LOOKS else OTHERS[sum(method.encode()) % len(OTHERS)]
+    return LOOKS.get(method, OTHER)
 
 
 def seed_look(i: int) -> Look:
