@@ -16,6 +16,7 @@ CPU = torch.device("cpu")
 
 def make_run(directory: Path, spec: RunSpec, *, fail: str | None = None, leave_running: str | None = None) -> RunDir:
     """A finished run, but for a trial that failed or one that a driver left behind after an epoch."""
+    torch.set_num_threads(1)  # the fixtures that call this come before the one that does it for every test
     run = create_run(directory, "run", spec)
     ledger = Ledger(run.ledger, spec)
     while (issued := ledger.next_trial()) is not None:
