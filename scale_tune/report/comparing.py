@@ -86,12 +86,14 @@ def _selection_table(rows: pd.DataFrame) -> PrintedTable:
 def _differences_table(pairs: pd.DataFrame, rows: pd.DataFrame) -> PrintedTable:
     pairs = pairs.assign(key=[_pair_name(rows, pair) for pair in records(pairs)])
     columns = [
-        Column("key", "difference"),
-        Column("difference", "on test worst-group", "gain"),
+        Column("key", "methods"),
+        Column("difference", "mean", "gain"),
         Column("low", "low", "gain"),
         Column("high", "high", "gain"),
         Column("probability", "share of resamples above 0", "accuracy"),
         Column("seeds", "seeds", "integer"),
         Column("interval", "resampled"),
     ]
-    return PrintedTable("differences-table", "Differences and their 95 % intervals", columns, pairs, "key")
+    return PrintedTable(
+        "differences-table", "Differences in test worst-group accuracy, and 95 % intervals", columns, pairs, "key"
+    )

@@ -1,5 +1,7 @@
 """The sections on the search as a whole: its trials, what mattered, what failed, how it was made."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import yaml
 
@@ -84,7 +86,7 @@ def _words_on_importance(important: pd.DataFrame) -> str:
         words = (
             "Importance (PED-ANOVA) is the share of what sets the best tenth of a method's trials apart. The black "
             f"line is the most that chance reached: the highest of {SHUFFLES} shuffles of the objectives. "
-            f"{f'Above it: {named}.' if named else 'No parameter is above it: the trials are too few to tell.'}"
+            f"{f'Above it: {named}.' if named else 'None is above it: no parameter is seen to matter.'}"
         )
     return f"{words} In the slices each mark is a trial; hollow ones were stopped early or failed."
 
@@ -104,7 +106,7 @@ def failures(analysed: Analysis) -> Section:
         lead = "No trial failed and no seed diverged."
     else:
         lead = (
-            f"{int(reasons['count'].sum())} of {len(trials)} trials failed; in {len(diverged)} a seed diverged, which "
+            f"{int(reasons['count'].sum())} of {len(trials):,} trials failed; in {len(diverged)} a seed diverged, which "
             "means that its loss was no longer finite. Neither may be selected."
         )
     return Section(
@@ -150,7 +152,14 @@ def reproduce(analysed: Analysis) -> Section:
             "created": provenance.get("created"),
             "commit": provenance.get("git_commit"),
             "versions": {"python": provenance.get("python"), **provenance.get("versions", {})},
-            "fingerprints": provenance.get("fingerprints", {}),
+            "fingerprints": _trials_by(provenance.get("fingerprints", {})),
             "spec": yaml.safe_dump(plain, sort_keys=False, allow_unicode=True),
         },
     )
+
+
+def _trials_by(fingerprints: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for trial, fingerprint in fingerprints.items():
+        found.setdefault(fingerprint, []).append(trial)
+    return found

@@ -72,14 +72,7 @@ def styled(figure: go.Figure, height: int, x: str = "", y: str = "", **layout: A
         font={"family": "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif", "size": 13, "color": INK},
         paper_bgcolor="white",
         plot_bgcolor="white",
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 1.02,
-            "yanchor": "bottom",
-            "font": {"size": 12},
-            "itemsizing": "constant",
-        },
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
         hoverlabel={"bgcolor": "white", "font": {"size": 13}, "align": "left", "namelength": -1},
         dragmode=False,
     )

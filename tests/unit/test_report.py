@@ -309,7 +309,7 @@ def test_how_to_reproduce_names_command_commit_versions_and_data(whole):
     shown = Page(report.render(replace(whole, provenance=provenance)))
     assert shown.text("command") == "tune.py space.yaml"
     assert shown.text("commit") == "abc123"
-    for part in ("torch 2.9", "scale-00000: f00d", "num_samples: 12"):
+    for part in ("torch 2.9", "f00d of scale-00000", "num_samples: 12"):
         assert part in shown.text("reproduce")
     nothing = Page(report.render(replace(whole, provenance={})))
     assert nothing.text("command") == "not recorded"
