@@ -14,7 +14,7 @@ import pandas as pd
 from scale_tune.bootstrap import Measured, intervals, paired_bootstrap
 from scale_tune.config import DATASETS, Method
 from scale_tune.datasets import info_of
-from scale_tune.measuring import measured_dfr, measured_trial
+from scale_tune.measuring import NO_SEED, measured_dfr, measured_trial
 from scale_tune.metrics import Groups
 from scale_tune.schemas import COMPARISON, DIFFERENCES, frame_of
 from scale_tune.space import Choice, Constant, RunSpec
@@ -59,6 +59,16 @@ class Entry:
     def selected_by(self) -> str:
         """The validation accuracy that selects."""
         return self.run.spec.objective.value
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that its means are over."""
+        return self.measured["val"].seeds if self.measured else ()
+
+    @property
+    def seeds_asked(self) -> int:
+        """How many the run trains of each trial; 1 of a network that is not trained."""
+        return 1 if self.seeds == (NO_SEED,) else len(self.run.spec.seeds)
 
     @property
     def groups(self) -> Groups:
@@ -162,11 +172,12 @@ def entries(runs: Sequence[RunTables]) -> list[Entry]:
     by_data: dict[Data, list[Entry]] = {}
     for run in runs:
         of_trials = _data(run)
-        for data in dict.fromkeys(of_trials):
+        datasets = list(dict.fromkeys(of_trials))
+        for data in datasets:
             trials = run.tables["trials"][[each == data for each in of_trials]]
             found = by_data.setdefault(data, [])
             found += [_entry(run, data, method, trials) for method in trials["method"].unique()]
-            found += _dfr_entries(run, data, trials)
+            found += _dfr_entries(run, data, trials, only_data=len(datasets) == 1)
     return [entry for found in by_data.values() for entry in sorted(found, key=lambda e: -e.mean("val"))]
 
 
@@ -212,21 +223,30 @@ def _entry(run: RunTables, data: Data, method: str, trials: pd.DataFrame) -> Ent
     )
 
 
-def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry]:
+def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame, *, only_data: bool) -> list[Entry]:
+    """An entry for each refit, as ``dfr (scale)``. One of no trial, the pretrained baseline, is of the run's data."""
     dfr = run.tables["dfr"]
-    dfr = dfr[dfr["trial"].isin(trials["trial"])]
-    return [
-        Entry(
-            run=run,
-            data=data,
-            method=f"dfr ({protocol})",
-            trials=trials[trials["trial"].isin(dfr.loc[dfr["protocol"] == protocol, "trial"])],
-            eligible=dfr.loc[dfr["protocol"] == protocol, "trial"].nunique(),
-            trial=seeds["trial"].iloc[0],
-            measured=measured_dfr(seeds, run.tables["groups"], _groups(data)),
+    dfr = dfr[dfr["trial"].isin(trials["trial"]) | (dfr["trial"].isna() & only_data)]
+    if "features" not in dfr:
+        dfr = dfr.assign(features="erm")
+    selected = select_best_dfr(dfr, run.spec.objective.value)
+    found = []
+    for (features, protocol), seeds in selected.groupby(["features", "protocol"]):
+        refitted = dfr.loc[(dfr["protocol"] == protocol) & (dfr["features"] == features), "trial"].dropna()
+        of_trial = seeds["trial"].iloc[0]
+        judged_as = ranked(trials)["trial"].iloc[0] if pd.isna(of_trial) else of_trial
+        found.append(
+            Entry(
+                run=run,
+                data=data,
+                method=f"{'dfr' if features == 'erm' else features} ({protocol})",
+                trials=trials[trials["trial"].isin(refitted)],
+                eligible=refitted.nunique(),
+                trial=None if pd.isna(of_trial) else of_trial,
+                measured=measured_dfr(seeds, judged_as, run.tables["groups"], _groups(data)),
+            )
         )
-        for protocol, seeds in select_best_dfr(dfr, run.spec.objective.value).groupby("protocol")
-    ]
+    return found
 
 
 def _row(entry: Entry, dataset: str) -> dict[str, Any]:
@@ -235,12 +255,12 @@ def _row(entry: Entry, dataset: str) -> dict[str, Any]:
         "dataset": dataset,
         "method": entry.method,
         "trial": entry.trial,
-        "config": None if entry.trial is None else config_text(entry),
+        "config": None if entry.trial is None else config_text(entry) or None,
         "selected_by": entry.selected_by,
         "trials": len(entry.trials),
         "eligible": entry.eligible,
-        "seeds": len(entry.measured["val"].seeds) if entry.measured else 0,
-        "seeds_asked": len(entry.run.spec.seeds),
+        "seeds": len(entry.seeds),
+        "seeds_asked": entry.seeds_asked,
         "seeds_kind": SEARCHED,
         "interval": entry.measured["val"].resampled if entry.measured else None,
     }

@@ -8,13 +8,15 @@ import re
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from scale_tune.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from scale_tune.space import RunSpec
 
 STOPPED = 3
@@ -93,31 +95,56 @@ def tune(
 
 @analyze_app.command()
 def analyze(
-    run_dir: Annotated[Path, typer.Argument(help="Directory of a run.")],
+    run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR…", help="Directories of runs.")],
     top_k: Annotated[
         int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM trials.")
     ] = 3,
     export: Annotated[Path | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
+    format_: Annotated[
+        Literal["parquet", "csv"], typer.Option("--format", help="Of the tables; the comparison has all formats.")
+    ] = "parquet",
+    latex: Annotated[bool, typer.Option("--latex", help="Print the comparison as LaTeX as well.")] = False,
     report: Annotated[Path | None, typer.Option(help="HTML file to write. [default: RUN_DIR/report.html]")] = None,
 ) -> None:
-    """Compare the methods of a run: select, refit the last layer (DFR), print a table, write tables and a report."""
-    from rich.console import Console
+    """Compare the methods of runs: select, refit the last layer (DFR), print a comparison, write tables and report.
 
+    Several runs, as one per method or per dataset, make one comparison, which needs --export to be written:
+
+      python analyze.py runs/erm runs/scale --export tables
+
+    A grid over two parameters as a table and a figure:
+
+      python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
+    """
     from scale_tune.evaluation import evaluate
-    from scale_tune.formats import comparison_tables
+    from scale_tune.formats import comparison_latex, comparison_tables, difference_lines
+    from scale_tune.reporting import check_report, write_reports
     from scale_tune.rundir import RunDir
 
-    console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
+    console = _console()
     try:
-        analysis = evaluate(RunDir(run_dir), top_k, export, console.print, report)
+        runs = [RunDir(path) for path in run_dirs]
+        check_report(runs, report)
+        found = evaluate(runs, top_k, export, console.print, format_)
+        found.written.extend(write_reports(runs, found, report))
     except UserError as error:
         _exit_with(error)
-    for table in comparison_tables(analysis.comparison):
+    for table in comparison_tables(found.comparison):
         console.print(table)
-    for note in analysis.notes:
+    if latex:
+        typer.echo(comparison_latex(found.comparison))
+    for line in difference_lines(found.differences):
+        console.print(line, soft_wrap=True)
+    for note in found.notes:
         console.print(f"note: {note}", soft_wrap=True)
-    for path in analysis.written:
+    for path in found.written:
         console.print(f"wrote {path}", soft_wrap=True)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
 
 
 def _exit_with(error: UserError) -> None:

@@ -1,9 +1,8 @@
 """From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,17 @@ import pandas as pd
 import pyarrow as pa
 
 from scale_tune import analysis, results
+from scale_tune.analysis import RunTables
+from scale_tune.caveats import caveats
 from scale_tune.config import Method
 from scale_tune.datasets import load_splits
 from scale_tune.dfr import DfrResult, refit_checkpoint
 from scale_tune.errors import UserError
+from scale_tune.formats import comparison_latex
 from scale_tune.records import read_record, weights_path
-from scale_tune.report import Analysis, write_report
+from scale_tune.results import Format
 from scale_tune.rundir import RunDir
+from scale_tune.schemas import COMPARISON, DIFFERENCES, table_from
 
 PROTOCOL = "scale"
 
@@ -26,83 +29,103 @@ PROTOCOL = "scale"
 class Evaluation:
     """What an analysis found and wrote."""
 
+    runs: list[RunTables]
     comparison: pd.DataFrame
-    notes: list[str] = field(default_factory=list)
+    differences: pd.DataFrame
+    notes: list[str]
     """What a reader of the comparison would otherwise be misled about."""
-    written: list[Path] = field(default_factory=list)
+    written: list[Path]
 
 
 def evaluate(
-    run: RunDir, top_k: int, export: Path | None, say: Callable[[str], None], report: Path | None = None
+    runs: Sequence[RunDir],
+    top_k: int,
+    export: Path | None,
+    say: Callable[[str], None],
+    format_: Format = "parquet",
 ) -> Evaluation:
-    """Analyse a run as it is now.
+    """Analyse runs as they are now, and compare them in one table.
 
     Args:
-        run: its directory.
-        top_k: DFR is fitted on this many of the best ERM trials; val chooses among them.
-        export: where to write the tables; None: the run's own ``results``.
+        runs: their directories.
+        top_k: DFR is fitted on this many of the best ERM trials of a run; val chooses among them.
+        export: where to write the tables, those of each of several runs in a directory of its name; None: each run's
+            own ``results``, and the comparison there if it is of one run, else nowhere.
         say: called with a line at each step that takes time.
-        report: where to write the report; None: the run's own ``report.html``.
+        format_: of the exported tables.
 
     Raises:
-        UserError: this is no run, a file can't be written, or its data is not what its checkpoints were trained on.
+        UserError: one is no run or is given twice, or its data is not what its checkpoints were trained on.
     """
     if export is not None and re.match("[a-z0-9]+:/", str(export)):
         raise UserError(f"--export {export} must be a directory; object storage is not supported yet")
+    notes: list[str] = []
+    written: list[Path] = []
+    evaluated = []
+    for run, name in zip(runs, _names(runs), strict=True):
+        to = export if export is None or len(runs) == 1 else export / name
+        tables, paths = _evaluate_run(run, name, top_k, to, format_, say, notes)
+        evaluated.append(tables)
+        written += paths
+    comparison, differences = analysis.compare(evaluated), analysis.differences(evaluated)
+    to = runs[0].results if export is None and len(runs) == 1 else export
+    if to is not None:
+        written += _write_comparison(comparison, differences, to)
+    notes = [*caveats(evaluated), *notes]
+    return Evaluation(runs=evaluated, comparison=comparison, differences=differences, notes=notes, written=written)
+
+
+def _names(runs: Sequence[RunDir]) -> list[str]:
+    """A name for each run: that of its directory, with those of enough parents to tell it from the others."""
+    paths = [run.path.resolve() for run in runs]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"the run {path} is given twice")
+    names = []
+    for path in paths:
+        length = 1
+        while sum(other.parts[-length:] == path.parts[-length:] for other in paths) > 1:
+            length += 1
+        names.append("/".join(path.parts[-length:]))
+    return names
+
+
+def _evaluate_run(
+    run: RunDir,
+    name: str,
+    top_k: int,
+    export: Path | None,
+    format_: Format,
+    say: Callable[[str], None],
+    notes: list[str],
+) -> tuple[RunTables, list[Path]]:
+    """A run's tables with what DFR adds to them, and where they were written."""
+    spec = run.read_spec()
     tables = results.collect(run)
     trials = tables["trials"].to_pandas()
-    notes = _notes_on_trials(trials)
     ranked = analysis.ranked(trials)
     candidates = ranked.loc[ranked["method"] == Method.ERM, "trial"].head(top_k).tolist()
     tables["dfr"] = _refit(run, candidates, tables["dfr"], say, notes)
     # In the run's own directory too: it remembers every checkpoint that was ever refitted.
     written = results.write_tables(tables, run.results)
-    if export is not None:
-        written = results.write_tables(tables, export)
-    dfr = tables["dfr"].to_pandas()
-    read = {name: table.to_pandas() for name, table in tables.items()}
-    compared = read | {"dfr": dfr[dfr["trial"].isin(candidates)]}
-    runs = [analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=compared)]
-    found = Evaluation(comparison=analysis.compare(runs), notes=notes, written=written)
-    found.written.append(_write_report(run, read, found, analysis.differences(runs), report))
-    return found
+    if export is not None or format_ != "parquet":
+        written = results.write_tables(tables, export or run.results, format_)
+    frames = {key: table.to_pandas() for key, table in tables.items()}
+    frames["dfr"] = frames["dfr"][frames["dfr"]["trial"].isin(candidates)]
+    return RunTables(name=name, spec=spec, tables=frames), written
 
 
-def _write_report(
-    run: RunDir, tables: dict[str, pd.DataFrame], found: Evaluation, differences: pd.DataFrame, path: Path | None
-) -> Path:
-    path = path or run.path / "report.html"
-    shown = found.comparison["trial"].dropna().unique().tolist()
-    fingerprints = {trial: record.fingerprint for trial in shown if (record := read_record(run.trial(trial)))}
-    content = Analysis(
-        name=run.path.name,
-        spec=run.read_spec(),
-        tables=tables,
-        comparison=found.comparison,
-        differences=differences,
-        warnings=found.notes,
-        provenance=run.provenance() | {"fingerprints": fingerprints},
-        made=datetime.now(UTC),
-    )
-    write_report(path, content)
-    return path
-
-
-def _notes_on_trials(trials: pd.DataFrame) -> list[str]:
-    """What the selection left out."""
-    notes = []
-    for method, of_method in trials.groupby("method", sort=False):
-        counts = of_method["state"].value_counts()
-        unfinished = int(counts.get("running", 0) + counts.get("waiting", 0))
-        diverged = int((of_method["diverged"] > 0).sum())
-        parts = [
-            f"{unfinished} not finished" * bool(unfinished),
-            f"{counts.get('failed', 0)} failed" * bool(counts.get("failed", 0)),
-            f"{diverged} diverged" * bool(diverged),
-        ]
-        if any(parts):
-            notes.append(f"of the {len(of_method)} {method} trials, {', '.join(filter(None, parts))}: not selectable")
-    return notes
+def _write_comparison(comparison: pd.DataFrame, differences: pd.DataFrame, directory: Path) -> list[Path]:
+    tables = {
+        "comparison": table_from(comparison, COMPARISON),
+        "differences": table_from(differences, DIFFERENCES),
+    }
+    latex = {"comparison.tex": comparison_latex(comparison).encode()}
+    return [
+        *results.write_tables(tables, directory),
+        *results.write_tables(tables, directory, "csv"),
+        *results.write_files(latex, directory),
+    ]
 
 
 def _refit(

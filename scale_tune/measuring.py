@@ -8,6 +8,8 @@ from scale_tune.metrics import EvaluationGroups, Groups
 from scale_tune.schemas import ACCURACIES
 
 SPLITS = ("val", "test")
+NO_SEED = -1
+"""Stands for the seed of a network that was not trained; no other has it."""
 
 
 def measured_trial(groups: pd.DataFrame, trial: str, judged: Groups) -> dict[str, Measured]:
@@ -22,26 +24,27 @@ def measured_trial(groups: pd.DataFrame, trial: str, judged: Groups) -> dict[str
     return {split: Measured.of_counts(*found) for split, found in counted.items() if found is not None}
 
 
-def measured_dfr(dfr: pd.DataFrame, groups: pd.DataFrame, judged: Groups) -> dict[str, Measured]:
+def measured_dfr(dfr: pd.DataFrame, trial: str, groups: pd.DataFrame, judged: Groups) -> dict[str, Measured]:
     """What the refitted layers of one trial got right, by split.
 
     The ``dfr`` table has accuracies alone. Where the evaluation groups are the aligned and the conflicting samples,
-    these are the accuracies of the groups, and the trial's own counts tell how many images each has.
+    these are the accuracies of the groups, and a trial's counts tell how many images each has.
 
     Args:
-        dfr: rows of the ``dfr`` table, one per seed of one trial.
+        dfr: rows of the ``dfr`` table, one per seed of one trial, or one of no seed.
+        trial: a trial on the same data.
         groups: the ``groups`` table.
         judged: the dataset's groups.
     """
     dfr = dfr.sort_values("seed")
-    seeds = tuple(int(seed) for seed in dfr["seed"])
+    seeds = tuple(NO_SEED if pd.isna(seed) else int(seed) for seed in dfr["seed"])
     found = {}
     for split in SPLITS:
         columns = {name: dfr[f"{split}_{name}"].to_numpy(np.float64) for name in ACCURACIES}
         accuracies = {name: values for name, values in columns.items() if not np.isnan(values).any()}
         counts = None
         if judged.evaluation_groups is EvaluationGroups.ALIGNED_CONFLICTING:
-            counts = _counts_of_accuracies(accuracies, _counts(groups, dfr["trial"].iloc[0], split, judged))
+            counts = _counts_of_accuracies(accuracies, _counts(groups, trial, split, judged))
         if accuracies:
             found[split] = Measured(seeds=seeds, accuracies=accuracies, counts=counts)
     return found

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import csv
 from pydantic import BaseModel
 
 from scale_tune.config import DATASETS, Hyperparameters, ScaleHyperparameters, TrialConfig
@@ -150,6 +151,8 @@ DFR = pa.schema(
     metadata={"table": "dfr", "rows": "one per checkpoint and protocol"},
 )
 
+Format = Literal["parquet", "csv"]
+
 SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS, "dfr": DFR}
 
 
@@ -186,22 +189,38 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     }
 
 
-def write_tables(tables: dict[str, pa.Table], directory: Path) -> list[Path]:
-    """Write each table as ``<name>.parquet``; a reader sees the old file or the new one, never half of one.
+def write_tables(tables: dict[str, pa.Table], directory: Path, format_: Format = "parquet") -> list[Path]:
+    """Write each table as ``<name>.parquet`` or ``<name>.csv``.
+
+    Raises:
+        UserError: the directory can't be written.
+    """
+    return write_files({f"{name}.{format_}": _encoded(table, format_) for name, table in tables.items()}, directory)
+
+
+def write_files(contents: dict[str, bytes], directory: Path) -> list[Path]:
+    """Write files by name; a reader sees the old file or the new one, never half of one.
 
     Raises:
         UserError: the directory can't be written.
     """
     paths = []
-    for name, table in tables.items():
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer)
-        paths.append(directory / f"{name}.parquet")
+    for name, content in contents.items():
+        paths.append(directory / name)
         try:
-            write_atomically(paths[-1], buffer.getvalue())
+            write_atomically(paths[-1], content)
         except OSError as error:
             raise UserError(f"can't write {paths[-1]}: {error}; choose another --export directory") from None
     return paths
+
+
+def _encoded(table: pa.Table, format_: Format) -> bytes:
+    buffer = io.BytesIO()
+    if format_ == "csv":
+        csv.write_csv(table, buffer)
+    else:
+        pq.write_table(table, buffer)
+    return buffer.getvalue()
 
 
 def read_dfr(run: RunDir) -> pa.Table:

@@ -44,6 +44,11 @@ def frame_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pd.DataFrame:
     return frame
 
 
+def table_from(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """A data frame as a table of exactly this schema."""
+    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(schema.metadata)
+
+
 def _estimates() -> Iterator[pa.Field]:
     for split in ("val", "test"):
         # What was chosen for being high on val is expected to be lower elsewhere.
@@ -80,7 +85,9 @@ COMPARISON = pa.schema(
             "selected trial: the highest mean over all its seeds of the best epoch's validation objective, of equal "
             "ones the earliest; for DFR, the ERM trial whose last layer was refitted; null if none could be selected",
         ),
-        field("config", pa.string(), "the selected trial's values of what the search varied, to 4 digits"),
+        field(
+            "config", pa.string(), "the selected trial's values of what the search varied, to 4 digits; null if nothing"
+        ),
         field("selected_by", pa.string(), "validation accuracy that selected epochs and configs"),
         field("trials", pa.int64(), "trials of the method on this data, or those refitted for DFR", "count"),
         field("eligible", pa.int64(), "those of them that could be selected: at their end, with all seeds", "count"),

@@ -105,8 +105,9 @@ def failures(analysed: Analysis) -> Section:
     if reasons.empty and diverged.empty:
         lead = "No trial failed and no seed diverged."
     else:
+        failed = int(reasons["count"].sum())
         lead = (
-            f"{int(reasons['count'].sum())} of {len(trials):,} trials failed; in {len(diverged)} a seed diverged, which "
+            f"{failed:,} of {len(trials):,} trials failed; in {len(diverged)} a seed diverged, which "
             "means that its loss was no longer finite. Neither may be selected."
         )
     return Section(

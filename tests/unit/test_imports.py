@@ -39,6 +39,7 @@ ORDER = [
     "prepare",
     "progress",
     "schemas",
+    "formats",
     "results",
     "search",
     "search.cluster",
@@ -48,7 +49,7 @@ ORDER = [
     "bootstrap",
     "measuring",
     "analysis",
-    "formats",
+    "caveats",
     "report.data",
     "report.importance",
     "report.markup",
@@ -64,6 +65,7 @@ ORDER = [
     "report.page",
     "report",
     "evaluation",
+    "reporting",
     "cli",
 ]
 PACKAGE = REPOSITORY / "scale_tune"
