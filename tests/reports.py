@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from scale_tune import analysis, results
 from scale_tune.report import Analysis
-from scale_tune.space import Choice, Constant, RunSpec
+from scale_tune.space import Choice, Constant, IntRange, RunSpec
 
 MADE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 ACCURACIES = results.ACCURACIES
@@ -90,7 +90,8 @@ def _trial(spec, method, number, state, worst, draws) -> dict:
         if isinstance(parameter, Choice):
             row[f"config.{name}"] = parameter.values[draws.integers(len(parameter.values))]
         elif not isinstance(parameter, Constant):
-            row[f"config.{name}"] = float(np.exp(draws.uniform(np.log(parameter.low), np.log(parameter.high))))
+            drawn = np.exp(draws.uniform(np.log(parameter.low), np.log(parameter.high)))
+            row[f"config.{name}"] = round(drawn) if isinstance(parameter, IntRange) else float(drawn)
     for split in ("val", "test") if state == "complete" else ("val",) if worst.size else ():
         best = worst.max(axis=1) - (0.03 if split == "test" else 0)
         for accuracy in ACCURACIES:

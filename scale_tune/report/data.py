@@ -9,7 +9,7 @@ import pandas as pd
 
 from scale_tune import analysis
 from scale_tune.config import Method
-from scale_tune.space import Choice, Constant, Parameter, RunSpec
+from scale_tune.space import Choice, Constant, IntRange, Parameter, RunSpec
 
 Row = dict[str, Any]
 
@@ -126,6 +126,8 @@ def parameters(spec: RunSpec) -> dict[str, dict[str, Parameter]]:
 
 def drawn(parameter: Parameter, value: Any) -> Any:
     """A value as the search drew it: a column with gaps has turned the choice 16 into 16.0."""
+    if isinstance(parameter, IntRange):
+        return int(value)
     if isinstance(parameter, Choice):
         return next((choice for choice in parameter.values if choice == value), value)
     return value
@@ -152,7 +154,7 @@ def failures(trials: pd.DataFrame) -> pd.DataFrame:
     """
     failed = trials[trials["state"] == "failed"]
     errors = failed["error"].fillna("no reason was recorded")
-    reasons = errors.map(lambda error: next(iter(reversed(error.strip().splitlines())), error))
+    reasons = errors.map(lambda error: next(iter(reversed(error.strip().splitlines())), error).strip())
     rows = [
         {"reason": reason, "count": len(of), "trials": of["trial"].tolist(), "error": errors[of.index[0]]}
         for reason, of in failed.groupby(reasons, sort=False)

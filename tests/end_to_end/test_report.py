@@ -59,6 +59,17 @@ def test_a_run_still_going_gets_a_report(tmp_path):
     assert "trials ended; this is a snapshot of" in (made.path / "report.html").read_text()
 
 
+def test_each_of_several_runs_gets_a_report_and_one_file_is_refused(tmp_path):
+    runs = [create_run(tmp_path / name, "empty", fast_spec()).path for name in ("one", "two")]
+    done = command("analyze", *runs, "--report", tmp_path / "report.html")
+    assert done.returncode == 2
+    assert "is for one run" in done.stderr
+    assert command("analyze", *runs).returncode == 0
+    assert ["<b>one/empty</b>" in (runs[0] / "report.html").read_text(), (runs[1] / "report.html").exists()] == [
+        True
+    ] * 2
+
+
 def test_a_directory_of_something_else_gets_no_report(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     done = command("analyze", tmp_path)
