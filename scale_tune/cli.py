@@ -126,8 +126,9 @@ def analyze(
         Literal["parquet", "csv"], typer.Option("--format", help="Of the tables; the comparison has all formats.")
     ] = "parquet",
     latex: Annotated[bool, typer.Option("--latex", help="Print the comparison as LaTeX as well.")] = False,
+    report: Annotated[str | None, typer.Option(help="HTML file to write. [default: RUN_DIR/report.html]")] = None,
 ) -> None:
-    """Compare the methods of runs: select, refit the last layer (DFR), print a comparison, write parquet tables.
+    """Compare the methods of runs: select, refit the last layer (DFR), print a comparison, write tables and report.
 
     Several runs, as one per method or per dataset, make one comparison, which needs --export to be written:
 
@@ -140,14 +141,16 @@ def analyze(
     from scale_tune.evaluation import evaluate, parse_protocols
     from scale_tune.files import Location
     from scale_tune.formats import comparison_latex, comparison_tables, difference_lines
+    from scale_tune.reporting import check_report, write_reports
     from scale_tune.rundir import RunDir
 
     console = _console()
     try:
-        where = None if export is None else Location.of(export)
-        found = evaluate(
-            [RunDir(path) for path in run_dirs], top_k, parse_protocols(dfr), where, console.print, format_
-        )
+        runs = [RunDir(path) for path in run_dirs]
+        where, page = (None if given is None else Location.of(given) for given in (export, report))
+        check_report(runs, page)
+        found = evaluate(runs, top_k, parse_protocols(dfr), where, console.print, format_)
+        found.written.extend(write_reports(runs, found, page))
     except UserError as error:
         _exit_with(error)
     for table in comparison_tables(found.comparison):

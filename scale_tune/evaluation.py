@@ -211,9 +211,11 @@ class _AnalysedRun:
         return written
 
     def as_asked_for(self) -> RunTables:
-        """The tables, with those rows of ``dfr`` that belong to this analysis, from earlier ones or new."""
+        """The tables; of ``dfr`` and its path the rows that belong to this analysis, from earlier ones or new."""
         rows = [row for row in self._rows if any(wanted.items() <= row.items() for wanted in self._asked_for)]
-        tables = self._tables | self._added() | {"dfr": results.dfr_tables(rows, [])["dfr"]}
+        asked_for = {_identity(row) for row in rows if row["status"] == REFITTED}
+        path_rows = [row for row in self._path_rows if _identity(row) in asked_for]
+        tables = self._tables | results.dfr_tables(rows, path_rows)
         frames = {name: table.to_pandas() for name, table in tables.items()}
         return RunTables(name=self.name, spec=self._spec, tables=frames)
 
