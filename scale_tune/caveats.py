@@ -145,7 +145,8 @@ def _data_from_a_range(entry: Entry) -> Iterator[str]:
 def _orders_that_disagree(of_data: Sequence[tuple[Entry, str]]) -> Iterator[str]:
     with_test = [(entry, label) for entry, label in of_data if "test" in entry.measured]
     for (above, upper), (below, lower) in combinations(with_test, 2):
-        on_val, on_test = ((above.mean(split), below.mean(split)) for split in ("val", "test"))
+        # Rounded, since a mean of equal numbers may differ from them in its last digit.
+        on_val, on_test = ([round(e.mean(split), 9) for e in (above, below)] for split in ("val", "test"))
         if above.selected_by == below.selected_by and on_val[0] > on_val[1] and on_test[0] < on_test[1]:
             yield (
                 f"val and test disagree: {upper} is above {lower} on val ({on_val[0]:.3f} against {on_val[1]:.3f}), "

@@ -138,7 +138,8 @@ def rewrite(run: RunDir, name: str, changed) -> None:
 
 
 SPOILED = {
-    "rows removed": lambda run, name: rewrite(run, name, lambda table: table.slice(1)),
+    "first row removed": lambda run, name: rewrite(run, name, lambda table: table.slice(1)),
+    "last row removed": lambda run, name: rewrite(run, name, lambda table: table.slice(0, table.num_rows - 1)),
     "sorted": lambda run, name: rewrite(run, name, lambda table: table.sort_by([("trial", "descending")])),
     "a column removed": lambda run, name: rewrite(run, name, lambda table: table.drop_columns([table.column_names[1]])),
     "torn": lambda run, name: path_of(run, name).write_bytes(path_of(run, name).read_bytes()[:-100]),

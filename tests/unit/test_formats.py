@@ -48,6 +48,7 @@ def test_several_runs_and_datasets_have_titles_and_names(runs):
     latex = comparison_latex(compare([*runs, other]))
     assert r"\multicolumn{8}{l}{digits} \\" in latex
     assert r"a\_b & scale &" in latex
+    assert latex.count(r"\midrule") == 2, "below the header and between the datasets"
 
 
 def test_latex_is_balanced_escaped_and_bold_at_the_best(runs):
