@@ -127,6 +127,10 @@ def analyze(
     ] = "parquet",
     latex: Annotated[bool, typer.Option("--latex", help="Print the comparison as LaTeX as well.")] = False,
     report: Annotated[str | None, typer.Option(help="HTML file to write. [default: RUN_DIR/report.html]")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(envvar="RAY_ADDRESS", help="Ray cluster that refits, as auto. [default: start Ray here]"),
+    ] = None,
 ) -> None:
     """Compare the methods of runs: select, refit the last layer (DFR), print a comparison, write tables and report.
 
@@ -149,10 +153,13 @@ def analyze(
         runs = [RunDir(path) for path in run_dirs]
         where, page = (None if given is None else Location.of(given) for given in (export, report))
         check_report(runs, page)
-        found = evaluate(runs, top_k, parse_protocols(dfr), where, console.print, format_)
+        found = evaluate(runs, top_k, parse_protocols(dfr), where, console.print, format_, address)
         found.written.extend(write_reports(runs, found, page))
     except UserError as error:
         _exit_with(error)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on: what was refitted is kept, and nothing else was written")
+        raise typer.Exit(STOPPED) from None
     for table in comparison_tables(found.comparison):
         console.print(table)
     if latex:

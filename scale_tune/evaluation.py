@@ -1,6 +1,7 @@
 """From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,7 @@ def evaluate(
     export: Location | None,
     say: Say,
     format_: Format = "parquet",
+    address: str | None = None,
 ) -> Evaluation:
     """Analyse runs as they are now, and compare them in one table.
 
@@ -73,14 +75,16 @@ def evaluate(
             own ``results``, and the comparison there if it is of one run, else nowhere.
         say: called with a line at each step that takes time.
         format_: of the exported tables.
+        address: the Ray cluster that refits; None starts Ray on this machine if there is anything to refit.
 
     Raises:
         UserError: one is no run or is given twice, its data is not what its checkpoints were trained on, or its
-            target lacks a group.
+            target lacks a group; or there is no cluster at the address.
+        KeyboardInterrupt: it was stopped; what was refitted by then is kept in the runs' directories.
     """
     names = _names(runs)
     analysed = [_AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, names, strict=True)]
-    _refit([(run, refit) for run in analysed for refit in run.missing], say)
+    _refit([(run, refit) for run in analysed for refit in run.missing], address, say)
     written: list[Location] = []
     for run in analysed:
         written += run.write(export if export is None or len(runs) == 1 else export / run.name, format_)
@@ -268,14 +272,18 @@ class _AnalysedRun:
         return [p for p, want in wanted.items() if not any(want.items() <= row.items() for row in self._rows)]
 
 
-def _refit(missing: Sequence[tuple[_AnalysedRun, _Refit]], say: Say) -> None:
-    for run, refit in missing:
-        say(refit.what)
-        try:
-            refitted: list[DfrResult] | UserError | None = refit.call()
-        except UserError as error:
-            refitted = error
-        run.add(refit, refitted)
+def _refit(missing: Sequence[tuple[_AnalysedRun, _Refit]], address: str | None, say: Say) -> None:
+    """Carry out what is missing, and say how far it is."""
+    if not missing:
+        return
+    from scale_tune.search.refits import side_by_side  # Ray is started only if there is something to refit
+
+    networks = f"{len(missing)} networks" if len(missing) > 1 else "a network"
+    say(f"refitting the last layer of {networks}")
+    with closing(side_by_side([refit.call for _, refit in missing], address)) as found:
+        for number, ((run, refit), refitted) in enumerate(zip(missing, found, strict=True), 1):
+            run.add(refit, refitted)
+            say(f"{number} of {len(missing)}: {refit.what}")
 
 
 def _identity(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -51,6 +51,7 @@ ORDER = [
     "search",
     "search.watchdog",
     "search.cluster",
+    "search.refits",
     "search.worker",
     "search.run",
     "search.remote",

@@ -18,6 +18,7 @@ from scale_tune.evaluation import evaluate, parse_protocols
 from scale_tune.formats import comparison_tables
 from scale_tune.records import weights_path
 from scale_tune.rundir import RunDir
+from scale_tune.search import refits
 from tests.runs import fast_spec, make_run
 
 BOTH = tuple(DfrProtocol)
@@ -47,10 +48,19 @@ def run(made, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _short_recipes(monkeypatch):
-    """Which fits a protocol makes is another test's matter."""
+def _short_and_serial(monkeypatch):
+    """Which fits a protocol makes, and where, are other tests' matters."""
     short = {name: dataclasses.replace(recipe, C=recipe.C[2:4], fits=1) for name, recipe in dfr.RECIPES.items()}
     monkeypatch.setattr(dfr, "RECIPES", short)
+    monkeypatch.setattr(refits, "side_by_side", one_by_one)
+
+
+def one_by_one(calls, address):
+    for call in calls:
+        try:
+            yield call()
+        except UserError as error:
+            yield error
 
 
 def analyse(run, protocols=BOTH, top_k=3) -> tuple[evaluation.Evaluation, list[str]]:
@@ -60,7 +70,11 @@ def analyse(run, protocols=BOTH, top_k=3) -> tuple[evaluation.Evaluation, list[s
 
 def test_every_seed_is_refitted_by_every_protocol_and_the_path_is_kept(run):
     found, lines = analyse(run)
-    assert lines[:2] == [f"DFR (scale and dfr protocol) on erm-00000, seed {seed}" for seed in (0, 1)]
+    assert lines == [
+        "refitting the last layer of 2 networks",
+        "1 of 2: DFR (scale and dfr protocol) on erm-00000, seed 0",
+        "2 of 2: DFR (scale and dfr protocol) on erm-00000, seed 1",
+    ]
     tables = results.load(run.path)
     table, path = tables["dfr"], tables["dfr_path"]
     assert table[["trial", "seed", "protocol"]].apply(tuple, axis=1).tolist() == [
@@ -87,9 +101,7 @@ def test_a_second_analysis_refits_only_what_is_missing(run, monkeypatch):
     assert set(first.comparison["method"]) == {"erm", "dfr (scale)"}
     before = results.load(run.path)["dfr"]
     second, lines = analyse(run)
-    assert [line for line in lines if line.startswith("DFR")] == [
-        f"DFR (dfr protocol) on erm-00000, seed {seed}" for seed in (0, 1)
-    ]
+    assert lines[1:] == [f"{seed + 1} of 2: DFR (dfr protocol) on erm-00000, seed {seed}" for seed in (0, 1)]
     after = results.load(run.path)["dfr"]
     pd.testing.assert_frame_equal(after[after["protocol"] == "scale"].reset_index(drop=True), before)
     assert set(second.comparison["method"]) == {"erm", "dfr (scale)", "dfr (dfr)"}
@@ -160,7 +172,7 @@ def test_the_pretrained_baseline_needs_weights_and_is_of_no_trial(tmp_path, monk
     save_file(state, tmp_path / "w.safetensors")
     monkeypatch.setattr(models, "_imagenet_weights", lambda name: dict(state))
     found, lines = analyse(run, [DfrProtocol.DFR])
-    assert lines == ["pretrained baseline (dfr protocol) of resnet18, imagenet"]
+    assert lines[1:] == ["1 of 1: pretrained baseline (dfr protocol) of resnet18, imagenet"]
     row = results.load(run.path)["dfr"].set_index("features").loc["pretrained"]
     assert (pd.isna(row["trial"]), pd.isna(row["seed"])) == (True, True)
     on_board = found.comparison.set_index("method").loc["pretrained (dfr)"]
@@ -175,6 +187,48 @@ def test_the_pretrained_baseline_needs_weights_and_is_of_no_trial(tmp_path, monk
     monkeypatch.setattr(dfr, "refit_pretrained", lambda *_: pytest.fail("it is known already"))
     again, _ = analyse(run, [DfrProtocol.DFR])
     pd.testing.assert_frame_equal(again.comparison, found.comparison)
+
+
+def test_what_is_refitted_is_kept_when_an_analysis_is_interrupted(run, monkeypatch):
+    def interrupted(calls, address):
+        yield from one_by_one(calls[:1], address)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(refits, "side_by_side", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            analyse(run)
+    assert set(run.results.names()) == {"dfr.parquet", "dfr_path.parquet"}
+    kept = results.load(run.path)
+    assert kept["dfr"]["seed"].tolist() == [0, 0]
+    (run.results / "dfr.parquet").delete()  # as if it had died between the two files
+    found, _ = analyse(run)
+    assert len(found.runs[0].tables["dfr"]) == 4
+    assert not results.load(run.path)["dfr_path"].duplicated(["seed", "protocol", "C"]).any()
+
+
+def test_an_error_of_a_checkpoint_ends_the_analysis_and_keeps_what_was_refitted(run, monkeypatch):
+    def fails_at_last(calls, address):
+        yield from one_by_one(calls[:1], address)
+        yield UserError("other splits")
+
+    monkeypatch.setattr(refits, "side_by_side", fails_at_last)
+    with pytest.raises(UserError, match="other splits"):
+        analyse(run)
+    assert len(results.load(run.path)["dfr"]) == 2
+
+
+def test_several_runs_are_refitted_together_and_notes_name_the_run(run, made, tmp_path):
+    other = RunDir(shutil.copytree(made.path.local, tmp_path / "other"))
+    for seed in (0, 1):
+        weights_path(run.trial("erm-00000"), seed).delete()
+    lines = []
+    found = evaluate([run, other], 1, [DfrProtocol.SCALE], None, lines.append)
+    assert lines[0] == "refitting the last layer of 4 networks"
+    gone = [note for note in found.notes if "weights are gone" in note]
+    assert [note.partition(":")[0] for note in gone] == [found.runs[0].name] * 2
+    with_dfr = found.comparison[found.comparison["method"] == "dfr (scale)"]
+    assert with_dfr["run"].tolist() == [found.runs[1].name]
 
 
 def test_protocols_are_parsed_and_a_wrong_one_gets_the_nearest():
