@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test drill lint types clean
+.PHONY: demo test browser drill lint types clean
 
 # The real search on the embedded digits, then its analysis. Interrupted, it goes on where it was.
 demo: $(VENV)/.installed
@@ -16,6 +16,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+# The report in headless Chromium (Debian: chromium, chromium-driver).
+browser: $(VENV)/.installed
+	$(BIN)/python -m pytest -m browser
 
 # Machines and networks that fail: kills, full disks, clusters, S3, PostgreSQL. It takes root, half an hour, and
 # Debian's package postgresql. DRILL_SECONDS=600 begins no further one after so many seconds.

@@ -3,9 +3,99 @@
 Selection never sees test: the columns are dropped before anything is compared.
 """
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
 import pandas as pd
 
-REPORTED = ("val_worst_group", "test_worst_group", "test_average")
+from scale_tune.bootstrap import Measured, intervals, paired_bootstrap
+from scale_tune.config import DATASETS, Method
+from scale_tune.datasets import info_of
+from scale_tune.measuring import NO_SEED, measured_dfr, measured_trial
+from scale_tune.metrics import Groups
+from scale_tune.schemas import COMPARISON, DIFFERENCES, REFITTED, frame_of
+from scale_tune.space import Choice, Constant, RunSpec
+
+SEARCHED = "searched"
+"""The kind of seeds that a config was selected by."""
+
+DATASET = "config.dataset"
+Data = tuple[tuple[str, Any], ...]
+"""What a trial was trained on: pairs of a column and its value, for the dataset's name and options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTables:
+    """A run as an analysis sees it."""
+
+    name: str
+    spec: RunSpec
+    """What it searched."""
+    tables: dict[str, pd.DataFrame] = field(repr=False)
+    """As :func:`scale_tune.results.load` gives them."""
+
+    @cached_property
+    def entries(self) -> "list[Entry]":
+        """What the run has to compare: on each of its datasets, each method and each kind of refit."""
+        of_trials = _data(self)
+        datasets = list(dict.fromkeys(of_trials))
+        found = []
+        for data in datasets:
+            trials = self.tables["trials"][[each == data for each in of_trials]]
+            found += [_entry(self, data, method, trials) for method in trials["method"].unique()]
+            found += _dfr_entries(self, data, trials)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A method on one dataset of a run, with the trial that was selected for it."""
+
+    run: RunTables
+    data: Data
+    method: str
+    """As the comparison calls it: each DFR protocol is a method."""
+    trials: pd.DataFrame = field(repr=False)
+    """The rows of ``trials`` that it was selected among."""
+    eligible: int
+    """How many of them could be selected."""
+    trial: str | None
+    """The selected one."""
+    measured: dict[str, Measured] = field(repr=False)
+    """What the selected trial's seeds got right, by split: val and test."""
+
+    @property
+    def selected_by(self) -> str:
+        """The validation accuracy that selects."""
+        return self.run.spec.objective.value
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that its means are over."""
+        return self.measured["val"].seeds if self.measured else ()
+
+    @property
+    def seeds_asked(self) -> int:
+        """How many the run trains of each trial; 1 of a network that is not trained."""
+        return 1 if self.seeds == (NO_SEED,) else len(self.run.spec.seeds)
+
+    @property
+    def groups(self) -> Groups:
+        """How the data's groups are judged."""
+        return _groups(self.data)
+
+    def selected(self) -> dict[str, Any]:
+        """The selected trial's row of ``trials``."""
+        (row,) = self.trials[self.trials["trial"] == self.trial].to_dict("records")
+        return {str(column): value for column, value in row.items()}
+
+    def mean(self, split: str) -> float:
+        """The mean over seeds of the accuracy that selects; minus infinity without a result."""
+        return float(self.measured[split].accuracies[self.selected_by].mean()) if self.measured else -math.inf
 
 
 def eligible(trials: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +135,7 @@ def select_best_dfr(dfr: pd.DataFrame, objective: str) -> pd.DataFrame:
         dfr: the ``dfr`` table; only refitted rows count.
         objective: ``worst_group``, ``minority`` or ``average``.
     """
-    refitted = dfr[dfr["status"] == "refitted"]
+    refitted = dfr[dfr["status"] == REFITTED].dropna(subset=f"val_{objective}")
     best = [refitted.iloc[:0]]
     for _, rows in refitted.groupby(["features", "protocol"]):
         trials = rows["trial"].fillna("")
@@ -55,28 +145,165 @@ def select_best_dfr(dfr: pd.DataFrame, objective: str) -> pd.DataFrame:
     return pd.concat(best)
 
 
-def leaderboard(trials: pd.DataFrame, dfr: pd.DataFrame) -> pd.DataFrame:
-    """One row per method and refit (``dfr (scale)``, ``pretrained (dfr)``, …), the highest val worst-group first.
+def compare(runs: Sequence[RunTables]) -> pd.DataFrame:
+    """The selected trial of every method, and its accuracies with their spread over seeds.
 
     Returns:
-        Columns ``method``, ``trial``, ``seeds`` (n of the means) and, for each of :data:`REPORTED`, its mean and
-        sample standard deviation over the seeds at each seed's best epoch. A method without an eligible trial has
-        a row with no trial, so that it is seen to be missing.
+        A row per run, dataset and method, with the columns of :data:`scale_tune.schemas.COMPARISON`. Datasets follow
+        each other in the order of the runs; on each, the highest mean of the selecting accuracy on val comes first,
+        and methods of which no trial could be selected last.
     """
-    best = select_best(trials)
+    found = entries(runs)
+    names = dataset_names(found)
+    return frame_of([_row(entry, names[entry.data]) for entry in found], COMPARISON)
+
+
+def differences(runs: Sequence[RunTables]) -> pd.DataFrame:
+    """How any two methods that were trained on the same data differ on test.
+
+    Returns:
+        A row per pair and accuracy, with the columns of :data:`scale_tune.schemas.DIFFERENCES`. The method that
+        stands first in the comparison is the first of its pair.
+    """
+    found = [entry for entry in entries(runs) if "test" in entry.measured]
+    names = dataset_names(found)
     rows = []
-    for method in trials["method"].unique():
-        row = {"method": method, "trial": best.get(method), "seeds": 0}
-        if method in best:
-            selected = trials.loc[trials["trial"] == best[method]].iloc[0]
-            row["seeds"] = int(selected["seeds"])
-            row |= {f"{name}_{stat}": selected[f"{name}_{stat}"] for name in REPORTED for stat in ("mean", "std")}
-        rows.append(row)
-    for (features, protocol), seeds in dfr.groupby(["features", "protocol"]):
-        method = f"{'dfr' if features == 'erm' else features} ({protocol})"
-        row = {"method": method, "trial": seeds["trial"].iloc[0], "seeds": len(seeds)}
-        for name in REPORTED:
-            row |= {f"{name}_mean": seeds[name].mean(), f"{name}_std": seeds[name].std()}
-        rows.append(row)
-    columns = ["method", "trial", "seeds", *(f"{name}_{stat}" for name in REPORTED for stat in ("mean", "std"))]
-    return pd.DataFrame(rows, columns=columns).sort_values("val_worst_group_mean", ascending=False, ignore_index=True)
+    for entry, other in combinations(found, 2):
+        if entry.data == other.data:
+            pair = {"dataset": names[entry.data], "run": entry.run.name, "method": entry.method}
+            pair |= {"other_run": other.run.name, "other_method": other.method}
+            for accuracy, of in paired_bootstrap(entry.measured["test"], other.measured["test"]).items():
+                rows.append({**pair, "accuracy": accuracy, **vars(of)})
+    return frame_of(rows, DIFFERENCES)
+
+
+def entries(runs: Sequence[RunTables]) -> list[Entry]:
+    """What is compared, in the order of the comparison.
+
+    Accuracies on different data can't be compared: an option of the dataset that is searched as a choice makes data
+    of its own, with a selection in each. One that is drawn from a range is a hyperparameter like any other.
+    """
+    by_data: dict[Data, list[Entry]] = {}
+    for run in runs:
+        for entry in run.entries:
+            by_data.setdefault(entry.data, []).append(entry)
+    return [entry for found in by_data.values() for entry in sorted(found, key=lambda e: -e.mean("val"))]
+
+
+def dataset_names(found: Sequence[Entry]) -> dict[Data, str]:
+    """A name for each dataset: its own, with those options that differ between the entries."""
+    options = {entry.data: dict(entry.data) for entry in found}
+    names = {}
+    for data, own in options.items():
+        others = [other for other in options.values() if other[DATASET] == own[DATASET]]
+        differing = [name for name in own if any(other.get(name) != own[name] for other in others)]
+        text = ", ".join(f"{name.removeprefix(f'{DATASET}.')}={shortened(own[name])}" for name in differing)
+        names[data] = f"{own[DATASET]} ({text})" if text else own[DATASET]
+    return names
+
+
+def config_text(entry: Entry) -> str:
+    """The selected trial's values of what the search varied, apart from its data."""
+    row = entry.selected()
+    space = entry.run.spec.method_space(Method(row["method"]))
+    of_data = dict(entry.data)
+    names = [n for n, p in space.items() if not isinstance(p, Constant) and f"config.{n}" not in of_data]
+    return ", ".join(f"{name}={shortened(row[f'config.{name}'])}" for name in names)
+
+
+def shortened(value: Any) -> str:
+    """A parameter's value to 4 digits, if it is no whole number."""
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:.4g}"
+    return str(int(value)) if isinstance(value, float) else str(value)
+
+
+def _entry(run: RunTables, data: Data, method: str, trials: pd.DataFrame) -> Entry:
+    of_method = trials[trials["method"] == method]
+    best = select_best(of_method).get(method)
+    return Entry(
+        run=run,
+        data=data,
+        method=method,
+        trials=of_method,
+        eligible=len(eligible(of_method)),
+        trial=best,
+        measured={} if best is None else measured_trial(run.tables["groups"], best, _groups(data)),
+    )
+
+
+def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry]:
+    """An entry for each refit, as ``dfr (scale)``. One of no trial, the pretrained baseline, is known by its data."""
+    dfr, judged = run.tables["dfr"], ranked(trials)
+    same_splits = dfr["trial"].isna() & dfr["fingerprint"].isin(judged["fingerprint"])
+    dfr = dfr[(dfr["status"] == REFITTED) & (dfr["trial"].isin(trials["trial"]) | same_splits)]
+    selected = select_best_dfr(dfr, run.spec.objective.value)
+    found = []
+    for (features, protocol), seeds in selected.groupby(["features", "protocol"]):
+        refitted = dfr.loc[(dfr["protocol"] == protocol) & (dfr["features"] == features), "trial"].dropna()
+        of_trial = seeds["trial"].iloc[0]
+        on_splits = judged.loc[judged["fingerprint"] == seeds["fingerprint"].iloc[0], "trial"]
+        judged_as = on_splits.iloc[0] if pd.isna(of_trial) else of_trial
+        found.append(
+            Entry(
+                run=run,
+                data=data,
+                method=f"{'dfr' if features == 'erm' else features} ({protocol})",
+                trials=trials[trials["trial"].isin(refitted)],
+                eligible=refitted.nunique(),
+                trial=None if pd.isna(of_trial) else of_trial,
+                measured=measured_dfr(seeds, judged_as, run.tables["groups"], _groups(data)),
+            )
+        )
+    return found
+
+
+def _row(entry: Entry, dataset: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "run": entry.run.name,
+        "dataset": dataset,
+        "method": entry.method,
+        "trial": entry.trial,
+        "config": None if entry.trial is None else config_text(entry) or None,
+        "selected_by": entry.selected_by,
+        "trials": len(entry.trials),
+        "eligible": entry.eligible,
+        "seeds": len(entry.seeds),
+        "seeds_asked": entry.seeds_asked,
+        "seeds_kind": SEARCHED,
+        "interval": entry.measured["val"].resampled if entry.measured else None,
+    }
+    for split, measured in entry.measured.items():
+        ends = intervals(measured)
+        for accuracy, values in measured.accuracies.items():
+            low, high = ends.get(accuracy, (None, None))
+            std = float(values.std(ddof=1)) if len(values) > 1 else None
+            stats = {"mean": float(values.mean()), "std": std, "low": low, "high": high}
+            row |= {f"{split}_{accuracy}_{stat}": value for stat, value in stats.items()}
+    return row
+
+
+def _data(run: RunTables) -> list[Data]:
+    """What each trial of a run was trained on."""
+    trials = run.tables["trials"]
+    columns = [column for column in trials.columns if column == DATASET or column.startswith(f"{DATASET}.")]
+    fixed = {
+        method: [column for column in columns if _is_fixed(run.spec, Method(method), column)]
+        for method in trials["method"].unique()
+    }
+    return [
+        tuple((column, row[column]) for column in fixed[row["method"]] if not pd.isna(row[column]))
+        for row in trials[["method", *columns]].to_dict("records")
+    ]
+
+
+def _is_fixed(spec: RunSpec, method: Method, column: str) -> bool:
+    parameter = spec.method_space(method).get(column.removeprefix("config."))
+    return parameter is None or isinstance(parameter, Choice | Constant)
+
+
+def _groups(data: Data) -> Groups:
+    options = dict(data)
+    name = options[DATASET]
+    task = {"task": options[f"{DATASET}.task"]} if f"{DATASET}.task" in options else {}
+    return info_of(DATASETS[name](**task)).groups

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from scale_tune.errors import UserError
+
 
 class Method(StrEnum):
     """How a network is trained. The literature's scripts number the methods in this order, from 0."""
@@ -169,6 +171,16 @@ class ModelOptions(Frozen):
     def weights_file(self) -> Path | None:
         """The file of the weights, if they come from one."""
         return None if self.weights in ("none", "imagenet") else Path(self.weights)
+
+    def pretrained(self) -> "ModelOptions":
+        """The network with the file of weights that it begins from, or else ImageNet's.
+
+        Raises:
+            UserError: it has none.
+        """
+        if self.name == "small_cnn":
+            raise UserError("small_cnn has no pretrained weights; torchvision's networks do")
+        return self.model_copy(update={"weights": "imagenet"}) if self.weights == "none" else self
 
 
 class Hyperparameters(Frozen):

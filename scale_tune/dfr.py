@@ -160,23 +160,12 @@ def refit_pretrained(
     Raises:
         UserError: there are no such weights, the splits are other ones, or target lacks a class or group.
     """
-    options = pretrained_options(model)
+    options = model.pretrained()
     splits = load_splits(dataset)
     _check_same_splits("the run", dataset, fingerprint, splits)
     network = build_classifier(options, splits.info.groups.num_classes, ["target"], seed=0)
     features = FrozenFeatures(network, options.name, splits)
     return [refit(features, splits, protocol, objective, seed=0) for protocol in protocols]
-
-
-def pretrained_options(model: ModelOptions) -> ModelOptions:
-    """The network with the file of weights that it begins from, or else ImageNet's.
-
-    Raises:
-        UserError: it has none.
-    """
-    if model.name == "small_cnn":
-        raise UserError("small_cnn has no pretrained weights; torchvision's networks do")
-    return model.model_copy(update={"weights": "imagenet"}) if model.weights == "none" else model
 
 
 def refit(

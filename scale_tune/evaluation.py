@@ -1,36 +1,44 @@
 """From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-from rich.table import Table
 
 from scale_tune import analysis, results
+from scale_tune.ablation import Ablation, ablate
+from scale_tune.analysis import RunTables
+from scale_tune.caveats import caveats
 from scale_tune.config import DfrProtocol, Method, TrialConfig, nearest
-from scale_tune.dfr import DfrResult, pretrained_options, refit_checkpoint, refit_pretrained
 from scale_tune.errors import UserError
 from scale_tune.files import Location
+from scale_tune.formats import comparison_latex
 from scale_tune.ledger import read_trials
-from scale_tune.records import TrialRecord, read_record
+from scale_tune.pivots import pivot_latex
+from scale_tune.results import Format
 from scale_tune.rundir import RunDir
+from scale_tune.schemas import COMPARISON, DIFFERENCES, GONE, REFITTED, table_from
+
+if TYPE_CHECKING:
+    from scale_tune.dfr import DfrResult
 
 Say = Callable[[str], None]
-
-REFITTED, GONE = "refitted", "weights gone"
-"""The statuses of a row of the ``dfr`` table."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What an analysis found and wrote."""
 
-    leaderboard: pd.DataFrame
-    notes: list[str] = field(default_factory=list)
-    """What a reader of the leaderboard would otherwise be misled about."""
-    written: list[Location] = field(default_factory=list)
+    runs: list[RunTables]
+    comparison: pd.DataFrame
+    differences: pd.DataFrame
+    notes: list[str]
+    """What a reader of the comparison would otherwise be misled about."""
+    written: list[Location]
 
 
 def parse_protocols(text: str) -> tuple[DfrProtocol, ...]:
@@ -49,154 +57,241 @@ def parse_protocols(text: str) -> tuple[DfrProtocol, ...]:
 
 
 def evaluate(
-    run: RunDir, top_k: int, protocols: Collection[DfrProtocol], export: Location | None, say: Say
+    runs: Sequence[RunDir],
+    top_k: int,
+    protocols: Collection[DfrProtocol],
+    export: Location | None,
+    say: Say,
+    format_: Format = "parquet",
+    address: str | None = None,
 ) -> Evaluation:
-    """Analyse a run as it is now.
+    """Analyse runs as they are now, and compare them in one table.
 
     Args:
-        run: its directory.
-        top_k: DFR is fitted on this many of the best ERM trials; val chooses among them.
+        runs: their directories.
+        top_k: DFR is fitted on this many of the best ERM trials of a run; val chooses among them.
         protocols: how DFR is fitted, on each of them and on the pretrained network.
-        export: where to write the tables; None: the run's own ``results``.
+        export: where to write the tables, those of each of several runs in a directory of its name; None: each run's
+            own ``results``, and the comparison there if it is of one run, else nowhere.
         say: called with a line at each step that takes time.
+        format_: of the exported tables.
+        address: the Ray cluster that refits; None starts Ray on this machine if there is anything to refit.
 
     Raises:
-        UserError: this is no run, its data is not what its checkpoints were trained on, or its target lacks a group.
+        UserError: one is no run or is given twice, its data is not what its checkpoints were trained on, or its
+            target lacks a group; or there is no cluster at the address.
+        KeyboardInterrupt: it was stopped; what was refitted by then is kept in the runs' directories.
     """
-    tables = results.collect(run)
-    trials = tables["trials"].to_pandas()
-    notes = _notes_on_trials(trials)
-    refits = _Refits(tables, protocols, say, notes)
-    _refit(run, analysis.ranked(trials), top_k, refits)
-    tables |= refits.tables()
-    # In the run's own directory too: it remembers every checkpoint that was ever refitted.
-    written = results.write_tables(tables, run.results)
-    if export is not None:
-        written = results.write_tables(tables, export)
-    best_dfr = analysis.select_best_dfr(refits.asked_for(), run.read_spec().objective)
-    return Evaluation(leaderboard=analysis.leaderboard(trials, best_dfr), notes=notes, written=written)
+    names = _names(runs)
+    analysed = [_AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, names, strict=True)]
+    _refit([(run, refit) for run in analysed for refit in run.missing], address, say)
+    written: list[Location] = []
+    for run in analysed:
+        written += run.write(export if export is None or len(runs) == 1 else export / run.name, format_)
+    evaluated = [run.as_asked_for() for run in analysed]
+    comparison, differences = analysis.compare(evaluated), analysis.differences(evaluated)
+    to = runs[0].results if export is None and len(runs) == 1 else export
+    if to is not None:
+        written += _write_comparison(comparison, differences, to)
+    notes = [f"{run.name}: " * (len(runs) > 1) + note for run in analysed for note in run.notes]
+    notes = [*caveats(evaluated), *notes]
+    return Evaluation(runs=evaluated, comparison=comparison, differences=differences, notes=notes, written=written)
 
 
-def leaderboard_table(board: pd.DataFrame) -> Table:
-    """The leaderboard for a terminal: mean ± sample standard deviation over n seeds."""
-    table = Table()
-    for column in ("method", "val worst-group", "test worst-group", "test average", "n seeds", "trial"):
-        table.add_column(column, justify="left" if column in ("method", "trial") else "right", no_wrap=True)
-    for row in board.to_dict("records"):
-        cells = [_mean_and_std(row[f"{name}_mean"], row[f"{name}_std"]) for name in analysis.REPORTED]
-        absent = "–" if row["seeds"] else "none eligible"  # the pretrained baseline is of no trial
-        trial = absent if pd.isna(row["trial"]) else row["trial"]
-        table.add_row(row["method"], *cells, str(row["seeds"]), trial)
-    return table
+def ablate_run(
+    run: RunDir, rows: str, cols: str, metric: str, by: str | None, export: Location | None
+) -> tuple[Ablation, list[Location]]:
+    """Pivot a run as it is now, see :func:`scale_tune.ablation.ablate`, and write what came out.
 
+    Args:
+        export: where to; None: ``ablation`` below the run's own ``results``.
 
-def _mean_and_std(mean: float, std: float) -> str:
-    if pd.isna(mean):
-        return "–"
-    return f"{mean:.3f}" if pd.isna(std) else f"{mean:.3f} ± {std:.3f}"
-
-
-def _notes_on_trials(trials: pd.DataFrame) -> list[str]:
-    """What the selection left out."""
-    notes = []
-    for method, of_method in trials.groupby("method", sort=False):
-        counts = of_method["state"].value_counts()
-        unfinished = int(counts.get("running", 0) + counts.get("waiting", 0))
-        diverged = int((of_method["diverged"] > 0).sum())
-        parts = [
-            f"{unfinished} not finished" * bool(unfinished),
-            f"{counts.get('failed', 0)} failed" * bool(counts.get("failed", 0)),
-            f"{diverged} diverged" * bool(diverged),
-        ]
-        if any(parts):
-            notes.append(f"of the {len(of_method)} {method} trials, {', '.join(filter(None, parts))}: not selectable")
-    return notes
-
-
-def _refit(run: RunDir, ranked: pd.DataFrame, top_k: int, refits: "_Refits") -> None:
-    """Refit every seed of the best ERM trials, and the pretrained network on the data of the best one.
-
-    Without an ERM trial, the pretrained network is refitted on the data of another method's best trial.
+    Raises:
+        UserError: this is no run, or it has no such parameter or metric.
     """
-    spec = run.read_spec()
-    configs = {trial.name: spec.trial_config(trial.method, trial.params) for trial in read_trials(run.ledger)}
-    for trial in ranked.loc[ranked["method"] == Method.ERM, "trial"].head(top_k):
-        for seed in configs[trial].seeds:
-            refits.checkpoint(run.trial(trial), trial, seed, configs[trial])
-    if not ranked.empty:
-        first = ranked["trial"].iloc[0]
-        refits.pretrained(first, read_record(run.trial(first)))
+    from scale_tune.figures import ablation_figures  # matplotlib takes its time
+
+    frames = {name: table.to_pandas() for name, table in results.collect(run).items()}
+    found = ablate(RunTables(name=run.path.name, spec=run.read_spec(), tables=frames), rows, cols, metric, by)
+    directory = run.results / "ablation" if export is None else export
+    name = f"{found.rows}-{found.cols}-{metric}" + f"-by-{found.by}" * (found.by is not None)
+    contents = {f"{name}.tex": pivot_latex(found).encode()}
+    contents |= {f"{name}.{format_}": content for format_, content in ablation_figures(found).items()}
+    return found, [*results.write_tables({name: found.table}, directory), *results.write_files(contents, directory)]
 
 
-class _Refits:
-    """The rows of ``dfr`` and ``dfr_path``.
+def _names(runs: Sequence[RunDir]) -> list[str]:
+    """A name for each run: that of its directory, with those of enough parents to tell it from the others."""
+    addresses = [run.path.resolved().address for run in runs]
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise UserError(f"the run {address} is given twice")
+    parts = [address.strip("/").split("/") for address in addresses]
+    names = []
+    for own in parts:
+        length = 1
+        while sum(other[-length:] == own[-length:] for other in parts) > 1:
+            length += 1
+        names.append("/".join(own[-length:]))
+    return names
+
+
+def _write_comparison(comparison: pd.DataFrame, differences: pd.DataFrame, directory: Location) -> list[Location]:
+    tables = {
+        "comparison": table_from(comparison, COMPARISON),
+        "differences": table_from(differences, DIFFERENCES),
+    }
+    latex = {"comparison.tex": comparison_latex(comparison).encode()}
+    return [
+        *results.write_tables(tables, directory),
+        *results.write_tables(tables, directory, "csv"),
+        *results.write_files(latex, directory),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Refit:
+    """A network whose last layer is to be refitted."""
+
+    what: str
+    key: dict[str, Any]
+    """The columns of its rows that tell which network it is."""
+    protocols: list[DfrProtocol]
+    call: "Callable[[], list[DfrResult] | None]"
+    """A pure function, which can be pickled. Its result is None if the weights are gone."""
+
+
+class _AnalysedRun:
+    """The tables of a run, and what is to be added to its ``dfr`` and ``dfr_path``.
 
     What earlier analyses refitted is kept, since the weights of an ended trial never change. What they could not
     refit is tried again.
     """
 
-    def __init__(
-        self, tables: dict[str, pa.Table], protocols: Collection[DfrProtocol], say: Say, notes: list[str]
-    ) -> None:
-        self._rows: list[dict[str, Any]] = [row for row in tables["dfr"].to_pylist() if row["status"] == REFITTED]
-        self._path_rows: list[dict[str, Any]] = tables["dfr_path"].to_pylist()
+    def __init__(self, run: RunDir, name: str, top_k: int, protocols: Collection[DfrProtocol]) -> None:
+        self.name = name
+        self.notes: list[str] = []
+        self.missing: list[_Refit] = []
+        self._run = run
+        self._spec = run.read_spec()
+        self._tables = results.collect(run)
+        self._rows: list[dict[str, Any]] = [row for row in self._tables["dfr"].to_pylist() if row["status"] == REFITTED]
+        known = {_identity(row) for row in self._rows}
+        path_rows = self._tables["dfr_path"].to_pylist()
+        self._path_rows = [row for row in path_rows if _identity(row) in known]  # else they were written alone
         self._protocols = protocols
-        self._say = say
-        self._notes = notes
         self._asked_for: list[dict[str, Any]] = []
+        self._ask_for_best(top_k)
 
-    def tables(self) -> dict[str, pa.Table]:
-        """Both tables by name."""
+    def add(self, refit: _Refit, refitted: "list[DfrResult] | UserError | None") -> None:
+        """Note the result of a refit, at once in the run's directory too: an analysis may be interrupted.
+
+        Raises:
+            UserError: it was one, and not of the pretrained baseline, which is then left out.
+        """
+        if isinstance(refitted, UserError):
+            if refit.key["features"] != "pretrained":
+                raise refitted
+            self.notes.append(f"pretrained baseline left out: {refitted}")
+        elif refitted is None:  # perhaps just now: the search goes on, and a better trial has taken its place
+            trial, seed = refit.key["trial"], refit.key["seed"]
+            self.notes.append(f"no DFR of {trial}, seed {seed}: its weights are gone (keep_top, or deleted)")
+            self._rows += [refit.key | {"protocol": protocol.value, "status": GONE} for protocol in refit.protocols]
+        else:
+            for result in refitted:
+                common = refit.key | {"protocol": result.protocol.value, "fingerprint": result.fingerprint}
+                self._rows.append(common | {"status": REFITTED} | _result_columns(result))
+                self._path_rows += [common | columns for columns in _path_columns(result)]
+            added = self._added()
+            # A row of dfr says that it is refitted: it comes last.
+            results.write_tables({name: added[name] for name in ("dfr_path", "dfr")}, self._run.results)
+
+    def write(self, export: Location | None, format_: Format) -> list[Location]:
+        """Write all tables; into the run's own directory too, where the next analysis finds them."""
+        tables = self._tables | self._added()
+        written = results.write_tables(tables, self._run.results)
+        if export is not None or format_ != "parquet":
+            written = results.write_tables(tables, export or self._run.results, format_)
+        return written
+
+    def as_asked_for(self) -> RunTables:
+        """The tables; of ``dfr`` and its path the rows that belong to this analysis, from earlier ones or new."""
+        rows = [row for row in self._rows if any(wanted.items() <= row.items() for wanted in self._asked_for)]
+        asked_for = {_identity(row) for row in rows if row["status"] == REFITTED}
+        path_rows = [row for row in self._path_rows if _identity(row) in asked_for]
+        tables = self._tables | results.dfr_tables(rows, path_rows)
+        frames = {name: table.to_pandas() for name, table in tables.items()}
+        return RunTables(name=self.name, spec=self._spec, tables=frames)
+
+    def _added(self) -> dict[str, pa.Table]:
         return results.dfr_tables(self._rows, self._path_rows)
 
-    def asked_for(self) -> pd.DataFrame:
-        """The rows of the ``dfr`` table that belong to this analysis, from earlier ones or new."""
-        rows = [row for row in self._rows if any(wanted.items() <= row.items() for wanted in self._asked_for)]
-        frame: pd.DataFrame = results.dfr_tables(rows, [])["dfr"].to_pandas()
-        return frame
+    def _ask_for_best(self, top_k: int) -> None:
+        """Ask for every seed of the best ERM trials, and the pretrained network on the data of the best one.
 
-    def checkpoint(self, directory: Location, trial: str, seed: int, config: TrialConfig) -> None:
-        """Have this seed of a trial in the tables by every protocol; if its weights are gone, say so there."""
+        Without an ERM trial, the pretrained network is refitted on the data of another method's best trial.
+        """
+        ranked = analysis.ranked(self._tables["trials"].to_pandas())
+        if ranked.empty:
+            return
+        trials = read_trials(self._run.ledger)
+        configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in trials}
+        for trial in ranked.loc[ranked["method"] == Method.ERM, "trial"].head(top_k):
+            for seed in configs[trial].seeds:
+                self._ask_for_checkpoint(trial, seed, configs[trial])
+        first = ranked.iloc[0]
+        self._ask_for_pretrained(configs[first["trial"]], first["fingerprint"])
+
+    def _ask_for_checkpoint(self, trial: str, seed: int, config: TrialConfig) -> None:
         key = {"features": "erm", "trial": trial, "seed": seed}
-        if not (missing := self._missing(key)):
-            return
-        self._say(f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}")
-        refitted = refit_checkpoint(directory, seed, config.dataset, missing, config.objective)
-        if refitted is None:  # perhaps just now: the search goes on, and a better trial has taken its place
-            self._notes.append(f"no DFR of {trial}, seed {seed}: its weights are gone (keep_top, or deleted)")
-            self._rows.extend(key | {"protocol": protocol.value, "status": GONE} for protocol in missing)
-        else:
-            self._add(key, refitted)
+        if missing := self._lacking(key):
+            from scale_tune.dfr import refit_checkpoint  # torch takes 0.4 GB and seconds, and is seldom needed
 
-    def pretrained(self, trial: str, record: TrialRecord | None) -> None:
-        """Have the pretrained baseline of this trial's model and data in the tables, or a note why not."""
-        if record is None:
-            self._notes.append(f"pretrained baseline left out: the directory of {trial} is gone")
-            return
-        config, fingerprint = record.config, record.fingerprint
+            call = partial(refit_checkpoint, self._run.trial(trial), seed, config.dataset, missing, config.objective)
+            what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
+            self.missing.append(_Refit(what=what, key=key, protocols=missing, call=call))
+
+    def _ask_for_pretrained(self, config: TrialConfig, fingerprint: str) -> None:
         key = {"features": "pretrained", "trial": None, "seed": None, "fingerprint": fingerprint}
-        if not (missing := self._missing(key)):
+        if not (missing := self._lacking(key)):
             return
         try:
-            model = pretrained_options(config.model)
-            self._say(f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}")
-            self._add(key, refit_pretrained(model, config.dataset, fingerprint, missing, config.objective))
+            model = config.model.pretrained()
         except UserError as error:
-            self._notes.append(f"pretrained baseline left out: {error}")
+            self.notes.append(f"pretrained baseline left out: {error}")
+            return
+        from scale_tune.dfr import refit_pretrained
 
-    def _missing(self, key: dict[str, Any]) -> list[DfrProtocol]:
+        call = partial(refit_pretrained, model, config.dataset, fingerprint, missing, config.objective)
+        what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
+        self.missing.append(_Refit(what=what, key=key, protocols=missing, call=call))
+
+    def _lacking(self, key: dict[str, Any]) -> list[DfrProtocol]:
         wanted = {protocol: key | {"protocol": protocol.value} for protocol in self._protocols}
         self._asked_for.extend(wanted.values())
         return [p for p, want in wanted.items() if not any(want.items() <= row.items() for row in self._rows)]
 
-    def _add(self, key: dict[str, Any], refitted: list[DfrResult]) -> None:
-        for result in refitted:
-            common = key | {"protocol": result.protocol.value, "fingerprint": result.fingerprint}
-            self._rows.append(common | {"status": REFITTED} | _result_columns(result))
-            self._path_rows.extend(common | columns for columns in _path_columns(result))
+
+def _refit(missing: Sequence[tuple[_AnalysedRun, _Refit]], address: str | None, say: Say) -> None:
+    """Carry out what is missing, and say how far it is."""
+    if not missing:
+        return
+    from scale_tune.search.refits import side_by_side  # Ray is started only if there is something to refit
+
+    networks = f"{len(missing)} networks" if len(missing) > 1 else "a network"
+    say(f"refitting the last layer of {networks}")
+    with closing(side_by_side([refit.call for _, refit in missing], address)) as found:
+        for number, ((run, refit), refitted) in enumerate(zip(missing, found, strict=True), 1):
+            run.add(refit, refitted)
+            say(f"{number} of {len(missing)}: {refit.what}")
 
 
-def _result_columns(result: DfrResult) -> dict[str, Any]:
+def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a row of ``dfr`` shares with those of its path, and with no others."""
+    return tuple(row[name] for name in ("trial", "seed", "features", "protocol", "fingerprint"))
+
+
+def _result_columns(result: "DfrResult") -> dict[str, Any]:
     return {
         "C": result.C,
         "nonzero": result.classifier.nonzero,
@@ -205,7 +300,7 @@ def _result_columns(result: DfrResult) -> dict[str, Any]:
     }
 
 
-def _path_columns(result: DfrResult) -> Iterator[dict[str, Any]]:
+def _path_columns(result: "DfrResult") -> Iterator[dict[str, Any]]:
     for point in result.path:
         accuracies = {f"val_{name}": value for name, value in point.val.summary().items()}
         yield {"C": point.C, "chosen": point.C == result.C, "nonzero": point.nonzero, **accuracies}

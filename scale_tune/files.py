@@ -64,6 +64,10 @@ class Location:
         """The path, if it is on a disk."""
         return None if "://" in self.address else Path(self.address)
 
+    def resolved(self) -> "Location":
+        """The same place by the one address that all ways to it share."""
+        return self if self.local is None else Location(str(self.local.resolve()))
+
     @cached_property
     def _store(self) -> tuple[fs.FileSystem, str]:
         """Pyarrow's file system, and the path in it."""
@@ -116,15 +120,20 @@ class Location:
         found = store.get_file_info(fs.FileSelector(path, allow_not_found=True))
         return sorted(info.base_name for info in found)
 
-    def names_below(self) -> dict[str, list[str]]:
-        """What is in each directory of this directory, sorted; asked for at once, as an object store is slow."""
+    def names_below(self) -> dict[str, dict[str, str]]:
+        """What files are in each directory of this directory; asked for at once, as an object store is slow.
+
+        Returns:
+            By directory and name, both sorted, a stamp that changes when the file is replaced.
+        """
         store, path = self._store
-        found: dict[str, list[str]] = {}
-        for info in store.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True)):
+        found: dict[str, dict[str, str]] = {}
+        infos = store.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+        for info in sorted(infos, key=lambda info: info.path):
             if info.type == fs.FileType.File:
                 directory, _, name = info.path.rpartition("/")
-                found.setdefault(directory.rpartition("/")[2], []).append(name)
-        return {directory: sorted(names) for directory, names in sorted(found.items())}
+                found.setdefault(directory.rpartition("/")[2], {})[name] = f"{info.mtime_ns}-{info.size}"
+        return found
 
     def delete(self) -> None:
         """Remove the file, if it is there."""

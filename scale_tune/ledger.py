@@ -28,8 +28,8 @@ from optuna.trial import FrozenTrial, TrialState
 from scale_tune.config import Method
 from scale_tune.errors import UserError
 from scale_tune.rundir import Database
-from scale_tune.samplers import distribution, pruner, sampler
-from scale_tune.space import Constant, RunSpec
+from scale_tune.samplers import distributions, pruner, sampler
+from scale_tune.space import RunSpec
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 logger = logging.getLogger(__name__)
@@ -109,14 +109,7 @@ class Ledger:
         if isinstance(where, Path):
             _create_studies(storage, "", spec.methods)
         self._studies = {method: self._open_study(storage, where, method) for method in spec.methods}
-        self._distributions = {
-            method: {
-                name: distribution(parameter)
-                for name, parameter in spec.method_space(method).items()
-                if not isinstance(parameter, Constant)
-            }
-            for method in spec.methods
-        }
+        self._distributions = {method: distributions(spec, method) for method in spec.methods}
         self._interrupted = [trial for trial in self.trials() if trial.state is LedgerState.RUNNING]
         # A driver that died may have noted an objective without having decided on it.
         self._undecided = {trial.name for trial in self._interrupted}

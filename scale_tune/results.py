@@ -8,34 +8,26 @@ import io
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import csv
 from pydantic import BaseModel
 
+from scale_tune.columns import Columns, epoch_columns, group_columns, trial_values
 from scale_tune.config import DATASETS, Hyperparameters, ScaleHyperparameters, TrialConfig
 from scale_tune.errors import UserError
+from scale_tune.exported import joined, read_unchanged
 from scale_tune.files import Location
 from scale_tune.ledger import LedgerTrial, read_trials
-from scale_tune.records import ReplicaRecord, SplitRecord, TrialRecord, read_record, weights
+from scale_tune.records import RECORD_FILE, is_weights, read_record
 from scale_tune.rundir import RunDir
+from scale_tune.schemas import ACCURACIES, ACCURACY_MEANINGS, GONE, REFITTED
+from scale_tune.schemas import field as _field
+from scale_tune.schemas import table_of as _table
 from scale_tune.space import RunSpec
-
-ACCURACIES = ("worst_group", "minority", "majority", "average")
-
-_ACCURACY_MEANINGS = {
-    "worst_group": "lowest accuracy among the dataset's non-empty evaluation groups",
-    "minority": "accuracy over all conflicting samples pooled",
-    "majority": "accuracy over all aligned samples pooled",
-    "average": "accuracy over all samples",
-}
-
-
-def _field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> pa.Field:
-    return pa.field(name, type_, metadata={"meaning": meaning, "unit": unit})
 
 
 def _config_fields() -> list[pa.Field]:
@@ -68,7 +60,7 @@ def _config_fields() -> list[pa.Field]:
 def _accuracy_fields() -> Iterator[pa.Field]:
     for split in ("val", "test"):
         for accuracy in ACCURACIES:
-            meaning = f"{_ACCURACY_MEANINGS[accuracy]} on {split}, at each seed's best epoch"
+            meaning = f"{ACCURACY_MEANINGS[accuracy]} on {split}, at each seed's best epoch"
             nulls = "null unless every seed has one and none diverged" + (
                 "; only of trials that ran to their end" * (split == "test")
             )
@@ -104,6 +96,7 @@ TRIALS = pa.schema(
         *_accuracy_fields(),
         _field("diverged", pa.int64(), "seeds whose loss became non-finite, which ended them"),
         _field("error", pa.string(), "traceback of a failed trial"),
+        _field("fingerprint", pa.string(), "SHA-256 of the splits that it was trained and judged on"),
         _field("node", pa.string(), "host that trained the first epoch"),
         _field("device", pa.string(), "device that trained the first epoch"),
         _field("threads", pa.int64(), "CPU threads of the worker"),
@@ -121,7 +114,7 @@ EPOCHS = pa.schema(
         _EPOCH,
         _field("split", pa.string(), "train and target: while training on their batches; val: after the epoch"),
         _field("loss", pa.float64(), "mean cross-entropy", "nat"),
-        *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in _ACCURACY_MEANINGS.items()),
+        *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in ACCURACY_MEANINGS.items()),
         _field("cosine", pa.float64(), "mean over steps and groups of cos(g_tr, g_tg); SCALE only; of the epoch"),
         _field("lr", pa.float64(), "learning rate of the epoch"),
         _field("seconds", pa.float64(), "training and validation of the epoch, the same for each of its splits", "s"),
@@ -162,7 +155,7 @@ DFR = pa.schema(
         _field(
             "status",
             pa.string(),
-            "refitted; or weights gone: of a trial that was to be refitted, but did not keep them (keep_top, or "
+            f"{REFITTED}; or {GONE}: of a trial that was to be refitted, but did not keep them (keep_top, or "
             "deleted), with nulls for all that follows",
         ),
         _field("C", pa.float64(), "inverse strength of the L1 penalty, chosen by the objective on val"),
@@ -170,7 +163,7 @@ DFR = pa.schema(
         *(
             _field(f"{split}_{name}", pa.float64(), f"{meaning}, on {split}", "fraction")
             for split in ("val", "test")
-            for name, meaning in _ACCURACY_MEANINGS.items()
+            for name, meaning in ACCURACY_MEANINGS.items()
         ),
         _FINGERPRINT,
     ],
@@ -185,14 +178,20 @@ DFR_PATH = pa.schema(
         _field("nonzero", pa.int64(), "non-zero coefficients of the one fit that was tried", "count"),
         *(
             _field(f"val_{name}", pa.float64(), f"{meaning}, on val, of the one fit that was tried", "fraction")
-            for name, meaning in _ACCURACY_MEANINGS.items()
+            for name, meaning in ACCURACY_MEANINGS.items()
         ),
         _FINGERPRINT,
     ],
     metadata={"table": "dfr_path", "rows": "one per refitted network, protocol and C that was tried"},
 )
 
-SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS, "dfr": DFR, "dfr_path": DFR_PATH}
+Format = Literal["parquet", "csv"]
+
+_OF_RECORDS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS}
+"""The tables that are made from the records of trials."""
+_ADDED = {"dfr": DFR, "dfr_path": DFR_PATH}
+"""The tables that analyses add to."""
+SCHEMAS = _OF_RECORDS | _ADDED
 
 
 def load(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
@@ -209,42 +208,82 @@ def load(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
 
 
 def collect(run: RunDir) -> dict[str, pa.Table]:
-    """All tables from the ledger, the records, and what analyses have added."""
+    """All tables from the ledger, the records, and what analyses have added.
+
+    Records of ended trials are read once: afterwards their rows are taken from the tables in the run's ``results``,
+    see :mod:`scale_tune.exported`.
+    """
     spec = run.read_spec()
-    trials: list[dict[str, Any]] = []
-    epochs: list[dict[str, Any]] = []
-    groups: list[dict[str, Any]] = []
-    for trial in read_trials(run.ledger):
+    ledger = read_trials(run.ledger)
+    # Stamps are taken before records are read: if one is replaced in between, it is read again next time.
+    files = run.trials.names_below()
+    stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) if trial.state.ended else None for trial in ledger}
+    unchanged = read_unchanged(run.results, _OF_RECORDS, stamps)
+    parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in _OF_RECORDS}
+    for trial in ledger:
+        known = unchanged.get(trial.name)
+        has_weights = any(map(is_weights, files.get(trial.name, ())))
+        for name, rows in _tables_of(trial, known, spec, run, has_weights=has_weights).items():
+            parts[name][trial.name] = (stamps[trial.name], rows)
+    of_records = {name: joined(parts[name], schema) for name, schema in _OF_RECORDS.items()}
+    return of_records | {name: _read_added(run, name) for name in _ADDED}
+
+
+def _tables_of(
+    trial: LedgerTrial, known: dict[str, pa.Table] | None, spec: RunSpec, run: RunDir, *, has_weights: bool
+) -> dict[str, pa.Table]:
+    """A trial's rows of the tables, from its record or from what is known of it."""
+    if known is not None:
+        (values,) = known["trials"].to_pylist()
+        tables = {"epochs": known["epochs"], "groups": known["groups"]}
+    else:
         record = read_record(run.trial(trial.name))
-        trials.append(_trial_row(trial, record, spec, run))
-        for replica in record.replicas if record else ():
-            epochs.extend(_epoch_rows(trial.name, replica))
-            groups.extend(_group_rows(trial.name, replica))
-    return {
-        "trials": _table(trials, TRIALS),
-        "epochs": _table(epochs, EPOCHS),
-        "groups": _table(groups, GROUPS),
-        "dfr": _read_added(run, "dfr"),
-        "dfr_path": _read_added(run, "dfr_path"),
-    }
+        values = trial_values(record) if record else _values_without_record(trial)
+        columns = {"epochs": epoch_columns(record), "groups": group_columns(record)} if record else {}
+        tables = {name: _part(trial.name, columns.get(name, {}), _OF_RECORDS[name]) for name in ("epochs", "groups")}
+    row = values | _trial_row(trial, spec) | {"checkpoint": f"trials/{trial.name}" if has_weights else None}
+    return {"trials": _table([row], TRIALS), **tables}
 
 
-def write_tables(tables: dict[str, pa.Table], directory: Location) -> list[Location]:
-    """Write each table as ``<name>.parquet``; a reader sees the old file or the new one, never half of one.
+def _part(trial: str, columns: Columns, schema: pa.Schema) -> pa.Table:
+    """One trial's rows of a table."""
+    if not columns:
+        return schema.empty_table()
+    return pa.Table.from_pydict({"trial": [trial] * len(columns["seed"]), **columns}, schema=schema)
+
+
+def write_tables(tables: dict[str, pa.Table], directory: Location, format_: Format = "parquet") -> list[Location]:
+    """Write each table as ``<name>.parquet`` or ``<name>.csv``.
+
+    Raises:
+        UserError: the directory can't be written.
+    """
+    return write_files({f"{name}.{format_}": _encoded(table, format_) for name, table in tables.items()}, directory)
+
+
+def write_files(contents: dict[str, bytes], directory: Location) -> list[Location]:
+    """Write files by name; a reader sees the old file or the new one, never half of one.
 
     Raises:
         UserError: the directory can't be written.
     """
     paths = []
-    for name, table in tables.items():
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer)
-        paths.append(directory / f"{name}.parquet")
+    for name, content in contents.items():
+        paths.append(directory / name)
         try:
-            paths[-1].write(buffer.getvalue())
+            paths[-1].write(content)
         except OSError as error:
             raise UserError(f"can't write {paths[-1]}: {error}; choose another --export directory") from None
     return paths
+
+
+def _encoded(table: pa.Table, format_: Format) -> bytes:
+    buffer = io.BytesIO()
+    if format_ == "csv":
+        csv.write_csv(table, buffer)
+    else:
+        pq.write_table(table, buffer)
+    return buffer.getvalue()
 
 
 def dfr_tables(rows: list[dict[str, Any]], path_rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
@@ -261,38 +300,27 @@ def _read_added(run: RunDir, name: str) -> pa.Table:
     return pq.read_table(io.BytesIO(content), schema=SCHEMAS[name])
 
 
-def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    unknown = {key for row in rows for key in row} - set(schema.names)
-    if unknown:
-        raise ValueError(f"no column for {sorted(unknown)}")  # pyarrow would drop them without a word
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
-def _trial_row(trial: LedgerTrial, record: TrialRecord | None, spec: RunSpec, run: RunDir) -> dict[str, Any]:
+def _trial_row(trial: LedgerTrial, spec: RunSpec) -> dict[str, Any]:
+    """The columns of ``trials`` that the ledger decides."""
     config = spec.trial_config(trial.method, trial.params)
-    replicas = record.replicas if record else []
-    with_result = [r for r in replicas if r.best is not None and r.diverged_epoch is None]
-    # A worker writes its checkpoint before it reports: while a trial runs, its record may be ahead of the ledger.
-    objectives = record.objectives() if record else trial.objectives
-    row: dict[str, Any] = {
+    return {
         "trial": trial.name,
         "method": trial.method.value,
         "number": trial.number,
         "state": trial.state.value,
         **_config_columns(config),
-        "seeds": len(with_result),
         "seeds_asked": len(config.seeds),
-        "epochs": len(objectives),
-        "objective": objectives[-1] if objectives else None,
-        **_accuracy_columns(replicas),
         "error": trial.error,
-        "started": trial.started.astimezone(UTC) if trial.started else None,
-        "seconds": sum(e.seconds for r in replicas for e in r.history) if record else None,
-        "checkpoint": f"trials/{trial.name}" if weights(run.trial(trial.name)) else None,
     }
-    if record:
-        row |= {name: getattr(record, name) for name in ("diverged", "node", "device", "threads", "started")}
-    return row
+
+
+def _values_without_record(trial: LedgerTrial) -> dict[str, Any]:
+    return {
+        "seeds": 0,
+        "epochs": len(trial.objectives),
+        "objective": trial.objective,
+        "started": trial.started.astimezone(UTC) if trial.started else None,
+    }
 
 
 def _config_columns(config: TrialConfig) -> dict[str, Any]:
@@ -305,57 +333,3 @@ def _config_columns(config: TrialConfig) -> dict[str, Any]:
         "dataset": config.dataset.name,
     }
     return {f"config.{name}": value for name, value in values.items()}
-
-
-def _accuracy_columns(replicas: list[ReplicaRecord]) -> dict[str, float | None]:
-    columns: dict[str, float | None] = {}
-    for split in ("val", "test"):
-        measured = [_at_best_epoch(replica, split) for replica in replicas if replica.diverged_epoch is None]
-        for accuracy in ACCURACIES:
-            values = [getattr(split_record, accuracy, None) for split_record in measured]
-            present = [value for value in values if value is not None]
-            # A mean over fewer seeds than asked would hide the failed one.
-            whole = bool(replicas) and len(present) == len(replicas)
-            columns[f"{split}_{accuracy}_mean"] = fmean(present) if whole else None
-            columns[f"{split}_{accuracy}_std"] = stdev(present) if whole and len(present) > 1 else None
-    return columns
-
-
-def _at_best_epoch(replica: ReplicaRecord, split: str) -> SplitRecord | None:
-    if replica.best is None:
-        return None
-    return replica.best.test if split == "test" else replica.history[replica.best.epoch - 1].splits[split]
-
-
-def _epoch_rows(trial: str, replica: ReplicaRecord) -> Iterator[dict[str, Any]]:
-    for record in replica.history:
-        for split, measured in record.splits.items():
-            yield {
-                "trial": trial,
-                "seed": replica.seed,
-                "epoch": record.epoch,
-                "split": split,
-                **measured.model_dump(),
-                "cosine": record.cosine,
-                "lr": record.lr,
-                "seconds": record.seconds,
-            }
-
-
-def _group_rows(trial: str, replica: ReplicaRecord) -> Iterator[dict[str, Any]]:
-    if replica.best is None:
-        return
-    for split, counts in replica.best.groups.items():
-        for label, (n_row, correct_row) in enumerate(zip(counts.n, counts.correct, strict=True)):
-            for attribute, (n, correct) in enumerate(zip(n_row, correct_row, strict=True)):
-                yield {
-                    "trial": trial,
-                    "seed": replica.seed,
-                    "epoch": replica.best.epoch,
-                    "split": split,
-                    "label": label,
-                    "attribute": attribute,
-                    "n": n,
-                    "correct": correct,
-                    "accuracy": correct / n if n else None,
-                }

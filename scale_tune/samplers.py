@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from scale_tune.config import Method
 from scale_tune.seeding import derive_seed
-from scale_tune.space import Choice, FloatRange, IntRange, RunSpec
+from scale_tune.space import Choice, Constant, FloatRange, IntRange, RunSpec
 
 
 def sampler(spec: RunSpec, method: Method, number: int) -> optuna.samplers.BaseSampler:
@@ -63,6 +63,12 @@ def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSa
         case "qmc":
             # Trial n is point n of one sequence, which its scrambling determines.
             return _Sobol(spec.method_ranges(method), seed, derive_seed("qmc", spec.search_seed, method))
+
+
+def distributions(spec: RunSpec, method: Method) -> dict[str, BaseDistribution]:
+    """From what a method's trials are drawn: every parameter that is not constant."""
+    space = spec.method_space(method)
+    return {name: distribution(p) for name, p in space.items() if not isinstance(p, Constant)}
 
 
 def distribution(parameter: FloatRange | IntRange | Choice) -> BaseDistribution:

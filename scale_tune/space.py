@@ -60,6 +60,10 @@ class FloatRange(Frozen):
     def __str__(self) -> str:
         return f"a number from {self.low!r} to {self.high!r}"
 
+    def position(self, value: float) -> float:
+        """Where a value lies on the range's own scale, from 0 at ``low`` to 1 at ``high``."""
+        return _position(self, value)
+
 
 class IntRange(Frozen):
     """A whole number from ``low`` to ``high``, both included, drawn on a logarithmic scale if ``log``."""
@@ -84,6 +88,10 @@ class IntRange(Frozen):
 
     def __str__(self) -> str:
         return f"a whole number from {self.low!r} to {self.high!r}"
+
+    def position(self, value: float) -> float:
+        """Where a value lies on the range's own scale, from 0 at ``low`` to 1 at ``high``."""
+        return _position(self, value)
 
 
 class Choice(Frozen):
@@ -132,6 +140,13 @@ def _check_range(range_: FloatRange | IntRange) -> None:
         raise LocatedError(("low",), f"the range is empty: low and high are both {range_.low!r}; write the value alone")
     if range_.log and range_.low <= 0:
         raise LocatedError(("low",), f"a logarithmic range must lie above 0, but low is {range_.low!r}")
+
+
+def _position(range_: FloatRange | IntRange, value: float) -> float:
+    low, high, at = range_.low, range_.high, value
+    if range_.log:
+        low, high, at = math.log(low), math.log(high), math.log(at)
+    return (at - low) / (high - low)
 
 
 Parameter = Annotated[FloatRange | IntRange | Choice | Constant, Field(discriminator="type")]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
@@ -17,6 +18,29 @@ def command(script: str, *arguments: object) -> list[str]:
 
 def run(script: str, *arguments: object, cwd: Path | None = None, timeout: float = 240) -> subprocess.CompletedProcess:
     return subprocess.run(command(script, *arguments), capture_output=True, text=True, timeout=timeout, cwd=cwd)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a command took."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def measured(script: str, *arguments: object) -> Cost:
+    """Run a command to its end, which must be a good one."""
+    started = time.monotonic()
+    process = subprocess.Popen(command(script, *arguments), stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return Cost(
+        seconds=time.monotonic() - started,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        peak_bytes=usage.ru_maxrss * 1024,  # Linux counts in KiB
+    )
 
 
 def start(script: str, *arguments: object, log: Path) -> subprocess.Popen:

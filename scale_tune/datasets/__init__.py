@@ -13,10 +13,10 @@ from scale_tune.config import (
 )
 from scale_tune.datasets import celeba, digits, dominoes, raw, waterbirds
 from scale_tune.datasets.cache import Report, load_cached
-from scale_tune.datasets.splits import DatasetSplits, Split
+from scale_tune.datasets.splits import DatasetInfo, DatasetSplits, Split
 from scale_tune.errors import UserError
 
-__all__ = ["DatasetSplits", "Split", "check_sources", "load", "load_splits"]
+__all__ = ["DatasetSplits", "Split", "check_sources", "info_of", "load", "load_splits"]
 
 
 def load(name: str, **options: Any) -> DatasetSplits:
@@ -52,20 +52,33 @@ def check_sources(options: DatasetOptions) -> None:
             waterbirds.files()
 
 
+def info_of(options: DatasetOptions) -> DatasetInfo:
+    """How a dataset's images are presented and its groups judged; needs no source files."""
+    match options:
+        case DigitsOptions():
+            return digits.INFO
+        case DominoesOptions():
+            return dominoes.INFO
+        case CelebaOptions():
+            return celeba.info(options)
+        case WaterbirdsOptions():
+            return waterbirds.INFO
+
+
 def load_splits(options: DatasetOptions, report: Report = lambda done, total: None) -> DatasetSplits:
     """Load a dataset by its validated options; ``report`` is told how far a preparation is."""
     values = options.model_dump(mode="json")
+    info = info_of(options)
     match options:
         case DigitsOptions():
-            info = digits.INFO
             splits, fingerprint = load_cached(values, {}, digits, lambda: digits.plan(options), report)
         case DominoesOptions():
-            info, sources = dominoes.INFO, raw.stamp(dominoes.files().values())
+            sources = raw.stamp(dominoes.files().values())
             splits, fingerprint = load_cached(values, sources, dominoes, lambda: dominoes.plan(options), report)
         case CelebaOptions():
-            info, sources = celeba.info(options), raw.stamp(celeba.files())
+            sources = raw.stamp(celeba.files())
             splits, fingerprint = load_cached(values, sources, celeba, lambda: celeba.plan(options), report)
         case WaterbirdsOptions():
-            info, sources = waterbirds.INFO, raw.stamp(waterbirds.files())
+            sources = raw.stamp(waterbirds.files())
             splits, fingerprint = load_cached(values, sources, waterbirds, lambda: waterbirds.plan(options), report)
     return DatasetSplits(name=values.pop("name"), options=values, fingerprint=fingerprint, info=info, **splits)

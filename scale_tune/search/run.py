@@ -296,7 +296,7 @@ def sweep(search: Search) -> None:
     names = run.trials.names_below()
     search.with_weights.clear()
     for trial in search.ledger.trials():
-        found = names.get(trial.name, [])
+        found = names.get(trial.name, {})
         if any(map(is_temporary, found)):
             drop_half_written(run.trial(trial.name))
         has_checkpoint = any(map(is_checkpoint, found))

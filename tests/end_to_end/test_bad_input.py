@@ -86,7 +86,7 @@ def test_missing_data_is_refused_before_anything_starts(space, tmp_path):
         ([DIGITS, "--name", ".."], "--name '..' must be up to"),
         ([DIGITS, "--name", ""], "--name '' must be"),
         ([DIGITS, "--name", "x" * 300], "must be up to 100 letters"),
-        ([DIGITS, "--storage", "s3://bucket/x"], "object storage is not supported"),
+        ([DIGITS, "--storage", "gs://bucket/x"], "storage is a directory or s3://bucket/path, not gs://"),
         ([DIGITS, "--seeds", "0,x1"], "must be a valid integer, got 'x1'"),
         (["--resume", ".", "--storage", "x"], "--storage can't be given with --resume"),
         ([DIGITS, "--resume", "runs/x"], "SPACE can't be given with --resume"),
@@ -107,6 +107,11 @@ def test_wrong_arguments_are_refused(tmp_path, arguments, message):
         (["."], "is not the directory of a run"),
         ([".", "--top-k", "0"], "Invalid value for '--top-k'"),
         ([".", "--dfr", "scale,drf"], "--dfr: there is no protocol 'drf'; did you mean 'dfr'?"),
+        ([".", "--format", "xml"], "Invalid value for '--format'"),
+        ([], "Missing argument"),
+        (["ablation", "absent", "--rows", "lr", "--cols", "momentum"], "is not the directory of a run"),
+        (["ablation", "absent"], "Missing option '--rows'"),
+        (["./ablation"], "ablation is not the directory of a run"),
     ],
 )
 def test_analyze_refuses_what_is_no_run(tmp_path, arguments, message):

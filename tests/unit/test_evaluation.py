@@ -1,187 +1,86 @@
-"""An analysis of real runs: what is refitted, what is kept, and what is said of the rest."""
+"""Runs from their directories to one comparison, and what is written where."""
 
-import dataclasses
-import shutil
-
-import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
-import torch
-from rich.console import Console
-from safetensors.torch import save_file
-from torchvision.models import get_model
 
-from scale_tune import dfr, evaluation, models, results
-from scale_tune.config import DfrProtocol
+from scale_tune import results
+from scale_tune.analysis import compare
 from scale_tune.errors import UserError
-from scale_tune.evaluation import evaluate, leaderboard_table, parse_protocols
-from scale_tune.records import weights_path
-from scale_tune.rundir import RunDir
-from tests.runs import fast_spec, make_run
+from scale_tune.evaluation import evaluate
+from scale_tune.files import Location
+from scale_tune.rundir import RunDir, create_run
+from scale_tune.schemas import COMPARISONS
+from tests.records import make_recorded_run
+from tests.runs import fast_spec
 
-BOTH = tuple(DfrProtocol)
-
-
-def erm_spec(**options):
-    fields = {
-        "methods": {"erm": {}},
-        "space": {"lr": 0.01, "batch_size": 256},
-        "num_samples": 1,
-        "epochs": 1,
-        "seeds": [0, 1],
-        "scheduler": {"name": "none"},
-    }
-    return fast_spec(**(fields | options))
+COMPARISON_FILES = {"comparison.parquet", "comparison.csv", "comparison.tex", "differences.parquet", "differences.csv"}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("runs"), erm_spec())
-
-
-@pytest.fixture
-def run(made, tmp_path):
-    shutil.copytree(made.path.local, tmp_path / "run")
-    return RunDir(tmp_path / "run")
-
-
-@pytest.fixture(autouse=True)
-def _short_recipes(monkeypatch):
-    """Which fits a protocol makes is another test's matter."""
-    short = {name: dataclasses.replace(recipe, C=recipe.C[2:4], fits=1) for name, recipe in dfr.RECIPES.items()}
-    monkeypatch.setattr(dfr, "RECIPES", short)
-
-
-def analyse(run, protocols=BOTH, top_k=3) -> tuple[evaluation.Evaluation, list[str]]:
-    lines: list[str] = []
-    return evaluate(run, top_k, protocols, None, lines.append), lines
-
-
-def test_every_seed_is_refitted_by_every_protocol_and_the_path_is_kept(run):
-    found, lines = analyse(run)
-    assert lines[:2] == [f"DFR (scale and dfr protocol) on erm-00000, seed {seed}" for seed in (0, 1)]
-    tables = results.load(run.path)
-    table, path = tables["dfr"], tables["dfr_path"]
-    assert table[["trial", "seed", "protocol"]].apply(tuple, axis=1).tolist() == [
-        ("erm-00000", seed, protocol) for seed in (0, 1) for protocol in ("scale", "dfr")
-    ]
-    assert set(table["status"]) == {"refitted"}
-    assert set(table["features"]) == {"erm"}
-    assert len(path) == 2 * (2 + 2)
-    chosen = path[path["chosen"]].set_index(["seed", "protocol"])["C"]
-    assert chosen.to_dict() == table.set_index(["seed", "protocol"])["C"].to_dict()
-    for (seed, protocol), tried in path.groupby(["seed", "protocol"]):
-        best = tried[tried["val_worst_group"] == tried["val_worst_group"].max()]
-        assert best["C"].min() == chosen[seed, protocol]
-    board = found.leaderboard.set_index("method")
-    for protocol in ("scale", "dfr"):
-        rows = table[table["protocol"] == protocol]
-        row = board.loc[f"dfr ({protocol})"]
-        assert (row["trial"], row["seeds"]) == ("erm-00000", 2)
-        assert row["test_worst_group_mean"] == pytest.approx(rows["test_worst_group"].mean())
-
-
-def test_a_second_analysis_refits_only_what_is_missing(run, monkeypatch):
-    first, _ = analyse(run, [DfrProtocol.SCALE])
-    assert set(first.leaderboard["method"]) == {"erm", "dfr (scale)"}
-    before = results.load(run.path)["dfr"]
-    second, lines = analyse(run)
-    assert [line for line in lines if line.startswith("DFR")] == [
-        f"DFR (dfr protocol) on erm-00000, seed {seed}" for seed in (0, 1)
-    ]
-    after = results.load(run.path)["dfr"]
-    pd.testing.assert_frame_equal(after[after["protocol"] == "scale"].reset_index(drop=True), before)
-    assert set(second.leaderboard["method"]) == {"erm", "dfr (scale)", "dfr (dfr)"}
-    monkeypatch.setattr(evaluation, "refit_checkpoint", lambda *_: pytest.fail("nothing is left to refit"))
-    third, _ = analyse(run)
-    pd.testing.assert_frame_equal(third.leaderboard, second.leaderboard)
-    asked_for_one, _ = analyse(run, [DfrProtocol.DFR])
-    assert set(asked_for_one.leaderboard["method"]) == {"erm", "dfr (dfr)"}
-    assert len(results.load(run.path)["dfr"]) == 4
-    none, lines = analyse(run, [])
-    assert set(none.leaderboard["method"]) == {"erm"}
-    assert (lines, none.notes) == ([], [])
-
-
-def test_weights_that_are_gone_are_said_in_the_table(run):
-    analyse(run, [DfrProtocol.SCALE])
-    path = weights_path(run.trial("erm-00000"), 1).local
-    kept = path.read_bytes()
-    path.unlink()
-    for _ in range(2):  # and said once, however often it is analysed
-        found, _ = analyse(run)
-        assert any("no DFR of erm-00000, seed 1: its weights are gone" in note for note in found.notes)
-        table = results.load(run.path)["dfr"]
-        assert len(table) == 4
-        (gone,) = table[table["status"] != "refitted"].to_dict("records")
-        assert (gone["trial"], gone["seed"], gone["protocol"], gone["status"]) == (
-            "erm-00000",
-            1,
-            "dfr",
-            "weights gone",
-        )
-        assert all(pd.isna(gone[name]) for name in ("C", "nonzero", "val_worst_group", "test_worst_group"))
-        assert len(table.query("protocol == 'scale' and status == 'refitted'")) == 2, "what was known is kept"
-    path.write_bytes(kept)
-    analyse(run)
-    assert set(results.load(run.path)["dfr"]["status"]) == {"refitted"}
-
-
-def test_a_trial_without_any_weights_leaves_a_leaderboard_without_dfr(run):
-    for seed in (0, 1):
-        weights_path(run.trial("erm-00000"), seed).delete()
-    found, _ = analyse(run)
-    assert found.leaderboard["method"].tolist() == ["erm"]
-    assert results.load(run.path)["dfr"]["status"].tolist() == ["weights gone"] * 4
-
-
-def test_the_demos_network_has_no_pretrained_baseline_and_a_note_says_so(run):
-    found, lines = analyse(run)
-    assert not any("pretrained" in line for line in lines)
-    assert [note for note in found.notes if "pretrained" in note] == [
-        "pretrained baseline left out: small_cnn has no pretrained weights; torchvision's networks do"
+def runs(tmp_path_factory):
+    return [
+        make_recorded_run(tmp_path_factory.mktemp("one") / "x", fast_spec(methods=["erm_target"])),
+        make_recorded_run(tmp_path_factory.mktemp("two") / "x", fast_spec(methods=["scale"], num_samples=1)),
     ]
 
 
-def test_the_pretrained_baseline_needs_weights_and_is_of_no_trial(tmp_path, monkeypatch):
-    run = make_run(tmp_path, erm_spec(model={"name": "resnet18"}, seeds=[0]))
-
-    def absent(name):
-        raise UserError(f"the ImageNet weights of {name} can't be had")
-
-    monkeypatch.setattr(models, "_imagenet_weights", absent)
-    found, _ = analyse(run, [DfrProtocol.DFR])
-    assert "pretrained baseline left out: the ImageNet weights of resnet18 can't be had" in found.notes
-    assert set(found.leaderboard["method"]) == {"erm", "dfr (dfr)"}
-
-    torch.manual_seed(5)
-    state = get_model("resnet18", weights=None).state_dict()
-    save_file(state, tmp_path / "w.safetensors")
-    monkeypatch.setattr(models, "_imagenet_weights", lambda name: dict(state))
-    found, lines = analyse(run, [DfrProtocol.DFR])
-    assert lines == ["pretrained baseline (dfr protocol) of resnet18, imagenet"]
-    row = results.load(run.path)["dfr"].set_index("features").loc["pretrained"]
-    assert (pd.isna(row["trial"]), pd.isna(row["seed"])) == (True, True)
-    on_board = found.leaderboard.set_index("method").loc["pretrained (dfr)"]
-    assert on_board["test_worst_group_mean"] == row["test_worst_group"]
-    assert (on_board["seeds"], np.isnan(on_board["test_worst_group_std"])) == (1, True)
-    console = Console(width=120)
-    with console.capture() as shown:
-        console.print(leaderboard_table(found.leaderboard))
-    assert "pretrained (dfr)" in shown.get()
-    assert "none eligible" not in shown.get()
-    monkeypatch.setattr(evaluation, "refit_pretrained", lambda *_: pytest.fail("it is known already"))
-    again, _ = analyse(run, [DfrProtocol.DFR])
-    pd.testing.assert_frame_equal(again.leaderboard, found.leaderboard)
+def silent(line: str) -> None:
+    pass
 
 
-def test_protocols_are_parsed_and_a_wrong_one_gets_the_nearest():
-    assert parse_protocols("scale,dfr") == BOTH
-    assert parse_protocols(" dfr , scale,dfr") == (DfrProtocol.DFR, DfrProtocol.SCALE)
-    assert parse_protocols("none") == ()
-    with pytest.raises(UserError, match="there is no protocol 'scal'; did you mean 'scale'"):
-        parse_protocols("scal")
-    with pytest.raises(UserError, match="there is no protocol ''; known are: scale, dfr, none"):
-        parse_protocols("scale,")
-    with pytest.raises(UserError, match="there is no protocol 'none'"):
-        parse_protocols("scale,none")
+def test_several_runs_make_one_comparison(runs, tmp_path):
+    found = evaluate(runs, 3, (), Location.of(tmp_path), silent)
+    assert set(found.comparison["method"]) == {"erm_target", "scale"}
+    names = [run.name for run in found.runs]
+    assert set(found.comparison["run"]) == set(names)
+    assert len(found.differences) == 4
+    written = {str(path.local.relative_to(tmp_path)) for path in found.written}
+    tables = {f"{name}/{table}.parquet" for name in names for table in results.SCHEMAS}
+    assert written == tables | COMPARISON_FILES
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")} == written
+
+
+def test_the_files_hold_the_comparison(runs, tmp_path):
+    found = evaluate(runs[:1], 3, (), Location.of(tmp_path), silent)
+    for name, schema in COMPARISONS.items():
+        assert pq.read_schema(tmp_path / f"{name}.parquet").equals(schema, check_metadata=True)
+    expected = found.comparison
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "comparison.parquet"), expected)
+    read = pd.read_csv(tmp_path / "comparison.csv", keep_default_na=False, na_values=[""])
+    pd.testing.assert_frame_equal(read, expected, check_dtype=False)
+
+
+def test_one_run_has_its_comparison_beside_its_tables(runs):
+    found = evaluate(runs[:1], 3, (), None, silent)
+    assert {path.parent for path in found.written} == {runs[0].results}
+    assert set(runs[0].results.names()) > COMPARISON_FILES
+
+
+def test_several_runs_write_no_comparison_unless_told_where(runs):
+    found = evaluate(runs, 3, (), None, silent)
+    assert {path.name for path in found.written} == {f"{name}.parquet" for name in results.SCHEMAS}
+
+
+def test_csv_holds_what_parquet_holds(runs, tmp_path):
+    evaluate(runs[:1], 3, (), Location.of(tmp_path), silent, "csv")
+    assert {path.name for path in tmp_path.glob("*.csv")} >= {f"{name}.csv" for name in results.SCHEMAS}
+    assert not (tmp_path / "trials.parquet").exists()
+    for name, table in results.load(runs[0].path).items():
+        read = pd.read_csv(tmp_path / f"{name}.csv", parse_dates=["started"] if name == "trials" else [])
+        pd.testing.assert_frame_equal(read, table, check_dtype=False)
+
+
+def test_the_same_run_twice_is_refused(runs, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(runs[0].path.local)
+    with pytest.raises(UserError, match="is given twice"):
+        evaluate([runs[0], RunDir(link)], 3, (), None, silent)
+
+
+def test_a_run_that_has_not_begun_is_an_empty_comparison_with_notes(tmp_path):
+    found = evaluate([create_run(Location.of(tmp_path), "new", fast_spec(), {})], 3, (), None, silent)
+    assert found.comparison.empty
+    assert compare(found.runs).empty
+    assert found.notes[0] == "the run has no trials yet"
+    assert (tmp_path / "new" / "results" / "comparison.tex").exists()

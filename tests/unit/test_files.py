@@ -45,7 +45,12 @@ def test_files_are_written_read_listed_and_removed(tmp_path):
     assert (directory / "x").is_file()
     assert (directory / "x").read() == b"one"
     assert directory.names() == ["b", "x"]
-    assert Location.of(tmp_path).names_below() == {"a": ["x"], "b": ["y"]}
+    below = Location.of(tmp_path).names_below()
+    assert {name: list(files) for name, files in below.items()} == {"a": ["x"], "b": ["y"]}
+    (directory / "x").write(b"three")
+    again = Location.of(tmp_path).names_below()
+    assert again["a"]["x"] != below["a"]["x"]
+    assert again["b"] == below["b"]
     (directory / "x").delete()
     (directory / "x").delete()
     assert directory.names() == ["b"]

@@ -44,16 +44,42 @@ ORDER = [
     "prepare",
     "progress",
     "confirm",
+    "schemas",
+    "formats",
+    "columns",
+    "exported",
     "results",
     "search",
     "search.watchdog",
     "search.cluster",
+    "search.refits",
     "search.worker",
     "search.run",
     "search.remote",
     "driver",
+    "bootstrap",
+    "measuring",
     "analysis",
+    "caveats",
+    "ablation",
+    "pivots",
+    "figures",
+    "report.data",
+    "report.importance",
+    "report.markup",
+    "report.style",
+    "report.figures",
+    "report.lines",
+    "report.estimates",
+    "report.parts",
+    "report.comparing",
+    "report.selected",
+    "report.searching",
+    "report.sections",
+    "report.page",
+    "report",
     "evaluation",
+    "reporting",
     "cli",
 ]
 PACKAGE = REPOSITORY / "scale_tune"
@@ -105,9 +131,11 @@ def test_a_module_imports_only_modules_before_it(module):
         ("ledger", ["ray", "torch"]),
         ("results", ["ray", "torch"]),
         ("analysis", ["ray", "torch", "optuna"]),
+        ("evaluation", ["ray", "torch", "sklearn", "matplotlib"]),
+        ("report", ["ray", "torch", "matplotlib"]),
         ("driver", ["torch"]),
         ("prepare", ["ray", "torch"]),
-        ("cli", ["ray", "torch", "optuna", "pandas", "pydantic", "sklearn"]),
+        ("cli", ["ray", "torch", "optuna", "pandas", "pydantic", "sklearn", "matplotlib", "plotly", "jinja2"]),
     ],
 )
 def test_a_module_does_without(module, forbidden):
@@ -116,14 +144,17 @@ def test_a_module_does_without(module, forbidden):
     assert result.stdout.split() == []
 
 
-def test_search_is_the_only_module_that_names_ray():
-    def names_ray(source: str) -> bool:
-        roots = set()
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Import):
-                roots |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                roots.add(node.module.partition(".")[0])
-        return "ray" in roots
+def roots_of_imports(source: str) -> set[str]:
+    roots = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            roots.add(node.module.partition(".")[0])
+    return roots
 
-    assert {name.partition(".")[0] for name, source in modules().items() if names_ray(source)} == {"search"}
+
+@pytest.mark.parametrize(("library", "package"), [("ray", "search"), ("plotly", "report"), ("jinja2", "report")])
+def test_only_one_package_names(library, package):
+    naming = {name.partition(".")[0] for name, source in modules().items() if library in roots_of_imports(source)}
+    assert naming == {package}

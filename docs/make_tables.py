@@ -1,0 +1,71 @@
+"""Writes docs/tables.md from what the schemas say of themselves: python docs/make_tables.py"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from scale_tune import ablation, results
+from scale_tune.schemas import COMPARISONS
+
+PAGE = Path(__file__).with_name("tables.md")
+
+INTRODUCTION = """\
+# The tables
+
+<!-- Written by docs/make_tables.py from the schemas in the code; a test compares. -->
+
+`python analyze.py RUN_DIR` writes them into `RUN_DIR/results`, or where `--export` says, as parquet, or as CSV by
+`--format csv`. They can be exported at any time, also while the search runs: every trial of the ledger is in `trials`,
+whatever became of it. A file is written under another name and renamed, so that a reader sees the old one or the new
+one, whole.
+
+The same meanings and units are in the metadata of each parquet file's fields, as
+`pyarrow.parquet.read_schema("trials.parquet").field("objective").metadata`. `results.load(RUN_DIR)` gives the tables
+of a run as pandas data frames without writing anything. [A two-minute example](example.md) uses them.
+
+An export is incremental: records of trials that have ended are read once, and afterwards their rows are taken from the
+tables in `RUN_DIR/results`, whose metadata tell which version of which record they are from. Deleting these files is
+always safe, but for `dfr.parquet`, which is the only place where refits are remembered.
+
+In CSV, an empty field is null; text is in quotes, and an error's traceback has line breaks within them.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    grid = ablation.schema("config.dataset.spurious_strength", "config.dataset.val_target_size")
+    parts = [INTRODUCTION, "## Of one run\n"]
+    for name, schema in results.SCHEMAS.items():
+        parts += _table(name, schema)
+    parts.append("## Of a comparison of runs\n")
+    parts.append(
+        "`comparison` is also written as LaTeX, `comparison.tex`, and both as CSV. Intervals: see "
+        "[`bootstrap.py`](../scale_tune/bootstrap.py).\n"
+    )
+    for name, schema in COMPARISONS.items():
+        parts += _table(name, schema)
+    parts.append("## Of an ablation\n")
+    parts.append(
+        "`python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size` writes "
+        "`ablation/spurious_strength-val_target_size-test_worst_group.parquet`. Its second and third column have the "
+        "names and types of the two parameters.\n"
+    )
+    parts += _table("ablation", grid)
+    return "\n".join(parts)
+
+
+def _table(name: str, schema: pa.Schema) -> Iterator[str]:
+    yield f"### `{name}`: {schema.metadata[b'rows'].decode()}\n"
+    yield "| column | type | unit | meaning |\n|---|---|---|---|"
+    for field in schema:
+        meaning, unit = (field.metadata[key].decode().replace("|", r"\|") for key in (b"meaning", b"unit"))
+        yield f"| `{field.name}` | {field.type} | {unit} | {meaning} |"
+    yield ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

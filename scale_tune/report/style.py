@@ -1,0 +1,87 @@
+"""How the figures look: colours for the colour-blind (Okabe and Ito), and a shape and dash for each, for print."""
+
+import html
+from typing import Any, NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+
+
+class Look(NamedTuple):
+    """How a method is told from the others, by colour and without it."""
+
+    colour: str
+    symbol: str
+    dash: str
+
+
+INK = "#222222"
+GRID = "#e3e3e3"
+LOOKS = {
+    "scale": Look("#0072B2", "circle", "solid"),
+    "erm_target": Look("#B87A00", "diamond", "dash"),  # Okabe and Ito's orange, darker: lines are thin on white
+    "erm": Look("#D55E00", "square", "dot"),
+    "dfr (scale)": Look("#009E73", "triangle-up", "dashdot"),
+    "dfr (dfr)": Look("#CC79A7", "triangle-down", "longdash"),
+    "pretrained (scale)": Look("#56B4E9", "star", "longdashdot"),
+    "pretrained (dfr)": Look(INK, "hexagon", "solid"),
+}
+OTHER = Look("#7F7F7F", "cross", "dash")
+STATES = {
+    "complete": Look("#0072B2", "circle", "solid"),
+    "pruned": Look("#8a8a8a", "x-thin", "solid"),
+    "failed": Look("#D55E00", "triangle-down", "solid"),
+    "running": Look("#009E73", "diamond-open", "solid"),
+}
+SEED_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SEED_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star")
+SEED_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B87A00", "#CC79A7", "#56B4E9")
+
+
+def look(method: str) -> Look:
+    """A method's look; the same in every figure."""
+    return LOOKS.get(method, OTHER)
+
+
+def seed_look(i: int) -> Look:
+    """The look of the i-th seed, in figures of a single method."""
+    return Look(SEED_COLOURS[i % 6], SEED_SYMBOLS[i % 6], SEED_DASHES[i % 6])
+
+
+def text(name: object) -> str:
+    """A name for a label: plotly reads some HTML in labels, and a name is not to be read as HTML."""
+    return html.escape(str(name), quote=False)
+
+
+def styled(figure: go.Figure, height: int, x: str = "", y: str = "", **layout: Any) -> go.Figure:
+    """The common look. Titles are the page's; axes make room for their own labels."""
+    axis = {
+        "automargin": True,
+        "gridcolor": GRID,
+        "zeroline": False,
+        "linecolor": "#888888",
+        "showline": True,
+        "ticks": "outside",
+        "tickcolor": "#888888",
+        "fixedrange": True,
+    }
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 8, "r": 14, "t": 10, "b": 8},
+        font={"family": "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif", "size": 13, "color": INK},
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+        hoverlabel={"bgcolor": "white", "font": {"size": 13}, "align": "left", "namelength": -1},
+        dragmode=False,
+    )
+    figure.update_xaxes(title={"text": x, "standoff": 8, "font": {"size": 13}}, **axis)
+    figure.update_yaxes(title={"text": y, "standoff": 8, "font": {"size": 13}}, **axis)
+    figure.update_layout(**layout)
+    return figure
+
+
+def plain(values: pd.Series) -> list[float | None]:
+    """Numbers as plotly wants them: None where there is none."""
+    return [None if pd.isna(value) else float(value) for value in values]

@@ -1,0 +1,81 @@
+"""The command analyze.py on runs as they may be: whole, empty, going on, only failures, several, a grid."""
+
+import re
+
+import pytest
+
+from scale_tune.files import Location
+from scale_tune.rundir import create_run
+from tests.commands import run
+from tests.records import make_recorded_run
+from tests.runs import fast_spec
+
+GRID = {
+    "methods": ["erm_target"],
+    "space": {
+        "lr": {"type": "choice", "values": [0.01, 0.1]},
+        "batch_size": {"type": "choice", "values": [32, 64]},
+    },
+    "sampler": "grid",
+    "scheduler": {"name": "none"},
+}
+SCALE = {"methods": ["scale"], "num_samples": 1}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    return {
+        "target": make_recorded_run(root, fast_spec(methods=["erm_target"]), name="target"),
+        "scale": make_recorded_run(root, fast_spec(**SCALE), name="scale"),
+        "grid": make_recorded_run(root, fast_spec(**GRID), fail=("erm_target-00002",), name="grid"),
+        "empty": create_run(Location.of(root), "empty", fast_spec(), {}),
+        "failed": make_recorded_run(root, fast_spec(**SCALE), fail=("scale-00000",), name="failed"),
+        "going on": make_recorded_run(root, fast_spec(**SCALE), leave_running=1, name="going"),
+    }
+
+
+def test_runs_of_one_method_each_make_one_table_and_latex(runs, tmp_path):
+    result = run("analyze", runs["target"].path, runs["scale"].path, "--latex", "--export", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"│ erm_target .*\n│ target  .*\[0\.", result.stdout)
+    assert r"\begin{tabular}" in result.stdout
+    assert (tmp_path / "out" / "comparison.tex").read_text() in result.stdout
+    assert (tmp_path / "out" / "target" / "trials.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("empty", "note: the run has no trials yet"),
+        ("failed", "note: of the 1 scale trials, 1 failed: not selectable"),
+        ("going on", "note: of the 1 scale trials, 1 not finished: not selectable"),
+    ],
+)
+def test_a_run_without_a_result_is_analysed_and_said_to_be_so(runs, name, said):
+    result = run("analyze", runs[name].path)
+    assert result.returncode == 0, result.stderr
+    assert said in result.stdout
+    assert (runs[name].results / "comparison.csv").is_file()
+
+
+def test_the_same_run_twice_is_refused(runs):
+    result = run("analyze", runs["scale"].path, f"{runs['scale'].path}/../scale")
+    assert result.returncode == 2
+    assert "is given twice" in result.stderr
+
+
+def test_an_ablation_shows_the_grid_and_writes_table_latex_and_figures(runs):
+    result = run("analyze", "ablation", runs["grid"].path, "--rows", "lr", "--cols", "config.batch_size")
+    assert result.returncode == 0, result.stderr
+    assert "erm_target: test worst-group by lr × batch_size, mean ± std over 2 seeds" in result.stdout
+    assert result.stdout.count(" missing │") == 1
+    assert "note: erm_target: missing (failed): lr=" in result.stdout
+    written = set((runs["grid"].results / "ablation").names())
+    assert written == {f"lr-batch_size-test_worst_group.{suffix}" for suffix in ("parquet", "tex", "pdf", "svg")}
+
+
+def test_an_ablation_by_an_unknown_parameter_names_the_nearest(runs):
+    result = run("analyze", "ablation", runs["grid"].path, "--rows", "lrr", "--cols", "batch_size")
+    assert result.returncode == 2
+    assert "did you mean 'lr'?" in result.stderr

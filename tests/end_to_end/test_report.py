@@ -1,0 +1,241 @@
+"""The report of a real run, as the command writes it and as a browser shows it."""
+
+from dataclasses import replace
+
+import pytest
+
+from scale_tune import analysis, report, results
+from scale_tune.files import Location
+from scale_tune.rundir import RunDir, create_run
+from tests.commands import run as command
+from tests.reports import analysed, dfr_of, spec_of
+from tests.runs import fast_spec, make_run
+
+NASTY = "<img src=x onerror=\"pwned=1\"> & 'run'"
+"""A directory's name is the run's name."""
+
+WIDTHS = [pytest.param(390, id="phone"), pytest.param(1280, id="desktop")]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of three methods, with a failed trial."""
+    spec = fast_spec(methods={"erm": {"epochs": 1}, "erm_target": {}, "scale": {}}, num_samples=2, epochs=2)
+    made = make_run(tmp_path_factory.mktemp("runs"), spec, fail="scale-00001")
+    moved = made.path.local.rename(made.path.local.with_name(NASTY))
+    analyzed = command("analyze", moved)
+    assert analyzed.returncode == 0, analyzed.stderr
+    assert f"wrote {moved}/report.html" in analyzed.stdout
+    return RunDir(moved)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from tests.browser import Browser
+
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+def test_report_chooses_the_file(tmp_path):
+    made = create_run(Location.of(tmp_path), "empty", fast_spec(), {})
+    chosen = tmp_path / "elsewhere" / "chosen.html"
+    done = command("analyze", made.path, "--report", chosen)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no trial has begun" in chosen.read_text()
+    assert not (made.path / "report.html").is_file()
+
+
+def test_a_run_with_failures_alone_gets_a_report(tmp_path):
+    made = make_run(tmp_path, fast_spec(methods=["erm"], num_samples=1), fail="erm-00000")
+    assert command("analyze", made.path).returncode == 0
+    assert "the only trial that ended has failed" in (made.path.local / "report.html").read_text()
+
+
+def test_a_run_still_going_gets_a_report(tmp_path):
+    spec = fast_spec(methods=["erm_target"], num_samples=1)
+    made = make_run(tmp_path, spec, leave_running="erm_target-00000")
+    assert command("analyze", made.path).returncode == 0
+    assert "trials ended; this is a snapshot of" in (made.path.local / "report.html").read_text()
+
+
+def test_each_of_several_runs_gets_a_report_and_one_file_is_refused(tmp_path):
+    runs = [create_run(Location.of(tmp_path / name), "empty", fast_spec(), {}).path.local for name in ("one", "two")]
+    done = command("analyze", *runs, "--report", tmp_path / "report.html")
+    assert done.returncode == 2
+    assert "is for one run" in done.stderr
+    assert command("analyze", *runs).returncode == 0
+    assert ["<b>one/empty</b>" in (runs[0] / "report.html").read_text(), (runs[1] / "report.html").exists()] == [
+        True
+    ] * 2
+
+
+def test_a_directory_of_something_else_gets_no_report(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    done = command("analyze", tmp_path)
+    assert done.returncode == 2
+    assert "is not the directory of a run" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_report_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path):
+    made = create_run(Location.of(tmp_path), "empty", fast_spec(), {})
+    done = command("analyze", made.path, "--report", tmp_path)
+    assert done.returncode == 2
+    assert "can't write the report" in done.stderr
+    assert "--report" in done.stderr
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_browser_shows_all_of_it_and_fetches_nothing(run, browser, width, tmp_path):
+    browser.open(run.path.local / "report.html", width)
+    assert browser.console() == []
+    assert [url for url in browser.requests() if not url.startswith("data:")] == [
+        (run.path.local / "report.html").as_uri()
+    ]
+    assert browser.run("return window.pwned") is None
+    titles = browser.run("return [...document.querySelectorAll('h2')].map(e => e.innerText)")
+    assert titles == [
+        "Comparison",
+        "Validation against test",
+        "Accuracy by group",
+        "Worst group over epochs",
+        "The search",
+        "Hyperparameters",
+        "SCALE: agreement of the gradients",
+        "DFR: the last layer refitted",
+        "Failures",
+        "All trials",
+        "How to reproduce",
+        "Words",
+    ]
+    browser.screenshot(tmp_path / f"report-{width}.png")  # for a person to look at
+
+
+@pytest.mark.browser
+def test_a_request_and_an_error_would_be_noticed(browser, tmp_path):
+    page = "<html data-drawn=1><img src='http://outside.invalid/x.png'><script>undefined.x</script></html>"
+    (tmp_path / "page.html").write_text(page)
+    browser.open(tmp_path / "page.html", 390)
+    assert "http://outside.invalid/x.png" in browser.requests()
+    assert any("undefined" in message for message in browser.console())
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_overflows_and_no_label_is_clipped(run, browser, width):
+    browser.open(run.path.local / "report.html", width)
+    assert browser.run("return document.documentElement.scrollWidth") == width
+    assert clipped(browser) == []
+
+
+def clipped(browser) -> list:
+    """The labels of figures that stick out of their figure, and figures that were not drawn."""
+    return browser.run("""
+        const found = [];
+        for (const plot of document.querySelectorAll(".plot")) {
+          const box = plot.getBoundingClientRect();
+          if (!plot.querySelector(".main-svg")) found.push(plot.id + " is empty");
+          for (const label of plot.querySelectorAll("svg text")) {
+            const own = label.getBoundingClientRect();
+            const out = own.left < box.left - 1 || own.right > box.right + 1 || own.top < box.top - 1
+              || own.bottom > box.bottom + 1;
+            if (own.width && out) found.push(`${plot.id}: ${label.textContent}`);
+          }
+        }
+        return found;
+    """)
+
+
+@pytest.mark.browser
+def test_what_the_browser_shows_equals_the_tables(run, browser):
+    browser.open(run.path.local / "report.html", 1280)
+    shown = browser.run("""
+        const tables = {};
+        for (const row of document.querySelectorAll("table[id] tr[data-row]")) {
+          const cells = {};
+          for (const number of row.querySelectorAll("data")) {
+            const column = number.closest("[data-column]").dataset.column;
+            cells[column] = Number(number.value);
+          }
+          const id = row.closest("table").id;
+          (tables[id] ??= {})[row.dataset.row] = cells;
+        }
+        return tables;
+    """)
+    tables = results.load(run.path)
+    trials, epochs = tables["trials"], tables["epochs"]
+    for row in trials.to_dict("records"):
+        cells = shown["trials-table"][row["trial"]]
+        columns = ["config.lr", "epochs", *(c for c in cells if c.endswith(("_mean", "_std")) or c == "objective")]
+        assert {column: cells[column] for column in columns} == {column: row[column] for column in columns}
+        assert ("test_worst_group_mean" in cells) == (row["state"] == "complete")
+    (compared,) = [analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=tables)]
+    for row in analysis.compare([compared]).to_dict("records"):
+        cells = shown["comparison-table"][row["method"]]
+        for column in [c for c in row if c.startswith(("test_worst_group", "val_worst_group", "test_average"))]:
+            assert cells[column] == row[column], (row["method"], column)
+    for method, trial in analysis.select_best(trials).items():
+        rows = epochs[(epochs["trial"] == trial) & (epochs["split"] == "val")]
+        for row in rows.to_dict("records"):
+            cells = shown[f"epochs-{method}-table"][str(row["epoch"])]
+            assert cells[f"seed {row['seed']}"] == row["worst_group"]
+        drawn = browser.run(
+            "return document.getElementById('epochs-figure').data"
+            f".filter(t => t.legendgroup === '{method}' && t.mode === 'lines').map(t => t.y)"
+        )
+        assert drawn == [seed["worst_group"].tolist() for _, seed in rows.groupby("seed")]
+
+
+@pytest.mark.browser
+def test_print_unfolds_the_numbers_and_fits_the_paper(run, browser):
+    browser.open(run.path.local / "report.html", 1280)
+    states = "return [...document.querySelectorAll('details')].map(d => d.open)"
+    widths = "return [...document.querySelectorAll('.plot .main-svg')].map(e => e.getBoundingClientRect().width)"
+    before, wide = browser.run(states), browser.run(widths)
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    assert all(browser.run(states))
+    assert max(browser.run(widths)) <= 660
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert browser.run(states) == before
+    assert browser.run(widths) == wide
+
+
+@pytest.fixture(scope="module")
+def thousand(tmp_path_factory):
+    """The report of 1,000 trials of 50 epochs and 3 seeds, with 100 groups."""
+    spec = spec_of(num_samples=334, epochs=50)
+    given = analysed(spec, states=lambda number: "pruned" if number % 10 else "complete", cells=10)
+    path = tmp_path_factory.mktemp("thousand") / "report.html"
+    report.write_report(Location.of(path), replace(given, tables={**given.tables, **dfr_of("erm-00000")}))
+    return path
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_thousand_trials_open(thousand, browser, width):
+    assert thousand.stat().st_size < 10e6
+    browser.open(thousand, width)
+    assert browser.console() == []
+    assert browser.run("return document.documentElement.scrollWidth") == width
+    assert clipped(browser) == []
+    assert browser.run("return document.querySelectorAll('#trials-table tbody tr').length") == 1002
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"trials": 0}, id="empty"),
+        pytest.param({"states": lambda number: "failed"}, id="failed"),
+        pytest.param({"states": lambda number: "running", "trials": 2}, id="running"),
+    ],
+)
+def test_runs_without_an_answer_open_too(browser, given, tmp_path):
+    report.write_report(Location.of(tmp_path / "report.html"), analysed(**given))
+    browser.open(tmp_path / "report.html", 390)
+    assert browser.console() == []
+    assert browser.run("return document.documentElement.scrollWidth") == 390
+    assert clipped(browser) == []
