@@ -5,7 +5,7 @@ Selection never sees test: the columns are dropped before anything is compared.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -20,8 +20,8 @@ from scale_tune.metrics import Groups
 from scale_tune.schemas import COMPARISON, DIFFERENCES, REFITTED, frame_of
 from scale_tune.space import Choice, Constant, RunSpec
 
-SEARCHED = "searched"
-"""The kind of seeds that a config was selected by."""
+SEARCHED, CONFIRMED = "searched", "confirmed"
+"""The kinds of seeds: those that a config was selected by, and fresh ones."""
 
 DATASET = "config.dataset"
 Data = tuple[tuple[str, Any], ...]
@@ -37,10 +37,23 @@ class RunTables:
     """What it searched."""
     tables: dict[str, pd.DataFrame] = field(repr=False)
     """As :func:`scale_tune.results.load` gives them."""
+    confirms: "RunTables | None" = field(default=None, repr=False)
+    """The run whose selected configs this one has trained again, see :mod:`scale_tune.confirm`."""
+
+    @property
+    def seeds_kind(self) -> str:
+        """Whether its seeds are those that configs were selected by."""
+        return SEARCHED if self.confirms is None else CONFIRMED
 
     @cached_property
     def entries(self) -> "list[Entry]":
-        """What the run has to compare: on each of its datasets, each method and each kind of refit."""
+        """What the run has to compare: on each of its datasets, each method and each kind of refit.
+
+        A confirmation selects nothing: it has what was selected in the run that it confirms.
+        """
+        if self.confirms is not None:
+            trained = [entry for entry in self.confirms.entries if entry.trial is not None]
+            return [_confirmed(self, entry) for entry in trained]
         of_trials = _data(self)
         datasets = list(dict.fromkeys(of_trials))
         found = []
@@ -67,6 +80,8 @@ class Entry:
     """The selected one."""
     measured: dict[str, Measured] = field(repr=False)
     """What the selected trial's seeds got right, by split: val and test."""
+    protocol: str | None = None
+    """Of DFR, if its last layer was refitted."""
 
     @property
     def selected_by(self) -> str:
@@ -169,7 +184,7 @@ def differences(runs: Sequence[RunTables]) -> pd.DataFrame:
     names = dataset_names(found)
     rows = []
     for entry, other in combinations(found, 2):
-        if entry.data == other.data:
+        if entry.data == other.data and entry.run.seeds_kind == other.run.seeds_kind:
             pair = {"dataset": names[entry.data], "run": entry.run.name, "method": entry.method}
             pair |= {"other_run": other.run.name, "other_method": other.method}
             for accuracy, of in paired_bootstrap(entry.measured["test"], other.measured["test"]).items():
@@ -232,6 +247,26 @@ def _entry(run: RunTables, data: Data, method: str, trials: pd.DataFrame) -> Ent
     )
 
 
+def _confirmed(run: RunTables, selected: Entry) -> Entry:
+    """What became of a selected config on fresh seeds."""
+    trials = run.tables["trials"]
+    of_method = trials[trials["method"] == selected.selected()["method"]]
+    configs = [column for column in trials.columns if column.startswith("config.")]
+    wanted = pd.Series({column: selected.selected()[column] for column in configs})
+    whole = eligible(of_method)
+    same = [row[configs].equals(wanted.astype(object)) for _, row in whole.astype(object).iterrows()]
+    trial = whole.loc[same, "trial"].iloc[0] if any(same) else None
+    measured: dict[str, Measured] = {}
+    if trial is not None and selected.method in list(Method):
+        measured = measured_trial(run.tables["groups"], trial, selected.groups)
+    elif trial is not None:
+        dfr = run.tables["dfr"]
+        seeds = dfr[(dfr["trial"] == trial) & (dfr["protocol"] == selected.protocol) & (dfr["status"] == REFITTED)]
+        if len(seeds):
+            measured = measured_dfr(seeds, trial, run.tables["groups"], selected.groups)
+    return replace(selected, run=run, trials=of_method, eligible=len(whole), trial=trial, measured=measured)
+
+
 def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry]:
     """An entry for each refit, as ``dfr (scale)``. One of no trial, the pretrained baseline, is known by its data."""
     dfr, judged = run.tables["dfr"], ranked(trials)
@@ -253,6 +288,7 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
                 eligible=refitted.nunique(),
                 trial=None if pd.isna(of_trial) else of_trial,
                 measured=measured_dfr(seeds, judged_as, run.tables["groups"], _groups(data)),
+                protocol=str(protocol),
             )
         )
     return found
@@ -270,7 +306,7 @@ def _row(entry: Entry, dataset: str) -> dict[str, Any]:
         "eligible": entry.eligible,
         "seeds": len(entry.seeds),
         "seeds_asked": entry.seeds_asked,
-        "seeds_kind": SEARCHED,
+        "seeds_kind": entry.run.seeds_kind,
         "interval": entry.measured["val"].resampled if entry.measured else None,
     }
     for split, measured in entry.measured.items():

@@ -65,12 +65,17 @@ def _of_run(run: RunTables, *, several: bool) -> Iterator[str]:
 
 
 def _of_entry(entry: Entry) -> Iterator[str]:
+    if not entry.measured and entry.run.confirms is not None:
+        yield "its selected config is not confirmed: no trial of it has ended with a result of every fresh seed"
+        return
     if not entry.measured:
         yield f"none of its {len(entry.trials)} trials can be selected: none ended with a result of every seed"
         return
     if entry.trial is not None:  # the pretrained baseline was not trained from a seed
         yield from _seeds(entry)
-    if entry.method in list(Method):  # what suits ERM was searched for ERM, not for a refitted layer
+    if entry.run.confirms is not None:
+        yield from _better_on_fresh_seeds(entry)
+    elif entry.method in list(Method):  # what suits ERM was searched for ERM, not for a refitted layer
         yield from _at_an_end(entry)
         yield from _beaten(entry)
         yield from _data_from_a_range(entry)
@@ -130,6 +135,18 @@ def _beaten(entry: Entry) -> Iterator[str]:
     )
 
 
+def _better_on_fresh_seeds(entry: Entry) -> Iterator[str]:
+    """Of the other configs that were confirmed, the best, if it is better than the selected one."""
+    if entry.method in list(Method):
+        objective = entry.selected()["objective"]
+        best = eligible(entry.trials).sort_values(["objective", "number"], ascending=[False, True]).iloc[0]
+        if best["objective"] > objective:
+            yield (
+                f"on fresh seeds another of the best configs, {best['trial']} of {entry.run.name}, has more on val "
+                f"({best['objective']:.3f}) than the selected one ({objective:.3f})"
+            )
+
+
 def _state(row: dict[Any, Any]) -> str:
     lacks_seed = row["state"] == "complete"
     return "a seed diverged" if lacks_seed else f"{row['state']} after epoch {int(row['epochs'])}"
@@ -147,6 +164,8 @@ def _orders_that_disagree(of_data: Sequence[tuple[Entry, str]]) -> Iterator[str]
     for (above, upper), (below, lower) in combinations(with_test, 2):
         # Rounded, since a mean of equal numbers may differ from them in its last digit.
         on_val, on_test = ([round(e.mean(split), 9) for e in (above, below)] for split in ("val", "test"))
+        if above.run.seeds_kind != below.run.seeds_kind:
+            continue
         if above.selected_by == below.selected_by and on_val[0] > on_val[1] and on_test[0] < on_test[1]:
             yield (
                 f"val and test disagree: {upper} is above {lower} on val ({on_val[0]:.3f} against {on_val[1]:.3f}), "

@@ -18,6 +18,7 @@ from scale_tune.stopping import STOPPED
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scale_tune.rundir import RunDir
     from scale_tune.space import RunSpec
 
 _settings: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
@@ -127,6 +128,9 @@ def analyze(
     ] = "parquet",
     latex: Annotated[bool, typer.Option("--latex", help="Print the comparison as LaTeX as well.")] = False,
     report: Annotated[str | None, typer.Option(help="HTML file to write. [default: RUN_DIR/report.html]")] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Train the best --top-k configs of each method again on fresh seeds.")
+    ] = False,
     address: Annotated[
         str | None,
         typer.Option(envvar="RAY_ADDRESS", help="Ray cluster that refits, as auto. [default: start Ray here]"),
@@ -137,6 +141,10 @@ def analyze(
     Several runs, as one per method or per dataset, make one comparison, which needs --export to be written:
 
       python analyze.py runs/erm runs/scale --export tables
+
+    The winner of a search is overestimated. Its best configs, trained again on fresh seeds, stand beside it:
+
+      python analyze.py RUN_DIR --confirm
 
     A grid over two parameters as a table and a figure:
 
@@ -153,6 +161,8 @@ def analyze(
         runs = [RunDir(path) for path in run_dirs]
         where, page = (None if given is None else Location.of(given) for given in (export, report))
         check_report(runs, page)
+        if confirm and not all(_confirm(run, top_k, address) for run in runs):
+            raise typer.Exit(STOPPED)
         found = evaluate(runs, top_k, parse_protocols(dfr), where, console.print, format_, address)
         found.written.extend(write_reports(runs, found, page))
     except UserError as error:
@@ -205,6 +215,14 @@ def ablation(
         console.print(f"note: {note}", soft_wrap=True)
     for path in written:
         console.print(f"wrote {path}", soft_wrap=True)
+
+
+def _confirm(run: "RunDir", top_k: int, address: str | None) -> bool:
+    from scale_tune.driver import confirm
+
+    if address is not None and address.startswith("ray://"):
+        raise UserError("--confirm trains, which is driven from the cluster: give --address auto on its head node")
+    return confirm(run, top_k, address)
 
 
 def analyze_main() -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from scale_tune.confirm import DIRECTORY, confirmation_of, confirmation_spec
 from scale_tune.errors import UserError
 from scale_tune.files import Location
-from scale_tune.ledger import create_studies
+from scale_tune.ledger import create_studies, read_trials
 from scale_tune.lock import check_database, only_driver
 from scale_tune.prepare import identity, load_with_progress
 from scale_tune.progress import Progress, duration
@@ -100,6 +101,30 @@ def resume(
                 return _drive(run, spec, stop, reconnect, retry_failed=retry_failed)
         except KeyboardInterrupt:
             return _stopped(run, stop)
+
+
+def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
+    """Train the best configs of a run again on fresh seeds, or go on with that; see :mod:`scale_tune.confirm`.
+
+    Args:
+        run: its directory.
+        top_k: how many configs of each method.
+        address: the Ray cluster.
+
+    Returns:
+        Whether every trial has ended.
+    """
+    from scale_tune import analysis, results  # pandas takes its time
+
+    confirmation = confirmation_of(run)
+    if confirmation.spec.is_file():
+        return resume(confirmation, confirmation.read_spec(), address, None)
+    ranked = analysis.ranked(results.load(run.path)["trials"])
+    best = ranked.groupby("method").head(top_k)["trial"]
+    trials = {trial.name: trial for trial in read_trials(run.ledger)}
+    spec = confirmation_spec(run.read_spec(), [trials[name] for name in best])
+    ledger = run.ledger.url if isinstance(run.ledger, Database) else None
+    return launch(spec, run.path, DIRECTORY, address, ledger, None)
 
 
 def _check_same_data(run: RunDir, now: dict[str, str]) -> None:

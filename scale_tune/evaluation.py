@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from scale_tune.ablation import Ablation, ablate
 from scale_tune.analysis import RunTables
 from scale_tune.caveats import caveats
 from scale_tune.config import DfrProtocol, Method, TrialConfig, nearest
+from scale_tune.confirm import confirmation_of
 from scale_tune.errors import UserError
 from scale_tune.files import Location
 from scale_tune.formats import comparison_latex
@@ -34,6 +35,7 @@ class Evaluation:
     """What an analysis found and wrote."""
 
     runs: list[RunTables]
+    """Those that were asked for; their confirmations are in the comparison."""
     comparison: pd.DataFrame
     differences: pd.DataFrame
     notes: list[str]
@@ -82,20 +84,30 @@ def evaluate(
             target lacks a group; or there is no cluster at the address.
         KeyboardInterrupt: it was stopped; what was refitted by then is kept in the runs' directories.
     """
-    names = _names(runs)
-    analysed = [_AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, names, strict=True)]
-    _refit([(run, refit) for run in analysed for refit in run.missing], address, say)
+    analysed = [_AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, _names(runs), strict=True)]
+    confirming = {
+        run.name: _AnalysedRun(confirmation, f"{run.name}/{confirmation.path.name}", top_k, protocols)
+        for run, confirmation in zip(analysed, map(confirmation_of, runs), strict=True)
+        if confirmation.spec.is_file()
+    }
+    everything = [*analysed, *confirming.values()]
+    _refit([(run, refit) for run in everything for refit in run.missing], address, say)
     written: list[Location] = []
-    for run in analysed:
-        written += run.write(export if export is None or len(runs) == 1 else export / run.name, format_)
-    evaluated = [run.as_asked_for() for run in analysed]
+    for run in everything:
+        alone = len(runs) == 1 and run is analysed[0]
+        written += run.write(export if export is None or alone else export / run.name, format_)
+    searched = [run.as_asked_for() for run in analysed]
+    confirmed = [
+        replace(confirming[run.name].as_asked_for(), confirms=run) for run in searched if run.name in confirming
+    ]
+    evaluated = [*searched, *confirmed]
     comparison, differences = analysis.compare(evaluated), analysis.differences(evaluated)
     to = runs[0].results if export is None and len(runs) == 1 else export
     if to is not None:
         written += _write_comparison(comparison, differences, to)
-    notes = [f"{run.name}: " * (len(runs) > 1) + note for run in analysed for note in run.notes]
+    notes = [f"{run.name}: " * (len(everything) > 1) + note for run in everything for note in run.notes]
     notes = [*caveats(evaluated), *notes]
-    return Evaluation(runs=evaluated, comparison=comparison, differences=differences, notes=notes, written=written)
+    return Evaluation(runs=searched, comparison=comparison, differences=differences, notes=notes, written=written)
 
 
 def ablate_run(
