@@ -174,7 +174,7 @@ def compare(runs: Sequence[RunTables]) -> pd.DataFrame:
 
 
 def differences(runs: Sequence[RunTables]) -> pd.DataFrame:
-    """How any two methods that were trained on the same data differ on test.
+    """How any two methods that were trained on the same data differ on test, over seeds of the same kind.
 
     Returns:
         A row per pair and accuracy, with the columns of :data:`scale_tune.schemas.DIFFERENCES`. The method that
@@ -186,7 +186,7 @@ def differences(runs: Sequence[RunTables]) -> pd.DataFrame:
     for entry, other in combinations(found, 2):
         if entry.data == other.data and entry.run.seeds_kind == other.run.seeds_kind:
             pair = {"dataset": names[entry.data], "run": entry.run.name, "method": entry.method}
-            pair |= {"other_run": other.run.name, "other_method": other.method}
+            pair |= {"other_run": other.run.name, "other_method": other.method, "seeds_kind": entry.run.seeds_kind}
             for accuracy, of in paired_bootstrap(entry.measured["test"], other.measured["test"]).items():
                 rows.append({**pair, "accuracy": accuracy, **vars(of)})
     return frame_of(rows, DIFFERENCES)

@@ -99,7 +99,7 @@ COMPARISON = pa.schema(
         field(
             "seeds_kind",
             pa.string(),
-            "searched: the seeds are those that the config was selected by",
+            "searched: the seeds are those that the config was selected by; confirmed: fresh ones, by --confirm",
         ),
         field("interval", pa.string(), _INTERVAL),
         *_estimates(),
@@ -114,6 +114,7 @@ DIFFERENCES = pa.schema(
         field("method", pa.string(), "method, the one that is higher on val"),
         field("other_run", pa.string(), "run of the method that it is compared with"),
         field("other_method", pa.string(), "method that it is compared with"),
+        field("seeds_kind", pa.string(), "of both, as in comparison"),
         field("accuracy", pa.string(), "which accuracy on test: worst_group, minority, majority or average"),
         field("seeds", pa.int64(), "seeds that both have, which the difference is over", "count"),
         field("difference", pa.float64(), "mean over these seeds of method minus other_method", "fraction"),

@@ -15,11 +15,18 @@ from scale_tune.trial import Trial
 CPU = torch.device("cpu")
 
 
-def make_run(directory: Path, spec: RunSpec, *, fail: str | None = None, leave_running: str | None = None) -> RunDir:
+def make_run(
+    directory: Path,
+    spec: RunSpec,
+    *,
+    fail: str | None = None,
+    leave_running: str | None = None,
+    name: str = "run",
+) -> RunDir:
     """A finished run, but for a trial that failed or one that a driver left behind after an epoch."""
     torch.set_num_threads(1)  # the fixtures that call this come before the one that does it for every test
     data = {"dataset": datasets.load_splits(spec.dataset).fingerprint}
-    run = create_run(Location.of(directory), "run", spec, data)
+    run = create_run(Location.of(directory), name, spec, data)
     ledger = Ledger(run.ledger, spec)
     while (issued := ledger.next_trial()) is not None:
         config = spec.trial_config(issued.method, issued.params)

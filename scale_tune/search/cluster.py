@@ -24,7 +24,7 @@ from scale_tune.stopping import Stop
 OBJECT_STORE_BYTES = 2**28
 PATIENCE_SECONDS = 15
 PACKAGE = Path(__file__).parents[1]
-PLACES = ("SCALE_TUNE_DATA", "SCALE_TUNE_CACHE")
+TOLD = ("SCALE_TUNE_DATA", "SCALE_TUNE_CACHE", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")
 """What the workers of a running cluster are told of the driver's environment."""
 
 
@@ -72,9 +72,9 @@ def _connect(address: str | None) -> None:
             ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
         else:
             _check_reachable(address)
-            places = {name: value for name in PLACES if (value := os.environ.get(name))}
+            told = {name: value for name in TOLD if (value := os.environ.get(name))}
             # All nodes run the driver's own code of this package; what it depends on must be installed there.
-            environment = {"env_vars": places, "py_modules": [str(PACKAGE)]}
+            environment = {"env_vars": told, "py_modules": [str(PACKAGE)]}
             ray.init(address=address, runtime_env=environment, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"can't connect to a Ray cluster at --address {address}" if address else "can't start Ray"

@@ -1,11 +1,23 @@
+import shutil
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 
-from scale_tune.confirm import confirmation_of, confirmation_spec, fresh_seeds
+from scale_tune import results
+from scale_tune.analysis import CONFIRMED, SEARCHED, differences, ranked
+from scale_tune.confirm import DIRECTORY, confirmation_of, confirmation_spec, fresh_seeds
 from scale_tune.errors import UserError
-from scale_tune.ledger import Ledger
+from scale_tune.evaluation import Evaluation, evaluate
+from scale_tune.formats import difference_lines
+from scale_tune.ledger import Ledger, read_trials
+from scale_tune.records import close_trial, read_final_record
 from scale_tune.rundir import RunDir, plain_spec
 from scale_tune.space import RunSpec, validate_spec
-from tests.runs import fast_spec
+from tests.runs import fast_spec, make_run
+from tests.tables import make_tables, trial
+
+KINDS = (SEARCHED, CONFIRMED)
 
 
 def ended(ledger: Ledger) -> list:
@@ -59,6 +71,85 @@ def test_seeds_are_fresh_and_as_many():
 def test_where_there_is_nothing_to_confirm_that_is_said():
     with pytest.raises(UserError, match="nothing to confirm yet"):
         confirmation_spec(fast_spec(), [])
+
+
+def erm_target_spec() -> RunSpec:
+    return fast_spec(methods=["erm_target"], num_samples=3, epochs=1, scheduler={"name": "none"})
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory) -> RunDir:
+    """A run with its confirmation of the best two configs."""
+    run = make_run(tmp_path_factory.mktemp("runs"), erm_target_spec())
+    best = ranked(results.load(run.path)["trials"])["trial"].head(2)
+    trials = {trial.name: trial for trial in read_trials(run.ledger)}
+    spec = confirmation_spec(run.read_spec(), [trials[name] for name in best])
+    make_run(run.path.local, spec, name=DIRECTORY)
+    return run
+
+
+def compared(run: RunDir) -> Evaluation:
+    return evaluate([run], 2, [], None, lambda line: None)
+
+
+def test_the_selected_config_on_fresh_seeds_stands_beside_the_searched(confirmed):
+    found = compared(confirmed)
+    searched, fresh = (found.comparison[found.comparison["seeds_kind"] == kind].iloc[0] for kind in KINDS)
+    assert len(found.comparison) == 2
+    assert (searched["method"], searched["config"]) == (fresh["method"], fresh["config"])
+    assert fresh["run"] == f"{searched['run']}/confirm"
+    again = results.load(confirmation_of(confirmed).path)["trials"].set_index("trial").loc[fresh["trial"]]
+    assert fresh["test_worst_group_mean"] == pytest.approx(again["test_worst_group_mean"])
+    seeds = results.load(confirmation_of(confirmed).path)["epochs"]["seed"]
+    assert set(seeds) == {2, 3}
+    assert [run.name for run in found.runs] == [searched["run"]], "the report is of the run"
+    assert (confirmed.results / "comparison.parquet").is_file()
+
+
+def test_the_order_of_the_confirmed_trials_selects_nothing(confirmed, tmp_path):
+    """Also where another of the best configs does better on the fresh seeds, which is said."""
+    shutil.copytree(confirmed.path.local, tmp_path / "run")
+    run = RunDir(tmp_path / "run")
+    winner = compared(run).comparison.iloc[0]["config"]
+    directory = confirmation_of(run)
+    records = {n: read_final_record(directory.trial(f"erm_target-{n:05d}")) for n in (0, 1)}
+    for number, objective in ((0, 0.1), (1, 0.9)):
+        for replica in records[number].replicas:
+            replica.history[0].objective = replica.best.objective = objective
+        close_trial(directory.trial(f"erm_target-{number:05d}"), records[number])
+    found = compared(run)
+    assert set(found.comparison["config"]) == {winner}
+    assert any("on fresh seeds another of the best configs, erm_target-00001 of run/confirm" in n for n in found.notes)
+
+
+def test_a_selected_config_that_was_not_confirmed_is_said(confirmed, tmp_path):
+    shutil.copytree(confirmed.path.local, tmp_path / "run")
+    run = RunDir(tmp_path / "run")
+    directory = confirmation_of(run)
+    record = read_final_record(directory.trial("erm_target-00000"))
+    record.replicas[0].diverged_epoch = 1
+    close_trial(directory.trial("erm_target-00000"), record)
+    found = compared(run)
+    row = found.comparison[found.comparison["seeds_kind"] == CONFIRMED].iloc[0]
+    assert pd.isna(row["trial"])
+    assert row["seeds"] == 0
+    assert any("its selected config is not confirmed" in note for note in found.notes)
+
+
+def test_differences_are_between_seeds_of_one_kind():
+    trials = [trial("erm-00000", 0.3), trial("scale-00000", 0.6)]
+    searched = make_tables(trials, name="run")
+    fresh = replace(make_tables(trials, name="run/confirm"), confirms=searched)
+    found = differences([searched, fresh])
+    assert set(zip(found["run"], found["other_run"], found["seeds_kind"], strict=True)) == {
+        ("run", "run", SEARCHED),
+        ("run/confirm", "run/confirm", CONFIRMED),
+    }
+    lines = difference_lines(found)
+    assert [line.partition(":")[0] for line in lines] == [
+        "scale of run − erm of run",
+        "scale of run/confirm − erm of run/confirm",
+    ]
 
 
 def test_a_confirmation_is_below_its_run(tmp_path):
