@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python analyze.py runs/demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # The report in headless Chromium (Debian: chromium, chromium-driver).
 browser: $(VENV)/.installed
