@@ -1,6 +1,7 @@
 """The commands as a user starts them: real processes in a group of their own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,18 @@ def measured(script: str, *arguments: object) -> Cost:
         cpu_seconds=usage.ru_utime + usage.ru_stime,
         peak_bytes=usage.ru_maxrss * 1024,  # Linux counts in KiB
     )
+
+
+def altered_checkout(directory: Path, module: str, old: str, new: str) -> Path:
+    """A ``tune.py`` whose workers run another version of a module. Its current directory must not be this checkout."""
+    copy = directory / "checkout"
+    shutil.copytree(REPOSITORY / "scale_tune", copy / "scale_tune")
+    shutil.copy(REPOSITORY / "tune.py", copy)
+    path = copy / "scale_tune" / module
+    source = path.read_text()
+    assert source.count(old) == 1
+    path.write_text(source.replace(old, new))
+    return copy / "tune.py"
 
 
 def start(script: str, *arguments: object, log: Path) -> subprocess.Popen:

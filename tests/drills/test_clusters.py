@@ -12,7 +12,7 @@ import pytest
 from scale_tune.records import read_record
 from scale_tune.rundir import RunDir
 from tests.clusters import RayCluster, wait_for_port
-from tests.commands import kill_group, run, start, wait_until
+from tests.commands import altered_checkout, kill_group, run, start, wait_until
 from tests.conftest import REPOSITORY
 from tests.drills.conftest import SAMPLES
 from tests.searches import assert_search_is_whole, epochs_in_ledger, is_alive, wait_for, workers_below
@@ -73,21 +73,10 @@ def test_when_the_head_is_killed_the_run_goes_on_on_another_cluster(space, tmp_p
     assert_search_is_whole(directory, SAMPLES, tmp_path / "check")
 
 
-def altered_copy(tmp_path: Path, node: str) -> Path:
-    """A checkout whose workers write something else down as their node."""
-    copy = tmp_path / "checkout"
-    shutil.copytree(REPOSITORY / "scale_tune", copy / "scale_tune")
-    shutil.copy(REPOSITORY / "tune.py", copy)
-    trial = copy / "scale_tune" / "trial.py"
-    assert "node=platform.node()" in trial.read_text()
-    trial.write_text(trial.read_text().replace("node=platform.node()", node))
-    return copy / "tune.py"
-
-
 @pytest.mark.parametrize("cluster", [ONE_CPU], indirect=True)
 def test_the_package_is_shipped_to_workers(space, tmp_path, cluster):
     """A copy of the package that writes another node's name is what the workers run, not what is installed there."""
-    script = altered_copy(tmp_path, 'node="shipped"')
+    script = altered_checkout(tmp_path, "trial.py", "node=platform.node()", 'node="shipped"')
     command = [sys.executable, script, space, "--name", "demo", "--storage", tmp_path / "runs"]
     options = ["--address", cluster.address, "--methods", "erm_target", "--num-samples", "1", "--epochs", "1"]
     # Workers on the driver's own machine would look into its current directory first.
@@ -144,7 +133,8 @@ def test_a_search_is_submitted_as_a_ray_job(space, tmp_path, cluster):
 def test_four_trials_share_a_gpu_and_trials_without_one_see_none(space, tmp_path, cluster, gpus, seen):
     """The GPU is only declared; each worker writes down which ones Ray let it see."""
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
-    script = altered_copy(tmp_path, 'node=__import__("os").environ.get("CUDA_VISIBLE_DEVICES", "all")')
+    seen_by_worker = 'node=__import__("os").environ.get("CUDA_VISIBLE_DEVICES", "all")'
+    script = altered_checkout(tmp_path, "trial.py", "node=platform.node()", seen_by_worker)
     command = [sys.executable, script, space, "--name", "demo", "--storage", tmp_path / "runs"]
     options = ["--address", cluster.address, "--methods", "erm_target", "--num-samples", 4, "--gpus-per-trial", gpus]
     options += ["--epochs", 25, "--set", "scheduler.name=none"]

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from scale_tune import results
 from scale_tune.lock import only_driver
 from scale_tune.rundir import RunDir
-from tests.commands import kill_group, run, start, wait_until
+from tests.commands import altered_checkout, kill_group, run, start, wait_until
 from tests.searches import (
     METHODS,
     SPACE,
@@ -95,16 +97,19 @@ def test_a_diverging_and_a_failing_trial_do_not_stop_the_search(space, tmp_path)
     assert 0 <= diverged["objective"] <= 1
     assert trials.loc["erm_target-00000", "diverged"] == 0
 
-    # A file where the next trial's directory should be: its worker can't write its checkpoint.
-    (directory / "trials" / "erm_target-00001").write_text("in the way")
-    result = run("tune", "--resume", directory, "--num-samples", 3)
+    line = "epoch = self.record.epoch + 1"
+    broken = f'{line}\n        assert self.record.trial != "erm_target-00001", "by design"'
+    script = altered_checkout(tmp_path, "trial.py", line, broken)
+    command = [sys.executable, script, "--resume", directory, "--num-samples", "3"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "1 failed" in result.stdout
+    assert "erm_target-00001 has failed: AssertionError: by design" in result.stdout
     trials = results.load(directory)["trials"].set_index("trial")
     failed = trials.loc["erm_target-00001"]
     assert failed["state"] == "failed"
     assert failed["error"].startswith("Traceback")
-    assert "erm_target-00001" in failed["error"]
+    assert failed["error"].endswith("AssertionError: by design\n")
     assert trials.loc["erm_target-00002", "state"] in ("complete", "pruned")
     assert len(trials) == 6
 
