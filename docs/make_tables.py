@@ -29,7 +29,7 @@ of a run as pandas data frames without writing anything. [A two-minute example](
 
 An export is incremental: records of trials that have ended are read once, and afterwards their rows are taken from the
 tables in `RUN_DIR/results`, whose metadata tell which version of which record they are from. Deleting these files is
-always safe, but for `dfr.parquet`, which is the only place where refits are remembered.
+always safe, but for `dfr.parquet` and `dfr_path.parquet`, which are the only places where refits are remembered.
 
 In CSV, an empty field is null; text is in quotes, and an error's traceback has line breaks within them.
 """

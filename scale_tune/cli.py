@@ -133,7 +133,7 @@ def analyze(
     ] = False,
     address: Annotated[
         str | None,
-        typer.Option(envvar="RAY_ADDRESS", help="Ray cluster that refits, as auto. [default: start Ray here]"),
+        typer.Option(envvar="RAY_ADDRESS", help="Ray cluster, as auto or ray://host:10001. [default: start Ray here]"),
     ] = None,
 ) -> None:
     """Compare the methods of runs: select, refit the last layer (DFR), print a comparison, write tables and report.
@@ -158,10 +158,12 @@ def analyze(
 
     console = _console()
     try:
+        if address is not None and address.startswith("ray://"):
+            raise typer.Exit(_analyze_on_head(address, run_dirs, export, report))
         runs = [RunDir(path) for path in run_dirs]
         where, page = (None if given is None else Location.of(given) for given in (export, report))
         check_report(runs, page)
-        if confirm and not all(_confirm(run, top_k, address) for run in runs):
+        if confirm and not _confirm(runs, top_k, address):
             raise typer.Exit(STOPPED)
         found = evaluate(runs, top_k, parse_protocols(dfr), where, console.print, format_, address)
         found.written.extend(write_reports(runs, found, page))
@@ -217,12 +219,10 @@ def ablation(
         console.print(f"wrote {path}", soft_wrap=True)
 
 
-def _confirm(run: "RunDir", top_k: int, address: str | None) -> bool:
+def _confirm(runs: "list[RunDir]", top_k: int, address: str | None) -> bool:
     from scale_tune.driver import confirm
 
-    if address is not None and address.startswith("ray://"):
-        raise UserError("--confirm trains, which is driven from the cluster: give --address auto on its head node")
-    return confirm(run, top_k, address)
+    return all(confirm(run, top_k, address) for run in runs)
 
 
 def analyze_main() -> None:
@@ -335,20 +335,37 @@ def _run_on_head(address: str, space: Path | None, resume: str | None, storage: 
 
     if space is not None:
         load_spec(space)  # what is wrong with it is said before anything is connected
-    option, where = ("--storage", storage or "runs") if resume is None else ("--resume", resume)
-    if not where.startswith(("/", "s3:/")):
-        raise UserError(
-            f"{option} {where} is relative, but with {address} the search is driven on the cluster's head node; "
-            "give a path that all of its nodes share, or s3://bucket/path"
-        )
-    given = iter(sys.argv[1:])
-    arguments = []
+    _refuse_relative(address, {"--storage": [storage or "runs"]} if resume is None else {"--resume": [resume]})
+    given = [SPACE if space is not None and argument == str(space) else argument for argument in sys.argv[1:]]
+    return run_on_head("tune", address, _without_address(given), space, typer.echo)
+
+
+def _analyze_on_head(address: str, run_dirs: list[str], export: str | None, report: str | None) -> int:
+    """Have the cluster's head node run this command; paths are then those of the cluster."""
+    from scale_tune.search.remote import run_on_head
+
+    _refuse_relative(address, {"RUN_DIR": run_dirs, "--export": [export or "/"], "--report": [report or "/"]})
+    return run_on_head("analyze", address, _without_address(sys.argv[1:]), None, typer.echo)
+
+
+def _refuse_relative(address: str, paths: dict[str, list[str]]) -> None:
+    for option, given in paths.items():
+        for path in given:
+            if not path.startswith(("/", "s3:/")):
+                raise UserError(
+                    f"{option} {path} is relative, but with {address} this command runs on the cluster's head node; "
+                    "give a path that all of its nodes share, or s3://bucket/path"
+                )
+
+
+def _without_address(arguments: list[str]) -> list[str]:
+    remaining, given = [], iter(arguments)
     for argument in given:
         if argument == "--address":
             next(given)
         elif not argument.startswith("--address="):
-            arguments.append(SPACE if space is not None and argument == str(space) else argument)
-    return run_on_head(address, arguments, space, typer.echo)
+            remaining.append(argument)
+    return remaining
 
 
 def _settings_by_key(settings: list[str]) -> dict[str, Any]:

@@ -81,21 +81,34 @@ COMPARISON = pa.schema(
             "dataset, with those of its options that differ within the comparison. An option searched as a choice "
             "makes data of its own; one drawn from a range counts as a hyperparameter",
         ),
-        field("method", pa.string(), "erm, erm_target, scale, or dfr with its protocol in parentheses"),
+        field(
+            "method",
+            pa.string(),
+            "erm, erm_target or scale; or dfr or pretrained, by whose network was refitted, with the protocol in "
+            "parentheses",
+        ),
         field(
             "trial",
             pa.string(),
             "selected trial: the highest mean over all its seeds of the best epoch's validation objective, of equal "
-            "ones the earliest; for DFR, the ERM trial whose last layer was refitted; null if none could be selected",
+            "ones the earliest; for DFR, the ERM trial whose last layer was refitted; null if none could be selected, "
+            "and for pretrained",
         ),
         field(
             "config", pa.string(), "the selected trial's values of what the search varied, to 4 digits; null if nothing"
         ),
         field("selected_by", pa.string(), "validation accuracy that selected epochs and configs"),
-        field("trials", pa.int64(), "trials of the method on this data, or those refitted for DFR", "count"),
+        field(
+            "trials", pa.int64(), "trials of the method on this data; for DFR those refitted, for pretrained 0", "count"
+        ),
         field("eligible", pa.int64(), "those of them that could be selected: at their end, with all seeds", "count"),
-        field("seeds", pa.int64(), "n of the means: seeds of the selected trial; 0 if there is none", "count"),
-        field("seeds_asked", pa.int64(), "seeds that the run trains of each trial", "count"),
+        field(
+            "seeds",
+            pa.int64(),
+            "n of the means: seeds of the selected trial, 0 if there is none; for pretrained 1",
+            "count",
+        ),
+        field("seeds_asked", pa.int64(), "seeds that the run trains of each trial; for pretrained 1", "count"),
         field(
             "seeds_kind",
             pa.string(),
@@ -104,7 +117,7 @@ COMPARISON = pa.schema(
         field("interval", pa.string(), _INTERVAL),
         *_estimates(),
     ],
-    metadata={"table": "comparison", "rows": "one per run, dataset and method, DFR protocols included"},
+    metadata={"table": "comparison", "rows": "one per run, dataset and method, refits by each protocol included"},
 )
 
 DIFFERENCES = pa.schema(

@@ -23,16 +23,22 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from scale_tune.search.cluster import cluster
 from scale_tune.stopping import Stop
 
-COMMAND = "import sys; sys.argv[0] = 'tune.py'; from scale_tune.cli import tune_app; tune_app()"
+COMMANDS = {
+    "tune": "import sys; sys.argv[0] = 'tune.py'; from scale_tune.cli import tune_app; tune_app()",
+    "analyze": "import sys; sys.argv[0] = 'analyze.py'; from scale_tune.cli import analyze_main; analyze_main()",
+}
 SPACE = "{space}"
 """Stands for the search space among the arguments, which is a file there."""
 PR_SET_PDEATHSIG = 1
 
 
-def run_on_head(address: str, arguments: list[str], space: Path | None, say: Callable[[str], None]) -> int:
-    """Run ``tune.py`` on the head node.
+def run_on_head(
+    command: str, address: str, arguments: list[str], space: Path | None, say: Callable[[str], None]
+) -> int:
+    """Run ``tune.py`` or ``analyze.py`` on the head node.
 
     Args:
+        command: ``tune`` or ``analyze``.
         address: as ``ray://host:10001``.
         arguments: of the command, without an address; :data:`SPACE` in place of the search space.
         space: the search space, a file here.
@@ -50,7 +56,7 @@ def run_on_head(address: str, arguments: list[str], space: Path | None, say: Cal
         remote = ray.remote(_Driver).options(num_cpus=0, max_concurrency=2, scheduling_strategy=head)
         driver: Any = remote.remote()
         file = None if space is None else (space.name, space.read_bytes())
-        ray.get(driver.start.remote(arguments, file))
+        ray.get(driver.start.remote(COMMANDS[command], arguments, file))
         output = driver.read.remote()
         while True:
             try:
@@ -68,7 +74,7 @@ def run_on_head(address: str, arguments: list[str], space: Path | None, say: Cal
 class _Driver:
     """On the head node: the process of the command."""
 
-    def start(self, arguments: list[str], space: tuple[str, bytes] | None) -> None:
+    def start(self, command: str, arguments: list[str], space: tuple[str, bytes] | None) -> None:
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._scratch = tempfile.TemporaryDirectory(prefix="scale-tune-")
         if space is not None:
@@ -77,7 +83,7 @@ class _Driver:
             arguments = [str(path) if argument == SPACE else argument for argument in arguments]
         address = ray.get_runtime_context().gcs_address
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-c", COMMAND, *arguments, "--address", address],
+            [sys.executable, "-u", "-c", command, *arguments, "--address", address],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -15,6 +15,7 @@ from tests.clusters import RayCluster, wait_for_port
 from tests.commands import altered_checkout, kill_group, run, start, wait_until
 from tests.conftest import REPOSITORY
 from tests.drills.conftest import SAMPLES
+from tests.runs import fast_spec, make_run
 from tests.searches import assert_search_is_whole, epochs_in_ledger, is_alive, wait_for, workers_below
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
@@ -155,3 +156,18 @@ def test_what_the_cluster_cannot_give_is_an_error_before_anything_starts(space, 
     assert result.returncode == 2
     assert "the largest node has 1 CPUs and 0 GPUs" in result.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("cluster", [ONE_CPU], indirect=True)
+def test_last_layers_are_refitted_on_a_cluster_and_from_outside_it(tmp_path, cluster):
+    made = make_run(tmp_path / "runs", fast_spec(methods=["erm"], num_samples=1, epochs=1))
+    result = run("analyze", made.path, "--dfr", "scale", "--address", cluster.address)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2 of 2: DFR (scale protocol) on erm-00000, seed 1" in result.stdout
+    wait_for_port(cluster.ip, cluster.client_port)
+    address = f"ray://{cluster.ip}:{cluster.client_port}"
+    result = run("analyze", made.path, "--export", tmp_path / "tables", "--address", address)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2 of 2: DFR (dfr protocol) on erm-00000, seed 1" in result.stdout
+    assert "dfr (dfr)" in result.stdout
+    assert (tmp_path / "tables" / "comparison.csv").exists()

@@ -109,6 +109,8 @@ def test_wrong_arguments_are_refused(tmp_path, arguments, message):
         ([".", "--dfr", "scale,drf"], "--dfr: there is no protocol 'drf'; did you mean 'dfr'?"),
         ([".", "--format", "xml"], "Invalid value for '--format'"),
         ([], "Missing argument"),
+        (["runs/x", "--address", "ray://127.0.0.1:1"], "RUN_DIR runs/x is relative, but with ray://127.0.0.1:1"),
+        (["/runs/x", "--report", "x.html", "--address", "ray://127.0.0.1:1"], "--report x.html is relative"),
         (["ablation", "absent", "--rows", "lr", "--cols", "momentum"], "is not the directory of a run"),
         (["ablation", "absent"], "Missing option '--rows'"),
         (["./ablation"], "ablation is not the directory of a run"),
