@@ -86,7 +86,14 @@ def evaluate(
     """
     analysed = [_AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, _names(runs), strict=True)]
     confirming = {
-        run.name: _AnalysedRun(confirmation, f"{run.name}/{confirmation.path.name}", top_k, protocols)
+        run.name: _AnalysedRun(
+            # The pretrained network has no seeds: there is nothing to confirm.
+            confirmation,
+            f"{run.name}/{confirmation.path.name}",
+            top_k,
+            protocols,
+            pretrained=False,
+        )
         for run, confirmation in zip(analysed, map(confirmation_of, runs), strict=True)
         if confirmation.spec.is_file()
     }
@@ -180,8 +187,11 @@ class _AnalysedRun:
     refit is tried again.
     """
 
-    def __init__(self, run: RunDir, name: str, top_k: int, protocols: Collection[DfrProtocol]) -> None:
+    def __init__(
+        self, run: RunDir, name: str, top_k: int, protocols: Collection[DfrProtocol], *, pretrained: bool = True
+    ) -> None:
         self.name = name
+        self._pretrained = pretrained
         self.notes: list[str] = []
         self.missing: list[_Refit] = []
         self._run = run
@@ -251,6 +261,8 @@ class _AnalysedRun:
         for trial in ranked.loc[ranked["method"] == Method.ERM, "trial"].head(top_k):
             for seed in configs[trial].seeds:
                 self._ask_for_checkpoint(trial, seed, configs[trial])
+        if not self._pretrained:
+            return
         first = ranked.iloc[0]
         self._ask_for_pretrained(configs[first["trial"]], first["fingerprint"])
 

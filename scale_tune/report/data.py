@@ -188,6 +188,8 @@ class Verdict:
     rivals: list[Row]
     """The differences on test between the winner and each other method, those nearest on val first, with the other
     method's row as ``rival``; a difference is None where the comparison has no interval of it."""
+    confirmed: Row | None
+    """The winner's config on fresh seeds, if the run was confirmed."""
 
 
 _UNKNOWN = dict.fromkeys(("difference", "low", "high", "probability"))
@@ -202,8 +204,17 @@ def verdicts(analysed: Analysis) -> list[Verdict]:
         winner, others = ordered[0], ordered[1:]
         known = differences_to(analysed, str(dataset), winner["method"])
         rivals = [{**known.get(row["method"], _UNKNOWN), "rival": row} for row in others]
-        found.append(Verdict(dataset=str(dataset), winner=winner, rivals=rivals))
+        confirmed = confirmation(analysed, str(dataset), winner["method"])
+        found.append(Verdict(dataset=str(dataset), winner=winner, rivals=rivals, confirmed=confirmed))
     return found
+
+
+def confirmation(analysed: Analysis, dataset: str, method: str) -> Row | None:
+    """The row of the comparison with the method's selected config on fresh seeds."""
+    rows = measured_rows(analysed.comparison)
+    rows = rows[(rows["seeds_kind"] == analysis.CONFIRMED) & (rows["run"].str.startswith(f"{analysed.name}/"))]
+    found = records(rows[(rows["dataset"] == dataset) & (rows["method"] == method)])
+    return found[0] if found else None
 
 
 def differences_to(analysed: Analysis, dataset: str, method: str) -> dict[str, Row]:

@@ -1,3 +1,4 @@
+import re
 import shutil
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from scale_tune.evaluation import Evaluation, evaluate
 from scale_tune.formats import difference_lines
 from scale_tune.ledger import Ledger, read_trials
 from scale_tune.records import close_trial, read_final_record
+from scale_tune.reporting import write_reports
 from scale_tune.rundir import RunDir, plain_spec
 from scale_tune.space import RunSpec, validate_spec
 from tests.runs import fast_spec, make_run
@@ -154,3 +156,12 @@ def test_differences_are_between_seeds_of_one_kind():
 
 def test_a_confirmation_is_below_its_run(tmp_path):
     assert confirmation_of(RunDir(tmp_path)).path.local == tmp_path / "confirm"
+
+
+def test_the_report_says_what_the_selected_config_reaches_on_fresh_seeds(confirmed):
+    found = compared(confirmed)
+    (path,) = write_reports([confirmed], found, None)
+    fresh = found.comparison[found.comparison["seeds_kind"] == CONFIRMED].iloc[0]
+    page = " ".join(re.sub("<[^>]*>", "", path.read().decode()).split())
+    said = page.partition("On fresh seeds, which had no part in the choice, the same config reaches ")[2][:40]
+    assert said.startswith(f"{fresh['test_worst_group_mean']:.3f} ± {fresh['test_worst_group_std']:.3f} over 2 seeds.")
