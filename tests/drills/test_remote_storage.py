@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 
 from scale_tune import results
@@ -53,6 +52,8 @@ def postgresql(tmp_path_factory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """An S3 bucket of moto's server."""
+    import boto3  # of the extra drill
+
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
