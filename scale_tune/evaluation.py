@@ -20,6 +20,7 @@ from scale_tune.files import Location
 from scale_tune.formats import comparison_latex
 from scale_tune.ledger import read_trials
 from scale_tune.pivots import pivot_latex
+from scale_tune.records import weights_path
 from scale_tune.results import Format
 from scale_tune.rundir import RunDir
 from scale_tune.schemas import COMPARISON, DIFFERENCES, GONE, REFITTED, table_from
@@ -215,10 +216,8 @@ class _AnalysedRun:
             if refit.key["features"] != "pretrained":
                 raise refitted
             self.notes.append(f"pretrained baseline left out: {refitted}")
-        elif refitted is None:  # perhaps just now: the search goes on, and a better trial has taken its place
-            trial, seed = refit.key["trial"], refit.key["seed"]
-            self.notes.append(f"no DFR of {trial}, seed {seed}: its weights are gone (keep_top, or deleted)")
-            self._rows += [refit.key | {"protocol": protocol.value, "status": GONE} for protocol in refit.protocols]
+        elif refitted is None:  # just now: the search goes on, and a better trial has taken its place
+            self._note_gone(refit.key, refit.protocols)
         else:
             for result in refitted:
                 common = refit.key | {"protocol": result.protocol.value, "fingerprint": result.fingerprint}
@@ -268,12 +267,17 @@ class _AnalysedRun:
 
     def _ask_for_checkpoint(self, trial: str, seed: int, config: TrialConfig) -> None:
         key = {"features": "erm", "trial": trial, "seed": seed}
-        if missing := self._lacking(key):
-            from scale_tune.dfr import refit_checkpoint  # torch takes 0.4 GB and seconds, and is seldom needed
+        directory = self._run.trial(trial)
+        if not (missing := self._lacking(key)):
+            return
+        if not weights_path(directory, seed).is_file():
+            self._note_gone(key, missing)
+            return
+        from scale_tune.dfr import refit_checkpoint  # torch takes 0.4 GB and seconds, and is seldom needed
 
-            call = partial(refit_checkpoint, self._run.trial(trial), seed, config.dataset, missing, config.objective)
-            what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
-            self.missing.append(_Refit(what=what, key=key, protocols=missing, call=call))
+        call = partial(refit_checkpoint, directory, seed, config.dataset, missing, config.objective)
+        what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
+        self.missing.append(_Refit(what=what, key=key, protocols=missing, call=call))
 
     def _ask_for_pretrained(self, config: TrialConfig, fingerprint: str) -> None:
         key = {"features": "pretrained", "trial": None, "seed": None, "fingerprint": fingerprint}
@@ -289,6 +293,10 @@ class _AnalysedRun:
         call = partial(refit_pretrained, model, config.dataset, fingerprint, missing, config.objective)
         what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
         self.missing.append(_Refit(what=what, key=key, protocols=missing, call=call))
+
+    def _note_gone(self, key: dict[str, Any], protocols: Collection[DfrProtocol]) -> None:
+        self.notes.append(f"no DFR of {key['trial']}, seed {key['seed']}: its weights are gone (keep_top, or deleted)")
+        self._rows += [key | {"protocol": protocol.value, "status": GONE} for protocol in protocols]
 
     def _lacking(self, key: dict[str, Any]) -> list[DfrProtocol]:
         wanted = {protocol: key | {"protocol": protocol.value} for protocol in self._protocols}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from scale_tune import results
+from scale_tune.files import Location
 from scale_tune.rundir import RunDir
 from tests.clusters import free_port, wait_for_http
 from tests.commands import kill_group, run, start, wait_until
@@ -110,9 +111,14 @@ def test_a_run_in_an_object_store_is_killed_resumed_and_analysed(space, tmp_path
     result = run("analyze", directory)
     assert result.returncode == 0, result.stdout + result.stderr
     names = {path.partition("/")[0] for path in RunDir(directory).path.names()}
-    assert {"spec.yaml", "driver.json", "results", "trials", "ray.log"} <= names
+    assert {"spec.yaml", "driver.json", "results", "trials", "ray.log", "report.html"} <= names
     assert len(results.load(directory)["trials"]) == 8
-    assert "trials.parquet" in (RunDir(directory).path / "results").names()
+    assert {"trials.parquet", "comparison.tex"} <= set((RunDir(directory).path / "results").names())
+    elsewhere = [f"{directory}-tables", f"{directory}-tables/report.html"]
+    result = run("analyze", directory, "--export", elsewhere[0], "--report", elsewhere[1])
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "refitting" not in result.stdout
+    assert {"trials.parquet", "comparison.tex", "report.html"} <= set(Location.of(elsewhere[0]).names())
 
 
 def test_storage_that_cannot_be_had_is_an_error_before_anything_starts(space, bucket, postgresql):

@@ -224,11 +224,31 @@ def test_several_runs_are_refitted_together_and_notes_name_the_run(run, made, tm
         weights_path(run.trial("erm-00000"), seed).delete()
     lines = []
     found = evaluate([run, other], 1, [DfrProtocol.SCALE], None, lines.append)
-    assert lines[0] == "refitting the last layer of 4 networks"
+    assert lines[0] == "refitting the last layer of 2 networks"
     gone = [note for note in found.notes if "weights are gone" in note]
     assert [note.partition(":")[0] for note in gone] == [found.runs[0].name] * 2
     with_dfr = found.comparison[found.comparison["method"] == "dfr (scale)"]
     assert with_dfr["run"].tolist() == [found.runs[1].name]
+
+
+def test_weights_that_go_while_they_are_about_to_be_refitted_are_said_likewise(run, monkeypatch):
+    def late(calls, address):
+        for path in (weights_path(run.trial("erm-00000"), seed) for seed in (0, 1)):
+            path.delete()
+        return one_by_one(calls, address)
+
+    monkeypatch.setattr(refits, "side_by_side", late)
+    found, _ = analyse(run)
+    assert sum("its weights are gone" in note for note in found.notes) == 2
+    assert results.load(run.path)["dfr"]["status"].tolist() == ["weights gone"] * 4
+
+
+def test_an_analysis_with_nothing_to_refit_starts_no_worker(run, monkeypatch):
+    for seed in (0, 1):
+        weights_path(run.trial("erm-00000"), seed).delete()
+    monkeypatch.setattr(refits, "side_by_side", lambda *_: pytest.fail("there is nothing to refit"))
+    _, lines = analyse(run)
+    assert lines == []
 
 
 def test_protocols_are_parsed_and_a_wrong_one_gets_the_nearest():
