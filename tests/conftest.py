@@ -1,4 +1,5 @@
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,15 @@ import torch
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
+STARTED = time.monotonic()
 REPOSITORY = Path(__file__).parent.parent
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """With ``DRILL_SECONDS``, no drill is begun after so many seconds; those left out are counted as skipped."""
+    limit = os.environ.get("DRILL_SECONDS")
+    if limit and item.get_closest_marker("drill") and time.monotonic() - STARTED > float(limit):
+        pytest.skip(f"{limit} s for drills are over")
 
 
 @pytest.fixture(scope="session", autouse=True)

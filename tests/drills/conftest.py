@@ -1,10 +1,6 @@
-import os
-import time
 from pathlib import Path
 
 import pytest
-
-STARTED = time.monotonic()
 
 SPACE = """\
 methods:
@@ -27,13 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.drill)
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """With ``DRILL_SECONDS``, no drill is begun after so many seconds; those left out are counted as skipped."""
-    limit = os.environ.get("DRILL_SECONDS")
-    if limit and time.monotonic() - STARTED > float(limit):
-        pytest.skip(f"{limit} s for drills are over")
 
 
 @pytest.fixture
