@@ -13,8 +13,8 @@ from scale_tune.analysis import RunTables, ranked, shortened
 from scale_tune.config import Method, nearest
 from scale_tune.errors import UserError
 from scale_tune.formats import METRICS
+from scale_tune.parameters import Choice, Constant, Parameter, Space
 from scale_tune.schemas import field, table_from, table_of
-from scale_tune.space import Choice, Constant, Parameter, Space
 
 NAMED = 6
 """Cells that a note names."""

@@ -17,8 +17,9 @@ from scale_tune.config import DATASETS, Method
 from scale_tune.datasets import info_of
 from scale_tune.measuring import NO_SEED, measured_dfr, measured_trial
 from scale_tune.metrics import Groups
+from scale_tune.parameters import Choice, Constant
 from scale_tune.schemas import COMPARISON, DIFFERENCES, REFITTED, frame_of
-from scale_tune.space import Choice, Constant, RunSpec
+from scale_tune.space import RunSpec
 
 SEARCHED, CONFIRMED = "searched", "confirmed"
 """The kinds of seeds: those that a config was selected by, and fresh ones."""

@@ -7,7 +7,7 @@ from typing import Any
 from scale_tune.analysis import Entry, RunTables, dataset_names, eligible, entries, shortened
 from scale_tune.config import Method
 from scale_tune.measuring import group_sizes
-from scale_tune.space import Choice, FloatRange, IntRange, Parameter
+from scale_tune.parameters import Choice, FloatRange, IntRange, Parameter
 
 SMALL_GROUP = 20
 """Images below which the accuracy of a group says little."""

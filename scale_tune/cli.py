@@ -95,7 +95,7 @@ def tune(
         elif retry_failed:
             raise UserError("--retry-failed goes with --resume RUN_DIR: a new run has no failed trials")
         else:
-            from scale_tune.space import load_spec
+            from scale_tune.specfile import load_spec
 
             overrides |= _settings_by_key(settings or [])
             if seeds is not None:
@@ -331,7 +331,7 @@ def _resume(
 def _run_on_head(address: str, space: Path | None, resume: str | None, storage: str | None) -> int:
     """Have the cluster's head node run this command; paths are then those of the cluster."""
     from scale_tune.search.remote import SPACE, run_on_head
-    from scale_tune.space import load_spec
+    from scale_tune.specfile import load_spec
 
     if space is not None:
         load_spec(space)  # what is wrong with it is said before anything is connected

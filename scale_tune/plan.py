@@ -3,7 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
-from scale_tune.space import Choice, Constant, FloatRange, IntRange, RunSpec
+from scale_tune.parameters import Choice, Constant, FloatRange, IntRange
+from scale_tune.space import RunSpec
 
 
 def print_plan(spec: RunSpec) -> None:

@@ -12,7 +12,8 @@ from scale_tune.config import DATASETS, DatasetOptions, DominoesOptions, TrialCo
 from scale_tune.datasets import dominoes, load_splits
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetSplits, Split
 from scale_tune.errors import UserError
-from scale_tune.space import Choice, Constant, RunSpec
+from scale_tune.parameters import Choice, Constant
+from scale_tune.space import RunSpec
 
 
 def dataset_variants(spec: RunSpec) -> list[DatasetOptions]:

@@ -14,7 +14,8 @@ import yaml
 from scale_tune.errors import UserError
 from scale_tune.files import Location, sync_directory, write_atomically
 from scale_tune.provenance import provenance
-from scale_tune.space import RunSpec, override, validate_spec
+from scale_tune.space import RunSpec
+from scale_tune.specfile import override, validate_spec
 from scale_tune.yamlfile import parse_yaml
 
 
@@ -185,5 +186,5 @@ def _text(content: dict[str, Any]) -> bytes:
 
 
 def plain_spec(spec: RunSpec) -> dict[str, Any]:
-    """The spec as plain data, which :func:`scale_tune.space.validate_spec` takes back."""
+    """The spec as plain data, which :func:`scale_tune.specfile.validate_spec` takes back."""
     return spec.model_dump(mode="json")

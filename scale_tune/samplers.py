@@ -23,8 +23,9 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from scale_tune.config import Method
+from scale_tune.parameters import Choice, Constant, FloatRange, IntRange
 from scale_tune.seeding import derive_seed
-from scale_tune.space import Choice, Constant, FloatRange, IntRange, RunSpec
+from scale_tune.space import RunSpec
 
 
 def sampler(spec: RunSpec, method: Method, number: int) -> optuna.samplers.BaseSampler:

@@ -1,19 +1,11 @@
-"""A search space: what a YAML file says, validated before anything starts.
-
-:class:`RunSpec` is the validated value; :func:`load_spec` makes it from a file and command-line overrides, and
-turns everything that is wrong into messages with file, line and remedy.
-"""
+"""A search space: what is searched and how, as one validated value."""
 
 import math
-import re
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from scale_tune.config import (
-    DATASETS,
     DatasetOptions,
     DigitsOptions,
     Frozen,
@@ -29,141 +21,11 @@ from scale_tune.config import (
     TrialConfig,
     nearest,
 )
-from scale_tune.errors import UserError
+from scale_tune.mistakes import broken_rule, in_quotes
+from scale_tune.parameters import Constant, FloatRange, IntRange, Points, Scalar, Space, with_constants
 from scale_tune.yamlfile import Path as KeyPath
-from scale_tune.yamlfile import parse_yaml
-
-Scalar = bool | int | float | str
-
-
-class FloatRange(Frozen):
-    """A real number between ``low`` and ``high``, drawn on a logarithmic scale if ``log``."""
-
-    type: Literal["float"]
-    low: float
-    high: float
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        _check_range(self)
-        return self
-
-    def extremes(self) -> tuple[Scalar, ...]:
-        """Values that are all trainable only if every value of the parameter is."""
-        return (self.low, self.high)
-
-    def holds(self, value: Any) -> bool:
-        """Whether the parameter can have the value."""
-        return isinstance(value, float | int) and not isinstance(value, bool) and self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        return f"a number from {self.low!r} to {self.high!r}"
-
-    def position(self, value: float) -> float:
-        """Where a value lies on the range's own scale, from 0 at ``low`` to 1 at ``high``."""
-        return _position(self, value)
-
-
-class IntRange(Frozen):
-    """A whole number from ``low`` to ``high``, both included, drawn on a logarithmic scale if ``log``."""
-
-    type: Literal["int"]
-    low: int
-    high: int
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        _check_range(self)
-        return self
-
-    def extremes(self) -> tuple[Scalar, ...]:
-        """Values that are all trainable only if every value of the parameter is."""
-        return (self.low, self.high)
-
-    def holds(self, value: Any) -> bool:
-        """Whether the parameter can have the value."""
-        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        return f"a whole number from {self.low!r} to {self.high!r}"
-
-    def position(self, value: float) -> float:
-        """Where a value lies on the range's own scale, from 0 at ``low`` to 1 at ``high``."""
-        return _position(self, value)
-
-
-class Choice(Frozen):
-    """One of ``values``, without an order."""
-
-    type: Literal["choice"]
-    values: Annotated[tuple[Scalar, ...], Lenient]
-
-    @field_validator("values")
-    @classmethod
-    def _has_distinct_values(cls, values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
-        if not values:
-            raise ValueError("there is nothing to choose from; list at least one value")
-        for i, value in enumerate(values):
-            if value in values[:i]:
-                raise ValueError(f"{value!r} stands twice; list every value once")
-        return values
-
-    def extremes(self) -> tuple[Scalar, ...]:
-        """Values that are all trainable only if every value of the parameter is."""
-        return self.values
-
-    def holds(self, value: Any) -> bool:
-        """Whether the parameter can have the value."""
-        return value in self.values
-
-    def __str__(self) -> str:
-        return f"one of {', '.join(map(repr, self.values))}"
-
-
-class Constant(Frozen):
-    """One fixed value. In YAML it is written without a ``type``, as ``momentum: 0.9``."""
-
-    type: Literal["constant"]
-    value: Scalar
-
-    def extremes(self) -> tuple[Scalar, ...]:
-        """Values that are all trainable only if every value of the parameter is."""
-        return (self.value,)
-
-
-def _check_range(range_: FloatRange | IntRange) -> None:
-    if range_.low > range_.high:
-        raise LocatedError(("low",), f"low {range_.low!r} is above high {range_.high!r}; swap them")
-    if range_.low == range_.high:
-        raise LocatedError(("low",), f"the range is empty: low and high are both {range_.low!r}; write the value alone")
-    if range_.log and range_.low <= 0:
-        raise LocatedError(("low",), f"a logarithmic range must lie above 0, but low is {range_.low!r}")
-
-
-def _position(range_: FloatRange | IntRange, value: float) -> float:
-    low, high, at = range_.low, range_.high, value
-    if range_.log:
-        low, high, at = math.log(low), math.log(high), math.log(at)
-    return (at - low) / (high - low)
-
-
-Parameter = Annotated[FloatRange | IntRange | Choice | Constant, Field(discriminator="type")]
-Space = dict[str, Parameter]
-PARAMETER_TYPES = ("float", "int", "choice", "constant")
-
-Points = Annotated[tuple[dict[str, Any], ...], Lenient]
-"""Values by parameter; what a point leaves out is drawn."""
 
 SCALE_PARAMETERS = tuple(ScaleHyperparameters.model_fields)
-
-
-def _with_constants(space: Any) -> Any:
-    """A plain value in a space means a constant."""
-    if not isinstance(space, dict):
-        return space
-    return {k: {"type": "constant", "value": v} if isinstance(v, Scalar) else v for k, v in space.items()}
 
 
 class MethodSpec(Frozen):
@@ -176,7 +38,7 @@ class MethodSpec(Frozen):
     try_first: Points | None = None
     """Instead of the run's ``try_first``."""
 
-    _plain_values = field_validator("space", mode="before")(_with_constants)
+    _plain_values = field_validator("space", mode="before")(with_constants)
 
 
 class SchedulerSpec(Frozen):
@@ -236,7 +98,7 @@ class RunSpec(Frozen):
     """Of each method, this many of the best completed trials keep their weights."""
     resources: ResourceSpec = ResourceSpec()
 
-    _plain_values = field_validator("space", mode="before")(_with_constants)
+    _plain_values = field_validator("space", mode="before")(with_constants)
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -330,7 +192,7 @@ class RunSpec(Frozen):
         if isinstance(parameter, Constant):
             raise LocatedError(path, f"{method} has it fixed at {parameter.value!r}; leave it out{remedy}")
         if not parameter.holds(value):
-            raise LocatedError(path, f"{method} needs {parameter} here, got {value!r}{_quoted(value)}{remedy}")
+            raise LocatedError(path, f"{method} needs {parameter} here, got {value!r}{in_quotes(value)}{remedy}")
 
     @property
     def _shared_parameters(self) -> tuple[str, ...]:
@@ -344,7 +206,7 @@ class RunSpec(Frozen):
         except ValidationError as error:
             for mistake in error.errors():  # those of other parameters are named when it is their turn
                 if mistake["loc"][-1] == name.rpartition(".")[2]:
-                    raise LocatedError(path, _rule(mistake)) from None
+                    raise LocatedError(path, broken_rule(mistake)) from None
 
     def method_space(self, method: Method) -> Space:
         """The shared parameters and the method's own."""
@@ -406,135 +268,3 @@ class RunSpec(Frozen):
 def _check_name(path: KeyPath, name: str, known: tuple[str, ...]) -> None:
     if name not in known:
         raise LocatedError(path, f"unknown parameter; {nearest(name, known)}")
-
-
-def load_spec(
-    path: Path,
-    overrides: dict[str, Any] | None = None,
-    methods: list[str] | None = None,
-    epochs: int | None = None,
-) -> RunSpec:
-    """The search space in a YAML file.
-
-    Args:
-        path: the file.
-        overrides: values by dotted key, as ``{"scheduler.grace_period": 2}``, that replace the file's.
-        methods: the methods to search instead of the file's; those in the file keep what it says of them.
-        epochs: for every method, also those that have epochs of their own in the file.
-
-    Raises:
-        UserError: the file can't be read or what it says can't be run; one line per mistake.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"there is no search space {path}; see search_spaces/ for those that ship") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"can't read the search space {path}: {error}") from None
-    data, lines = parse_yaml(text, str(path))
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: a search space is a mapping with the keys {', '.join(RunSpec.model_fields)}")
-    places = {key_path: f"{path}:{line}" for key_path, line in lines.items()}
-    if isinstance(data.get("methods"), list):
-        data["methods"] = dict.fromkeys(map(str, data["methods"]))
-    if methods is not None:
-        in_file = data.get("methods")
-        data["methods"] = {method: in_file.get(method) if isinstance(in_file, dict) else None for method in methods}
-    if epochs is not None:
-        overrides = {"epochs": epochs} | (overrides or {})
-        for own in data["methods"].values() if isinstance(data.get("methods"), dict) else ():
-            if isinstance(own, dict):
-                own.pop("epochs", None)
-    override(data, places, overrides or {})
-    return validate_spec(data, places, str(path))
-
-
-def validate_spec(data: dict[str, Any], places: dict[KeyPath, str], source: str) -> RunSpec:
-    """The spec that plain data describes.
-
-    Args:
-        data: as YAML gives it.
-        places: where each key stands, as ``file:line``, to be named in errors.
-        source: what to name where a key has no place.
-
-    Raises:
-        UserError: one line per mistake.
-    """
-    try:
-        return RunSpec.model_validate(data)
-    except ValidationError as error:
-        raise UserError("\n".join(_message(e, places, source) for e in error.errors())) from None
-
-
-def _message(error: ErrorDetails, places: dict[KeyPath, str], source: str) -> str:
-    cause = error.get("ctx", {}).get("error")
-    path = tuple(error["loc"]) + (cause.path if isinstance(cause, LocatedError) else ())
-    # The name of a union's member, as "float" in space.lr.float.low, is no key of the file.
-    path = tuple(
-        part
-        for i, part in enumerate(path)
-        if not (i >= 2 and part in PARAMETER_TYPES and path[i - 2] == "space")
-        and not (i == 1 and part in DATASETS and path[0] == "dataset")
-    )
-    known = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), source)
-    return f"{known}: {'.'.join(map(str, path))}: {_rule(error)}"
-
-
-def _rule(error: ErrorDetails) -> str:
-    """The rule that was broken and the value that broke it."""
-    cause = error.get("ctx", {}).get("error")
-    if cause is not None:
-        return str(cause)
-    value = error["input"]
-    if error["type"] == "missing":
-        return "is missing; every search needs it"
-    if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        key, known = ("name", DATASETS) if error["loc"][-1] == "dataset" else ("type", PARAMETER_TYPES)
-        got = value.get(key) if isinstance(value, dict) else value
-        return f"needs a {key} of {', '.join(known)}, got {got!r}"
-    rule = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
-    rule = re.sub(r"a valid (tuple|array)", "a list", rule)
-    rule = re.sub(r"a valid dictionary( or .*)?", "a mapping", rule)
-    return f"{rule}, got {value!r}{_quoted(value)}"
-
-
-def _quoted(value: Any) -> str:
-    """What to say of a number that was given as text."""
-    return " (a number in quotes is text; remove them)" if isinstance(value, str) and _is_number(value) else ""
-
-
-def _is_number(text: str) -> bool:
-    return isinstance(parse_yaml(text, "value")[0], int | float)
-
-
-def override(data: dict[str, Any], places: dict[KeyPath, str], overrides: dict[str, Any]) -> None:
-    """Replace values of plain data by dotted keys, and note in ``places`` that the command line set them."""
-    for key, value in overrides.items():
-        if not all(key.split(".")):
-            raise UserError(f"can't set {key!r}: a key is names with dots between, as scheduler.name")
-        places[_override(data, key, value)] = "command line"
-
-
-def _override(data: dict[str, Any], key: str, value: Any) -> KeyPath:
-    """Set a dotted key and return its path. In a ``space`` the names of parameters may contain dots themselves."""
-    path: tuple[str, ...] = ()
-    rest = key
-    while True:
-        name = _first_key(rest, data, within_space=path[-1:] == ("space",))
-        path, rest = (*path, name), rest[len(name) + 1 :]
-        if not rest:
-            data[name] = value
-            return path
-        if data.get(name) is None:
-            data[name] = {}
-        if not isinstance(data[name], dict):
-            raise UserError(f"can't set {key}: {'.'.join(path)} is {data[name]!r}, which has no keys")
-        data = data[name]
-
-
-def _first_key(dotted: str, data: dict[str, Any], *, within_space: bool) -> str:
-    prefixes = [dotted[:i] for i, character in enumerate(dotted) if character == "."] + [dotted]
-    existing = [prefix for prefix in prefixes if prefix in data]
-    if existing:
-        return existing[-1]
-    return dotted if within_space else prefixes[0]

@@ -7,8 +7,9 @@ import pandas as pd
 import pyarrow as pa
 
 from scale_tune import analysis, results
+from scale_tune.parameters import Choice, Constant, IntRange
 from scale_tune.report import Analysis
-from scale_tune.space import Choice, Constant, IntRange, RunSpec
+from scale_tune.space import RunSpec
 
 MADE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 ACCURACIES = results.ACCURACIES

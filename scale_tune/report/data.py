@@ -9,7 +9,8 @@ import pandas as pd
 
 from scale_tune import analysis
 from scale_tune.config import Method
-from scale_tune.space import Choice, Constant, IntRange, Parameter, RunSpec
+from scale_tune.parameters import Choice, Constant, IntRange, Parameter
+from scale_tune.space import RunSpec
 
 Row = dict[str, Any]
 

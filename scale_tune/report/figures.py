@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from scale_tune.parameters import Choice, Constant, Parameter
 from scale_tune.report.data import STATE_WORDS, drawn, measured
 from scale_tune.report.style import INK, STATES, look, styled, text
-from scale_tune.space import Choice, Constant, Parameter
 
 WORST = "worst-group accuracy"
 MAX_LABELLED_CELLS = 144

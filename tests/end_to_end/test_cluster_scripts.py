@@ -20,7 +20,7 @@ import yaml
 
 from scale_tune.cli import tune_app
 from scale_tune.ledger import read_trials
-from scale_tune.space import load_spec
+from scale_tune.specfile import load_spec
 from tests.commands import wait_until
 from tests.conftest import REPOSITORY
 

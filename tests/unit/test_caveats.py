@@ -5,7 +5,7 @@ import math
 import pytest
 
 from scale_tune.caveats import caveats, end_of
-from scale_tune.space import Choice, Constant, FloatRange, IntRange
+from scale_tune.parameters import Choice, Constant, FloatRange, IntRange
 from tests.tables import dfr_row, group_rows, make_spec, make_tables, trial
 
 LOG = FloatRange(type="float", low=1e-4, high=1e-1, log=True)

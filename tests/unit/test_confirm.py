@@ -15,7 +15,8 @@ from scale_tune.ledger import Ledger, read_trials
 from scale_tune.records import close_trial, read_final_record
 from scale_tune.reporting import write_reports
 from scale_tune.rundir import RunDir, plain_spec
-from scale_tune.space import RunSpec, validate_spec
+from scale_tune.space import RunSpec
+from scale_tune.specfile import validate_spec
 from tests.runs import fast_spec, make_run
 from tests.tables import make_tables, trial
 

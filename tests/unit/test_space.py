@@ -5,10 +5,12 @@ import yaml
 
 from scale_tune.config import Method, RegularizeMode
 from scale_tune.errors import UserError
+from scale_tune.parameters import Choice, Constant, FloatRange
 from scale_tune.plan import print_plan
 from scale_tune.prepare import dataset_variants
 from scale_tune.rundir import plain_spec
-from scale_tune.space import Choice, Constant, FloatRange, RunSpec, load_spec, validate_spec
+from scale_tune.space import RunSpec
+from scale_tune.specfile import load_spec, validate_spec
 from scale_tune.yamlfile import parse_yaml
 from tests.conftest import REPOSITORY
 
