@@ -66,7 +66,10 @@ def _of_run(run: RunTables, *, several: bool) -> Iterator[str]:
 
 def _of_entry(entry: Entry) -> Iterator[str]:
     if not entry.measured and entry.run.confirms is not None:
-        yield "its selected config is not confirmed: no trial of it has ended with a result of every fresh seed"
+        yield (
+            "its selected config is not confirmed: no trial of it has ended with a result of every fresh seed; "
+            "--confirm goes on, or says what it lacks"
+        )
         return
     if not entry.measured:
         yield f"none of its {len(entry.trials)} trials can be selected: none ended with a result of every seed"

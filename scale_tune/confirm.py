@@ -6,7 +6,9 @@ like any other, below the run that it confirms, and is searched, resumed and ana
 """
 
 from collections.abc import Iterable
+from typing import Any
 
+from scale_tune.config import Method
 from scale_tune.errors import UserError
 from scale_tune.ledger import LedgerTrial
 from scale_tune.rundir import RunDir, plain_spec
@@ -35,7 +37,7 @@ def confirmation_spec(spec: RunSpec, best: Iterable[LedgerTrial]) -> RunSpec:
     Raises:
         UserError: there is none, since no trial has run to its end with all its seeds.
     """
-    points: dict[str, list[dict[str, object]]] = {}
+    points: dict[str, list[dict[str, Any]]] = {}
     for trial in best:
         points.setdefault(trial.method.value, []).append(trial.params)
     if not points:
@@ -55,6 +57,15 @@ def confirmation_spec(spec: RunSpec, best: Iterable[LedgerTrial]) -> RunSpec:
     )
 
 
-def _drawn(points: list[dict[str, object]]) -> list[dict[str, object]] | None:
+def unconfirmed(begun: RunSpec, wanted: RunSpec) -> int:
+    """How many of the wanted confirmation's configs another one that was begun does not train."""
+    return sum(config not in _configs(begun) for config in _configs(wanted))
+
+
+def _configs(spec: RunSpec) -> list[tuple[Method, dict[str, Any]]]:
+    return [(method, point) for method in spec.methods for point in spec.method_points(method) or ({},)]
+
+
+def _drawn(points: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
     """Where all parameters are constants, there is one trial and no point."""
     return [point for point in points if point] or None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from scale_tune.confirm import DIRECTORY, confirmation_of, confirmation_spec
+from scale_tune.confirm import DIRECTORY, confirmation_of, confirmation_spec, unconfirmed
 from scale_tune.errors import UserError
 from scale_tune.files import Location
 from scale_tune.ledger import Ledger, create_studies, read_trials
@@ -109,21 +109,31 @@ def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
 
     Args:
         run: its directory.
-        top_k: how many configs of each method.
+        top_k: how many configs of each method. A confirmation that was begun keeps those that it has; a warning says
+            so where they are not these.
         address: the Ray cluster.
 
     Returns:
         Whether every trial has ended.
+
+    Raises:
+        UserError: as :func:`launch` and :func:`resume`, or no trial has run to its end with all its seeds.
     """
     from scale_tune import analysis, results  # pandas takes its time
 
     confirmation = confirmation_of(run)
-    if confirmation.spec.is_file():
-        return resume(confirmation, confirmation.read_spec(), address, None)
     ranked = analysis.ranked(results.load(run.path)["trials"])
     best = ranked.groupby("method").head(top_k)["trial"]
     trials = {trial.name: trial for trial in read_trials(run.ledger)}
     spec = confirmation_spec(run.read_spec(), [trials[name] for name in best])
+    if confirmation.spec.is_file():
+        begun = confirmation.read_spec()
+        if lacking := unconfirmed(begun, spec):
+            console.print(
+                f"warning: {confirmation.path} was begun with other configs, and lacks {lacking} of the best {top_k} "
+                "of each method of now; to confirm these, move that directory out of the run's and repeat the command"
+            )
+        return resume(confirmation, begun, address, None)
     ledger = run.ledger.url if isinstance(run.ledger, Database) else None
     return launch(spec, run.path, DIRECTORY, address, ledger, None)
 

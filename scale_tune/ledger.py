@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy.exc
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -276,13 +275,12 @@ def _open_storage(where: Path | Database) -> BaseStorage:
 
 
 def _open_database(database: Database) -> BaseStorage:
-    try:
-        # A connection that the server has closed meanwhile is replaced rather than failing the search.
-        return RDBStorage(database.driver_url, engine_kwargs={"pool_pre_ping": True})
-    except ImportError:
-        raise UserError("a ledger in PostgreSQL needs its driver: pip install 'scale-tune[postgresql]'") from None
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        raise UserError(f"can't open the ledger {database}: {error}") from None
+    with database.opening():
+        try:
+            # A connection that the server has closed meanwhile is replaced rather than failing the search.
+            return RDBStorage(database.driver_url, engine_kwargs={"pool_pre_ping": True})
+        except optuna.exceptions.OptunaError as error:  # tables of another version of Optuna
+            raise UserError(f"can't open the ledger {database}: {error}") from None
 
 
 def _drop_torn_line(path: Path) -> None:

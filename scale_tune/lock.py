@@ -5,7 +5,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 import sqlalchemy
@@ -65,17 +65,13 @@ def _lock(run: RunDir) -> Iterator[bool]:
 def _database_lock(database: Database) -> Iterator[bool]:
     """PostgreSQL's advisory lock, held by a connection."""
     key = int.from_bytes(hashlib.sha256(database.run.encode()).digest()[:8], "big", signed=True)
-    try:
-        engine = sqlalchemy.create_engine(database.driver_url)
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        free = connection.scalar(sqlalchemy.text("select pg_try_advisory_lock(:key)"), {"key": key})
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        raise UserError(f"can't open the ledger {database}: {error}") from None
-    try:
+    with ExitStack() as opened:
+        with database.opening():
+            engine = sqlalchemy.create_engine(database.driver_url, isolation_level="AUTOCOMMIT")
+            opened.callback(engine.dispose)
+            connection = opened.enter_context(engine.connect())
+            free = connection.scalar(sqlalchemy.text("select pg_try_advisory_lock(:key)"), {"key": key})
         yield bool(free)
-    finally:
-        connection.close()
-        engine.dispose()
 
 
 def check_database(url: str) -> None:
@@ -96,5 +92,5 @@ def check_database(url: str) -> None:
     if parsed.password is not None:
         raise UserError(
             f"--ledger {parsed!r} holds a password, which the run's spec.yaml would show; leave it out, and "
-            " put it into ~/.pgpass or $PGPASSWORD"
+            "put it into ~/.pgpass or $PGPASSWORD"
         )

@@ -4,11 +4,14 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy.exc
 import yaml
 
 from scale_tune.errors import UserError
@@ -33,6 +36,20 @@ class Database:
     def driver_url(self) -> str:
         """With the driver that this package installs, whichever is SQLAlchemy's own first choice."""
         return self.url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Say what is wrong with a database that can't be opened.
+
+        Raises:
+            UserError: SQLAlchemy raised an error, or has no driver for PostgreSQL.
+        """
+        try:
+            yield
+        except ImportError:
+            raise UserError("a ledger in PostgreSQL needs its driver: pip install 'scale-tune[postgresql]'") from None
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise UserError(f"can't open the ledger {self}: {error}") from None
 
 
 class RunDir:

@@ -7,6 +7,7 @@ the study and the trial's number alone, and pruners decide from the objectives i
 import logging
 import math
 import warnings
+from abc import abstractmethod
 from collections import defaultdict
 from datetime import datetime
 from typing import Any
@@ -113,9 +114,9 @@ class _RangeSampler(optuna.samplers.RandomSampler):
         values = {name: _from_unit(r, u) for (name, r), u in zip(self.ranges.items(), point.tolist(), strict=True)}
         return {name: values[name] for name in search_space}
 
+    @abstractmethod
     def draw(self, study: optuna.Study, trial: FrozenTrial) -> NDArray[np.float64]:
         """A point of the unit cube with a coordinate for each range."""
-        raise NotImplementedError
 
 
 class _CmaEs(_RangeSampler):

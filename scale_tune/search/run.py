@@ -277,7 +277,7 @@ def _after_leg(search: Search, error: Exception) -> None:
             search.lost_worker(name, str(error))
     else:
         search.cap = min(search.cap or len(running), len(running)) - 1
-        search.progress.say(f"memory is short: Ray killed a worker; going on with {search.cap} trials at once")
+        search.progress.say(f"memory is short: Ray killed a worker; going on with at most {search.cap} at once")
 
 
 def close_pruned(run: RunDir, name: str) -> None:
@@ -325,6 +325,8 @@ def _ray_logs_to(run: RunDir, scratch: Path) -> Iterator[None]:
     file = run.path / "ray.log"
     path = file.local or scratch / "ray.log"
     logger = logging.getLogger("ray.tune")
+    if file.local is None and file.exists():
+        path.write_bytes(file.read())
     try:
         handler: logging.Handler = logging.FileHandler(path)
     except OSError:  # a full disk stops the search elsewhere, with a clear message

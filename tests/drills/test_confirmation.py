@@ -33,3 +33,7 @@ def test_a_killed_confirmation_goes_on_and_stands_beside_the_search(space, tmp_p
         ("scale", "searched"),
     ]
     assert (comparison.groupby("method")["config"].nunique() == 1).all()
+
+    result = run(*command[:-3], 2, *command[-2:])
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"{confirmation} was begun with other configs, and lacks 2 of the best 2 of each method" in result.stdout

@@ -103,6 +103,6 @@ def test_a_worker_is_killed_by_rays_memory_monitor(space, tmp_path, monkeypatch)
     wait_until(lambda: "memory is short" in log.read_text(), driver, log)
     del hog
     assert driver.wait(240) == 0, log.read_text()
-    assert "going on with 1 trials at once" in log.read_text()
+    assert "going on with at most 1 at once" in log.read_text()
     assert_search_is_whole(directory, SAMPLES, tmp_path / "check")
     assert RunDir(directory).read_spec().resources.max_concurrent is None, "the next start may use all of the machine"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from scale_tune import results
+from scale_tune.errors import UserError
 from scale_tune.files import Location
 from scale_tune.rundir import RunDir
 from tests.clusters import free_port, wait_for_http
@@ -77,7 +78,7 @@ def bucket() -> Iterator[str]:
 def objectives(run_dir: str) -> int:
     try:
         return sum(len(trial.objectives) for trial in ledger_of(run_dir))
-    except Exception:  # there is no run yet
+    except UserError:  # there is no run yet
         return 0
 
 

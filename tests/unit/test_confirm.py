@@ -7,7 +7,7 @@ import pytest
 
 from scale_tune import results
 from scale_tune.analysis import CONFIRMED, SEARCHED, differences, ranked
-from scale_tune.confirm import DIRECTORY, confirmation_of, confirmation_spec, fresh_seeds
+from scale_tune.confirm import DIRECTORY, confirmation_of, confirmation_spec, fresh_seeds, unconfirmed
 from scale_tune.errors import UserError
 from scale_tune.evaluation import Evaluation, evaluate
 from scale_tune.formats import difference_lines
@@ -58,6 +58,20 @@ def test_the_best_configs_and_no_others_are_trained_on_fresh_seeds(path, tmp_pat
         ("erm_target-00000", best[2].params),
     ]
     assert Ledger(again, confirmation).done
+
+
+def test_a_confirmation_that_was_begun_with_other_configs_lacks_those_of_now(path):
+    spec = fast_spec()
+    trials = {t.name: t for t in ended(Ledger(path, spec))}
+
+    def confirmation(*names: str) -> RunSpec:
+        return confirmation_spec(spec, [trials[name] for name in names])
+
+    begun = validate_spec(plain_spec(confirmation("erm-00002", "erm-00000")), {}, "")
+    assert unconfirmed(begun, confirmation("erm-00002", "erm-00000")) == 0
+    assert unconfirmed(begun, confirmation("erm-00000")) == 0
+    assert unconfirmed(begun, confirmation("erm-00001", "erm-00002")) == 1
+    assert unconfirmed(begun, confirmation("erm-00002", "erm_target-00000", "erm_target-00001")) == 2
 
 
 def test_a_method_without_anything_to_draw_has_one_config(path):

@@ -1,7 +1,10 @@
+import sys
+
 import pytest
 
 from scale_tune.errors import UserError
 from scale_tune.files import Location
+from scale_tune.ledger import read_trials
 from scale_tune.lock import check_database, only_driver
 from scale_tune.provenance import changes, provenance
 from scale_tune.rundir import Database, RunDir, check_new_run, create_run
@@ -46,6 +49,16 @@ def test_a_ledger_in_a_database_is_named_after_the_run(tmp_path):
     run = create_run(Location.of(tmp_path), "demo", fast_spec(), {}, database)
     assert RunDir(run.path).ledger == database
     assert "ledger.log" not in run.path.names()
+
+
+def test_a_database_without_a_driver_to_reach_it_names_the_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    database = Database("postgresql://me@host/lab", "demo-12ab")
+    run = create_run(Location.of(tmp_path), "demo", fast_spec(), {}, database)
+    with pytest.raises(UserError, match=r"pip install 'scale-tune\[postgresql\]'"), only_driver(RunDir(run.path)):
+        pass
+    with pytest.raises(UserError, match=r"pip install 'scale-tune\[postgresql\]'"):
+        read_trials(database)
 
 
 def test_two_drivers_are_kept_apart(run):
