@@ -24,8 +24,8 @@ from scale_tune.search.cluster import cluster
 from scale_tune.stopping import Stop
 
 COMMANDS = {
-    "tune": "import sys; sys.argv[0] = 'tune.py'; from scale_tune.cli import tune_app; tune_app()",
-    "analyze": "import sys; sys.argv[0] = 'analyze.py'; from scale_tune.cli import analyze_main; analyze_main()",
+    "tune": "import sys; sys.argv[0] = 'tune.py'; from scale_tune.cli.tune import tune_app; tune_app()",
+    "analyze": "import sys; sys.argv[0] = 'analyze.py'; from scale_tune.cli.analyze import main; main()",
 }
 SPACE = "{space}"
 """Stands for the search space among the arguments, which is a file there."""

@@ -6,7 +6,7 @@ from typing import Any
 from ray import tune
 
 import scale_tune.search.run
-from scale_tune.cli import tune_app
+from scale_tune.cli.tune import tune_app
 
 
 class NearEmpty(tune.Trainable):

@@ -1,5 +1,7 @@
 """A confirmation that is killed goes on by the same command."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -36,4 +38,7 @@ def test_a_killed_confirmation_goes_on_and_stands_beside_the_search(space, tmp_p
 
     result = run(*command[:-3], 2, *command[-2:])
     assert result.returncode == 0, result.stdout + result.stderr
-    assert f"{confirmation} was begun with other configs, and lacks 2 of the best 2 of each method" in result.stdout
+    # Some trials were pruned, so a method need not have a second one.
+    assert re.search(
+        rf"{confirmation} was begun with other configs, and lacks [12] of the best 2 of each method", result.stdout
+    )

@@ -18,7 +18,7 @@ import pytest
 import typer
 import yaml
 
-from scale_tune.cli import tune_app
+from scale_tune.cli.tune import tune_app
 from scale_tune.ledger import read_trials
 from scale_tune.specfile import load_spec
 from tests.commands import wait_until

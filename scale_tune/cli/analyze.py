@@ -1,0 +1,141 @@
+"""The command ``analyze.py``: a comparison of runs, or an ablation of one."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from scale_tune.cli.common import APP, Address, exit_with
+from scale_tune.cli.on_head import analyze_on_head
+from scale_tune.errors import UserError
+from scale_tune.stopping import STOPPED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scale_tune.rundir import RunDir
+
+analyze_app = typer.Typer(**APP)
+ablation_app = typer.Typer(**APP)
+
+
+def main() -> None:
+    """The command ``analyze.py``: an ablation if its first argument says so, else a comparison."""
+    if sys.argv[1:2] == ["ablation"]:
+        ablation_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} ablation")
+    else:
+        analyze_app()
+
+
+@analyze_app.command()
+def analyze(
+    run_dirs: Annotated[list[str], typer.Argument(metavar="RUN_DIR…", help="Directories of runs.")],
+    top_k: Annotated[
+        int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM trials.")
+    ] = 3,
+    dfr: Annotated[str, typer.Option(help="Protocols of DFR: scale, dfr, both, or none.")] = "scale,dfr",
+    export: Annotated[str | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
+    format_: Annotated[
+        Literal["parquet", "csv"], typer.Option("--format", help="Of the tables; the comparison has all formats.")
+    ] = "parquet",
+    latex: Annotated[bool, typer.Option("--latex", help="Print the comparison as LaTeX as well.")] = False,
+    report: Annotated[str | None, typer.Option(help="HTML file to write. [default: RUN_DIR/report.html]")] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Train the best --top-k configs of each method again on fresh seeds.")
+    ] = False,
+    address: Address = None,
+) -> None:
+    """Compare the methods of runs: select, refit the last layer (DFR), print a comparison, write tables and report.
+
+    Several runs, as one per method or per dataset, make one comparison, which needs --export to be written:
+
+      python analyze.py runs/erm runs/scale --export tables
+
+    The winner of a search is overestimated. Its best configs, trained again on fresh seeds, stand beside it:
+
+      python analyze.py RUN_DIR --confirm
+
+    A grid over two parameters as a table and a figure:
+
+      python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
+    """
+    from scale_tune.evaluation import evaluate, parse_protocols
+    from scale_tune.files import Location
+    from scale_tune.formats import comparison_latex, comparison_tables, difference_lines
+    from scale_tune.reporting import check_report, write_reports
+    from scale_tune.rundir import RunDir
+
+    console = _console()
+    try:
+        if address is not None and address.startswith("ray://"):
+            raise typer.Exit(analyze_on_head(address, run_dirs, export, report))
+        runs = [RunDir(path) for path in run_dirs]
+        where, page = (None if given is None else Location.of(given) for given in (export, report))
+        check_report(runs, page)
+        if confirm and not _confirm(runs, top_k, address):
+            raise typer.Exit(STOPPED)
+        found = evaluate(runs, top_k, parse_protocols(dfr), where, console.print, format_, address)
+        found.written.extend(write_reports(runs, found, page))
+    except UserError as error:
+        exit_with(error)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on: what was refitted is kept, and nothing else was written")
+        raise typer.Exit(STOPPED) from None
+    for table in comparison_tables(found.comparison):
+        console.print(table)
+    if latex:
+        typer.echo(comparison_latex(found.comparison))
+    for line in difference_lines(found.differences):
+        console.print(line, soft_wrap=True)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    for path in found.written:
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+@ablation_app.command()
+def ablation(
+    run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR", help="Directory of a run.")],
+    rows: Annotated[str, typer.Option(help="Parameter of the rows, as spurious_strength.")],
+    cols: Annotated[str, typer.Option(help="Parameter of the columns, as val_target_size.")],
+    metric: Annotated[str, typer.Option(help="Accuracy to show, as val_average.")] = "test_worst_group",
+    by: Annotated[str | None, typer.Option(help="Parameter whose values have tables of their own.")] = None,
+    export: Annotated[str | None, typer.Option(help="Where to write. [default: RUN_DIR/results/ablation]")] = None,
+) -> None:
+    """Show how two parameters of a run matter, for each method, as a table and a figure.
+
+      python analyze.py ablation runs/grid --rows spurious_strength --cols val_target_size --by regularize_mode
+
+    A cell shows the trial with the best validation objective of those that share it. Written are the cells (parquet),
+    the tables (LaTeX) and the figure (PDF and SVG). A run in a directory called ablation is compared by ./ablation.
+    """
+    from scale_tune.evaluation import ablate_run
+    from scale_tune.files import Location
+    from scale_tune.pivots import pivot_tables
+    from scale_tune.rundir import RunDir
+
+    console = _console()
+    try:
+        where = None if export is None else Location.of(export)
+        found, written = ablate_run(RunDir(run_dir), rows, cols, metric, by, where)
+    except UserError as error:
+        exit_with(error)
+    for table in pivot_tables(found):
+        console.print(table)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    for path in written:
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+def _confirm(runs: "list[RunDir]", top_k: int, address: str | None) -> bool:
+    from scale_tune.driver import confirm
+
+    return all(confirm(run, top_k, address) for run in runs)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)

@@ -1,0 +1,203 @@
+"""The command ``tune.py``: launch, resume, prepare."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scale_tune.cli.common import APP, Address, exit_with
+from scale_tune.cli.on_head import tune_on_head
+from scale_tune.errors import UserError
+from scale_tune.stopping import STOPPED
+
+if TYPE_CHECKING:
+    from scale_tune.space import RunSpec
+
+tune_app = typer.Typer(**APP)
+
+OVERRIDES = {
+    "num_samples": "num_samples",
+    "max_concurrent": "resources.max_concurrent",
+    "cpus_per_trial": "resources.cpus_per_trial",
+    "gpus_per_trial": "resources.gpus_per_trial",
+}
+"""Which key of a search space each option sets."""
+
+
+@tune_app.command()
+def tune(
+    space: Annotated[Path | None, typer.Argument(help="Search space, a YAML file. See search_spaces/.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN_DIR", help="Go on with the run in this directory.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run. [default: the file's name and the time]")] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Directory, or s3://bucket/path, that holds the run's. [default: runs]")
+    ] = None,
+    ledger: Annotated[
+        str | None, typer.Option(metavar="URL", help="PostgreSQL database for the ledger. [default: a file of the run]")
+    ] = None,
+    methods: Annotated[str | None, typer.Option(help="Methods to compare, as erm,scale.")] = None,
+    num_samples: Annotated[int | None, typer.Option(help="Trials of each method; with --resume, more of them.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each trial.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds of each trial, as 0,1,2.")] = None,
+    max_concurrent: Annotated[int | None, typer.Option(help="Trials at once. [default: as many as fit]")] = None,
+    cpus_per_trial: Annotated[float | None, typer.Option(help="CPU cores of each trial.")] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of each trial, as 1 or 0.25.")] = None,
+    address: Address = None,
+    time_budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop after this time, as 90m or 2h; to be resumed later.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: try failed trials again.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as scheduler.name=none.")
+    ] = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Download and prepare the data, print its groups.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the search space, print the plan, start nothing.")
+    ] = False,
+) -> None:
+    """Search hyperparameters of training that is robust to spurious features, on a Ray cluster.
+
+    A run keeps everything in its directory and can be resumed after any interruption, and extended:
+
+      python tune.py search_spaces/digits.yaml --name demo
+
+      python tune.py --resume runs/demo --num-samples 20
+    """
+    try:
+        if address is not None and address.startswith("ray://") and not (dry_run or prepare):
+            raise typer.Exit(tune_on_head(address, space, resume, storage))
+        options = {key: value for key, value in locals().items() if key in OVERRIDES and value is not None}
+        overrides: dict[str, Any] = {OVERRIDES[key]: value for key, value in options.items()}
+        if resume is not None:
+            fixed = {"SPACE": space, "--name": name, "--storage": storage, "--ledger": ledger, "--methods": methods}
+            _refuse_with_resume({**fixed, "--epochs": epochs, "--seeds": seeds, "--set": settings})
+            done = _resume(resume, overrides, address, dry_run, time_budget, retry_failed)
+        elif space is None:
+            raise UserError("give a search space, as search_spaces/digits.yaml, or --resume RUN_DIR; see --help")
+        elif retry_failed:
+            raise UserError("--retry-failed goes with --resume RUN_DIR: a new run has no failed trials")
+        else:
+            from scale_tune.specfile import load_spec
+
+            overrides |= _settings_by_key(settings or [])
+            if seeds is not None:
+                overrides["seeds"] = _parse_value(f"[{seeds}]", "--seeds")
+            chosen = None if methods is None else [method.strip() for method in methods.split(",")]
+            spec = load_spec(space, overrides, chosen, epochs)
+            if prepare:
+                done = _prepare(spec)
+            else:
+                name = _default_name(space) if name is None else name
+                done = _launch(spec, storage or "runs", name, address, dry_run, ledger, time_budget)
+    except UserError as error:
+        exit_with(error)
+    except KeyboardInterrupt:
+        typer.echo("stopped before there was a run; start it again by the same command")
+        done = False
+    raise typer.Exit(0 if done else STOPPED)
+
+
+def _refuse_with_resume(given: dict[str, Any]) -> None:
+    refused = [option for option, value in given.items() if value is not None]
+    if refused:
+        raise UserError(
+            f"{', '.join(refused)} can't be given with --resume: a run goes on as it was started. "
+            "Only --num-samples, the resources and --address may change; start a new run for anything else"
+        )
+
+
+def _default_name(space: Path) -> str:
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", space.stem).strip("-")
+    return f"{stem or 'run'}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _prepare(spec: "RunSpec") -> bool:
+    from rich.console import Console
+
+    from scale_tune.prepare import prepare
+
+    prepare(spec, Console(markup=False, highlight=False))
+    return True
+
+
+def _launch(
+    spec: "RunSpec",
+    storage: str,
+    name: str,
+    address: str | None,
+    dry_run: bool,
+    ledger: str | None,
+    time_budget: str | None,
+) -> bool:
+    from scale_tune.files import Location
+    from scale_tune.plan import print_plan
+    from scale_tune.rundir import check_new_run
+    from scale_tune.stopping import parse_budget
+
+    where = Location.of(storage)
+    check_new_run(where, name)
+    budget = None if time_budget is None else parse_budget(time_budget)
+    if dry_run:
+        print_plan(spec)
+        _say_if_data_is_missing(spec)
+        return True
+    from scale_tune.driver import launch
+
+    return launch(spec, where, name, address, ledger, budget)
+
+
+def _say_if_data_is_missing(spec: "RunSpec") -> None:
+    from scale_tune.datasets import check_sources
+
+    try:
+        check_sources(spec.dataset)
+    except UserError as missing:
+        typer.echo(f"note: this can't be run yet: {missing}")
+
+
+def _resume(
+    run_dir: str,
+    overrides: dict[str, Any],
+    address: str | None,
+    dry_run: bool,
+    time_budget: str | None,
+    retry_failed: bool,
+) -> bool:
+    from scale_tune.plan import print_plan
+    from scale_tune.rundir import RunDir
+    from scale_tune.stopping import parse_budget
+
+    run = RunDir(run_dir)
+    has = run.read_spec().num_samples
+    if overrides.get("num_samples", has) < has:
+        typer.echo(f"--num-samples {overrides.pop('num_samples')} changes nothing: the run has {has} of each method")
+    spec = run.read_spec(overrides)
+    budget = None if time_budget is None else parse_budget(time_budget)
+    if dry_run:
+        print_plan(spec)
+        return True
+    from scale_tune.driver import resume
+
+    return resume(run, spec, address, budget, retry_failed=retry_failed)
+
+
+def _settings_by_key(settings: list[str]) -> dict[str, Any]:
+    by_key: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {setting!r} must be KEY=VALUE, as --set scheduler.name=none")
+        by_key[key] = _parse_value(value, f"--set {setting}")
+    return by_key
+
+
+def _parse_value(text: str, option: str) -> Any:
+    from scale_tune.yamlfile import parse_yaml
+
+    return parse_yaml(text, option)[0]
