@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -24,8 +25,8 @@ MIB = 2**20
 
 
 def report(what: str, costs: list[Cost]) -> float:
-    """Print the fastest of the repeats, and return its time of the processor."""
-    wall, cpu = min(cost.seconds for cost in costs), min(cost.cpu_seconds for cost in costs)
+    """Print the medians of the repeats, and return that of the processor's time."""
+    wall, cpu = median(cost.seconds for cost in costs), median(cost.cpu_seconds for cost in costs)
     peak = max(cost.peak_bytes for cost in costs)
     print(f"{what:<24} {wall:6.1f} s, {cpu:.1f} s of the processor, peak memory {peak / MIB:,.0f} MiB")
     return cpu
