@@ -79,6 +79,8 @@ class Entry:
     """How many of them could be selected."""
     trial: str | None
     """The selected one."""
+    fingerprint: str | None
+    """Of the splits that it was trained and judged on; None without one."""
     measured: dict[str, Measured] = field(repr=False)
     """What the selected trial's seeds got right, by split: val and test."""
     protocol: str | None = None
@@ -175,7 +177,7 @@ def compare(runs: Sequence[RunTables]) -> pd.DataFrame:
 
 
 def differences(runs: Sequence[RunTables]) -> pd.DataFrame:
-    """How any two methods that were trained on the same data differ on test, over seeds of the same kind.
+    """How any two methods that were judged on the same images differ on test, over seeds of the same kind.
 
     Returns:
         A row per pair and accuracy, with the columns of :data:`scale_tune.schemas.DIFFERENCES`. The method that
@@ -185,7 +187,8 @@ def differences(runs: Sequence[RunTables]) -> pd.DataFrame:
     names = dataset_names(found)
     rows = []
     for entry, other in combinations(found, 2):
-        if entry.data == other.data and entry.run.seeds_kind == other.run.seeds_kind:
+        same_images = entry.data == other.data and entry.fingerprint == other.fingerprint
+        if same_images and entry.run.seeds_kind == other.run.seeds_kind:
             pair = {"dataset": names[entry.data], "run": entry.run.name, "method": entry.method}
             pair |= {"other_run": other.run.name, "other_method": other.method, "seeds_kind": entry.run.seeds_kind}
             for accuracy, of in paired_bootstrap(entry.measured["test"], other.measured["test"]).items():
@@ -244,8 +247,13 @@ def _entry(run: RunTables, data: Data, method: str, trials: pd.DataFrame) -> Ent
         trials=of_method,
         eligible=len(eligible(of_method)),
         trial=best,
+        fingerprint=_fingerprint(of_method, best),
         measured={} if best is None else measured_trial(run.tables["groups"], best, _groups(data)),
     )
+
+
+def _fingerprint(trials: pd.DataFrame, trial: str | None) -> str | None:
+    return None if trial is None else str(trials.set_index("trial").loc[trial, "fingerprint"])
 
 
 def _confirmed(run: RunTables, selected: Entry) -> Entry:
@@ -265,7 +273,15 @@ def _confirmed(run: RunTables, selected: Entry) -> Entry:
         seeds = dfr[(dfr["trial"] == trial) & (dfr["protocol"] == selected.protocol) & (dfr["status"] == REFITTED)]
         if len(seeds):
             measured = measured_dfr(seeds, trial, run.tables["groups"], selected.groups)
-    return replace(selected, run=run, trials=of_method, eligible=len(whole), trial=trial, measured=measured)
+    return replace(
+        selected,
+        run=run,
+        trials=of_method,
+        eligible=len(whole),
+        trial=trial,
+        fingerprint=_fingerprint(of_method, trial),
+        measured=measured,
+    )
 
 
 def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry]:
@@ -288,6 +304,7 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
                 trials=trials[trials["trial"].isin(refitted)],
                 eligible=refitted.nunique(),
                 trial=None if pd.isna(of_trial) else of_trial,
+                fingerprint=str(seeds["fingerprint"].iloc[0]),
                 measured=measured_dfr(seeds, judged_as, run.tables["groups"], _groups(data)),
                 protocol=str(protocol),
             )

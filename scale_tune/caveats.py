@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
+import pandas as pd
+
 from scale_tune.analysis import Entry, RunTables, dataset_names, eligible, entries, shortened
 from scale_tune.config import Method
 from scale_tune.measuring import group_sizes
@@ -32,7 +34,8 @@ def caveats(runs: Sequence[RunTables]) -> list[str]:
     names = dataset_names(found)
     for data, name in names.items():
         of_data = [(entry, label) for entry, label in zip(found, labels, strict=True) if entry.data == data]
-        sentences += [*_orders_that_disagree(of_data), *_small_groups(name, [entry for entry, _ in of_data])]
+        sentences += [*_not_compared(name, of_data), *_orders_that_disagree(of_data)]
+        sentences += [*_small_groups(name, [entry for entry, _ in of_data])]
     return sentences
 
 
@@ -54,6 +57,7 @@ def _of_run(run: RunTables, *, several: bool) -> Iterator[str]:
         not_finished = int(counts.get("running", 0) + counts.get("waiting", 0))
         parts = {"not finished": not_finished, "failed": int(counts.get("failed", 0))}
         parts["diverged"] = int((of_method["diverged"] > 0).sum())
+        parts["complete, but without its record (record.json is gone)"] = int(_lacks_record(of_method).sum())
         if any(parts.values()):
             text = ", ".join(f"{n} {what}" for what, n in parts.items() if n)
             yield f"{where}of the {len(of_method)} {method} trials, {text}: not selectable"
@@ -150,9 +154,15 @@ def _better_on_fresh_seeds(entry: Entry) -> Iterator[str]:
             )
 
 
+def _lacks_record(trials: pd.DataFrame) -> "pd.Series[bool]":
+    """A record has a fingerprint."""
+    return (trials["state"] == "complete") & trials["fingerprint"].isna()
+
+
 def _state(row: dict[Any, Any]) -> str:
-    lacks_seed = row["state"] == "complete"
-    return "a seed diverged" if lacks_seed else f"{row['state']} after epoch {int(row['epochs'])}"
+    if row["state"] != "complete":
+        return f"{row['state']} after epoch {int(row['epochs'])}"
+    return "its record is gone" if pd.isna(row["fingerprint"]) else "a seed diverged"
 
 
 def _data_from_a_range(entry: Entry) -> Iterator[str]:
@@ -160,6 +170,23 @@ def _data_from_a_range(entry: Entry) -> Iterator[str]:
     drawn = [n for n, p in space.items() if n.startswith("dataset.") and isinstance(p, FloatRange | IntRange)]
     if drawn:
         yield f"its trials differ in their data ({', '.join(drawn)} is drawn from a range), which selection overlooks"
+
+
+def _not_compared(dataset: str, of_data: Sequence[tuple[Entry, str]]) -> Iterator[str]:
+    """Pairs of which there is no difference. The pretrained baseline has no seeds that could be paired."""
+    other_images, other_seeds = [], []
+    trained = [(entry, label) for entry, label in of_data if "test" in entry.measured and entry.trial is not None]
+    for (one, label), (other, other_label) in combinations(trained, 2):
+        if one.run.seeds_kind != other.run.seeds_kind:
+            continue
+        if one.fingerprint != other.fingerprint:
+            other_images.append(f"{label} and {other_label}")
+        elif not set(one.seeds) & set(other.seeds):
+            other_seeds.append(f"{label} and {other_label}")
+    for pairs, why in ((other_images, "were judged on different images"), (other_seeds, "have no seed in common")):
+        if pairs:
+            more = f", and {len(pairs) - LISTED} more pairs" * (len(pairs) > LISTED)
+            yield f"{dataset}: no difference is shown between {', '.join(pairs[:LISTED])}{more}, which {why}"
 
 
 def _orders_that_disagree(of_data: Sequence[tuple[Entry, str]]) -> Iterator[str]:

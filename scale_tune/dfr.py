@@ -127,12 +127,16 @@ def refit_checkpoint(
 
     Raises:
         UserError: the checkpoint was trained on other splits, so that its test data may be among its train data;
-            or target lacks a class or group.
+            or target lacks a class or group; or the weights are damaged.
     """
     try:
         record, weights = load_weights(directory, seed)
+        if record.trial != directory.name:
+            raise ValueError(f"the weights of seed {seed} in {directory} are of {record.trial}")
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise UserError(f"{error}; restore them from a copy, or delete them: the table then says so") from None
     splits, config = load_splits(dataset), record.config
     _check_same_splits(str(directory), config.dataset, record.fingerprint, splits)
     model = build_classifier(config.model, splits.info.groups.num_classes, HEADS[config.method], seed=0)

@@ -10,7 +10,7 @@ from rich.console import Console
 from scale_tune.confirm import DIRECTORY, confirmation_of, confirmation_spec, unconfirmed
 from scale_tune.errors import UserError
 from scale_tune.files import Location
-from scale_tune.ledger import Ledger, create_studies, read_trials
+from scale_tune.ledger import Ledger, check_covers, create_studies, read_trials
 from scale_tune.lock import check_database, only_driver
 from scale_tune.prepare import identity, load_with_progress
 from scale_tune.progress import Progress, duration
@@ -89,7 +89,9 @@ def resume(
     stop = Stop(budget)
     with only_driver(run):
         try:
-            Ledger(run.ledger, spec)  # one that can't be read is an error before anything is started
+            # What is wrong with the ledger is an error before anything is started.
+            directories = run.trials.names_below()
+            check_covers(run.ledger, Ledger(run.ledger, spec).trials(), directories)
             now = provenance()
             if changed := changes(run.provenance(), now):
                 console.print(f"warning: not what the run was started with: {'; '.join(changed)}")

@@ -1,7 +1,7 @@
 """From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,12 @@ from scale_tune.ablation import Ablation, ablate
 from scale_tune.analysis import RunTables
 from scale_tune.caveats import caveats
 from scale_tune.config import DfrProtocol, Method, TrialConfig, nearest
-from scale_tune.confirm import confirmation_of
+from scale_tune.confirm import DIRECTORY, confirmation_of
 from scale_tune.errors import UserError
 from scale_tune.files import Location
 from scale_tune.formats import comparison_latex
 from scale_tune.ledger import read_trials
+from scale_tune.lock import only_analysis
 from scale_tune.pivots import pivot_latex
 from scale_tune.records import weights_path
 from scale_tune.results import Format
@@ -59,6 +60,28 @@ def parse_protocols(text: str) -> tuple[DfrProtocol, ...]:
     return tuple(dict.fromkeys(map(DfrProtocol, names)))
 
 
+def check_runs(runs: Sequence[RunDir], export: Location | None) -> None:
+    """See that these runs can be compared, and the tables written there.
+
+    Raises:
+        UserError: one is no run, or is given twice; or the tables would replace those of another run, of which its
+            refits can't be told from what it refitted itself.
+    """
+    for run in runs:
+        run.read_spec()
+    addresses = [run.path.resolved() for run in runs]
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise UserError(f"the run {address} is given twice")
+        if address.name == DIRECTORY and address.parent in addresses:
+            raise UserError(f"{address} confirms {address.parent}, which shows it anyway; leave it out")
+    if export is None:
+        return
+    to = export.resolved()
+    if to.name == "results" and to.parent not in addresses and RunDir(to.parent).spec.is_file():
+        raise UserError(f"--export {export} holds the tables of the run {to.parent}; choose another directory")
+
+
 def evaluate(
     runs: Sequence[RunDir],
     top_k: int,
@@ -81,10 +104,26 @@ def evaluate(
         address: the Ray cluster that refits; None starts Ray on this machine if there is anything to refit.
 
     Raises:
-        UserError: one is no run or is given twice, its data is not what its checkpoints were trained on, or its
-            target lacks a group; or there is no cluster at the address.
+        UserError: as :func:`check_runs`; or another analysis works on a run, its data is not what its checkpoints
+            were trained on, or its target lacks a group; or there is no cluster at the address.
         KeyboardInterrupt: it was stopped; what was refitted by then is kept in the runs' directories.
     """
+    check_runs(runs, export)
+    with ExitStack() as held:
+        for run in (*runs, *filter(lambda run: run.spec.is_file(), map(confirmation_of, runs))):
+            held.enter_context(only_analysis(run))
+        return _evaluate(runs, top_k, protocols, export, say, format_, address)
+
+
+def _evaluate(
+    runs: Sequence[RunDir],
+    top_k: int,
+    protocols: Collection[DfrProtocol],
+    export: Location | None,
+    say: Say,
+    format_: Format,
+    address: str | None,
+) -> Evaluation:
     analysed = [_AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, _names(runs), strict=True)]
     confirming = {
         run.name: _AnalysedRun(
@@ -142,11 +181,7 @@ def ablate_run(
 
 def _names(runs: Sequence[RunDir]) -> list[str]:
     """A name for each run: that of its directory, with those of enough parents to tell it from the others."""
-    addresses = [run.path.resolved().address for run in runs]
-    for address in addresses:
-        if addresses.count(address) > 1:
-            raise UserError(f"the run {address} is given twice")
-    parts = [address.strip("/").split("/") for address in addresses]
+    parts = [run.path.resolved().address.strip("/").split("/") for run in runs]
     names = []
     for own in parts:
         length = 1

@@ -4,6 +4,7 @@ A run's files are reached by a :class:`Location`, which is the same to write for
 as prepared data, uses :class:`pathlib.Path` and :func:`write_atomically`.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -155,6 +156,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     A reader sees the old file or the new one, never a part; an interrupted or failed write leaves the old one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():  # renaming would replace a device as /dev/full
+        raise OSError(errno.EEXIST, "is there, and is not a regular file", str(path))
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
         with temporary.open("wb") as file:

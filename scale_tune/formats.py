@@ -64,9 +64,14 @@ def difference_lines(differences: pd.DataFrame, accuracy: str = "worst_group") -
         on = f" on {row['dataset']}" * several_datasets
         lines.append(
             f"{one} − {other}{on}: {row['difference']:+.3f} [{row['low']:.3f}, {row['high']:.3f}] "
-            f"on test {accuracy.replace('_', '-')}, above in {100 * row['probability']:.0f} % of the resamples"
+            f"on test {accuracy.replace('_', '-')} over {_counted(row['seeds'], 'shared seed')}, "
+            f"above in {100 * row['probability']:.0f} % of the resamples"
         )
     return lines
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" + "s" * (n != 1)
 
 
 def comparison_latex(comparison: pd.DataFrame) -> str:

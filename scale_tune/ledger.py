@@ -12,6 +12,7 @@ To Optuna a failed trial is a running one with an attribute, since what Optuna c
 
 import logging
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,6 +56,7 @@ _STATES = {
     TrialState.COMPLETE: LedgerState.COMPLETE,
     TrialState.PRUNED: LedgerState.PRUNED,
 }
+_TRIAL_NAME = re.compile(rf"({'|'.join(Method)})-\d{{5,}}")
 ERROR = "error"
 """The attribute of a failed trial: why it failed. Null once it is to be tried again."""
 
@@ -251,6 +253,26 @@ def read_trials(where: Path | Database) -> list[LedgerTrial]:
         _close(storage)
 
 
+def check_covers(where: Path | Database, trials: Iterable[LedgerTrial], directories: Iterable[str]) -> None:
+    """See that a ledger has every trial that left anything behind: a trial is in the ledger before it is trained.
+
+    Args:
+        where: the ledger.
+        trials: all that it has.
+        directories: names of the directories of trials, listed before the ledger was read.
+
+    Raises:
+        UserError: it lacks some, so it was cut or emptied.
+    """
+    absent = sorted(set(filter(_TRIAL_NAME.fullmatch, directories)) - {trial.name for trial in trials})
+    if absent:
+        named = ", ".join(absent[:3]) + ", …" * (len(absent) > 3)
+        raise UserError(
+            f"the ledger {where} has been cut: it lacks {len(absent)} trials that were trained ({named}); "
+            "it is the only record of the search, so restore it from a copy"
+        )
+
+
 def _study_name(where: Path | Database, method: Method) -> str:
     return method.value if isinstance(where, Path) else f"{where.run}/{method}"
 
@@ -263,11 +285,11 @@ def _create_studies(storage: BaseStorage, prefix: str, methods: Iterable[Method]
 def _open_storage(where: Path | Database) -> BaseStorage:
     if isinstance(where, Database):
         return _open_database(where)
-    if not where.exists():
+    if not where.is_file():
         raise UserError(f"there is no ledger {where}; it is the only record of a search, so restore it from a copy")
     try:
         return JournalStorage(JournalFileBackend(str(where)))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise UserError(
             f"the ledger {where} can't be read ({error!r}); it is the only record of the search, "
             "so restore it from a copy rather than deleting it"

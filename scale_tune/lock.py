@@ -1,4 +1,4 @@
-"""Only one driver works on a run: a lock that the system drops with the process that held it."""
+"""Only one driver and one analysis work on a run: locks that the system drops with the process that held them."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import sqlalchemy
 from filelock import FileLock, Timeout
@@ -47,14 +48,36 @@ def _lock(run: RunDir) -> Iterator[bool]:
         with _database_lock(where) as free:
             yield free
         return
-    lock = FileLock(where.with_name(".lock"))
+    with _file_lock(where.with_name(".lock")) as free:
+        yield free
+
+
+@contextmanager
+def only_analysis(run: RunDir) -> Iterator[None]:
+    """Hold a run's tables for this process, whether or not it is searched; those in an object store can't be held.
+
+    Raises:
+        UserError: another process analyses it.
+    """
+    if run.path.local is None:
+        yield
+        return
+    with _file_lock(run.path.local / ".analysis.lock") as free:
+        if not free:
+            raise UserError(f"the run {run.path} is already being analysed by another process; wait for it or stop it")
+        yield
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[bool]:
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         yield False
         return
     except OSError as error:
-        raise UserError(f"can't lock the run {run.path}: {error}") from None
+        raise UserError(f"can't lock the run {path.parent}: {error}") from None
     try:
         yield True
     finally:

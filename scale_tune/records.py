@@ -106,7 +106,7 @@ class TrialRecord(Record):
     threads: int
     """CPU threads of the worker; results are bit-identical on one machine with one thread count."""
     started: datetime
-    replicas: list[ReplicaRecord]
+    replicas: list[ReplicaRecord] = Field(min_length=1)
 
     @property
     def epoch(self) -> int:
@@ -208,10 +208,13 @@ def read_final_record(directory: Location) -> TrialRecord | None:
     """
     path = directory / RECORD_FILE
     try:
-        return TrialRecord.model_validate_json(path.read())
+        record = TrialRecord.model_validate_json(path.read())
+        if record.trial != directory.name:
+            raise ValueError(f"it is of {record.trial}")
+        return record
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path} is damaged ({str(error)[:200]}); restore it from a copy, or delete it: "
             "the trial then stays in the tables with what the ledger knows of it"

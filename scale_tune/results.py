@@ -21,7 +21,7 @@ from scale_tune.config import DATASETS, Hyperparameters, ScaleHyperparameters, T
 from scale_tune.errors import UserError
 from scale_tune.exported import joined, read_unchanged
 from scale_tune.files import Location
-from scale_tune.ledger import LedgerTrial, read_trials
+from scale_tune.ledger import LedgerTrial, check_covers, read_trials
 from scale_tune.records import RECORD_FILE, is_weights, read_record
 from scale_tune.rundir import RunDir
 from scale_tune.schemas import ACCURACIES, ACCURACY_MEANINGS, GONE, REFITTED
@@ -202,7 +202,7 @@ def load(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
         the parquet files that ``analyze.py`` writes.
 
     Raises:
-        UserError: this is not the directory of a run.
+        UserError: this is not the directory of a run, or what it holds is damaged.
     """
     return {name: table.to_pandas() for name, table in collect(RunDir(run_dir)).items()}
 
@@ -214,9 +214,11 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     see :mod:`scale_tune.exported`.
     """
     spec = run.read_spec()
-    ledger = read_trials(run.ledger)
-    # Stamps are taken before records are read: if one is replaced in between, it is read again next time.
+    # Before the ledger is read, which may be growing. And stamps are taken before records are read: if one is
+    # replaced in between, it is read again next time.
     files = run.trials.names_below()
+    ledger = read_trials(run.ledger)
+    check_covers(run.ledger, ledger, files)
     stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) if trial.state.ended else None for trial in ledger}
     unchanged = read_unchanged(run.results, _OF_RECORDS, stamps)
     parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in _OF_RECORDS}
@@ -293,11 +295,16 @@ def dfr_tables(rows: list[dict[str, Any]], path_rows: list[dict[str, Any]]) -> d
 
 def _read_added(run: RunDir, name: str) -> pa.Table:
     """What analyses have added to this run's table so far; columns that an older version lacked are null."""
+    path = run.results / f"{name}.parquet"
     try:
-        content = (run.results / f"{name}.parquet").read()
+        return pq.read_table(io.BytesIO(path.read()), schema=SCHEMAS[name])
     except FileNotFoundError:
         return _table([], SCHEMAS[name])
-    return pq.read_table(io.BytesIO(content), schema=SCHEMAS[name])
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"can't read {path}, which holds refitted layers: {error}; restore it from a copy, or delete it: "
+            "they are then refitted again"
+        ) from None
 
 
 def _trial_row(trial: LedgerTrial, spec: RunSpec) -> dict[str, Any]:

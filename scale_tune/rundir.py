@@ -113,7 +113,7 @@ class RunDir:
             text = self.spec.read().decode()
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.path} is not the directory of a run: it has no spec.yaml") from None
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"can't read {self.spec}: {error}") from None
         data, lines = parse_yaml(text, str(self.spec))
         if not isinstance(data, dict) or not all(isinstance(data.get(key), dict) for key in ("spec", "provenance")):

@@ -1,5 +1,6 @@
 """The command ``analyze.py``: a comparison of runs, or an ablation of one."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,6 +23,7 @@ ablation_app = typer.Typer(**APP)
 
 def main() -> None:
     """The command ``analyze.py``: an ablation if its first argument says so, else a comparison."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers send ends it as Ctrl-C does
     if sys.argv[1:2] == ["ablation"]:
         ablation_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} ablation")
     else:
@@ -34,7 +36,7 @@ def analyze(
     top_k: Annotated[
         int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM trials.")
     ] = 3,
-    dfr: Annotated[str, typer.Option(help="Protocols of DFR: scale, dfr, both, or none.")] = "scale,dfr",
+    dfr: Annotated[str, typer.Option(help="Protocols of DFR, as scale or scale,dfr; or none.")] = "scale,dfr",
     export: Annotated[str | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
     format_: Annotated[
         Literal["parquet", "csv"], typer.Option("--format", help="Of the tables; the comparison has all formats.")
@@ -60,22 +62,24 @@ def analyze(
 
       python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
     """
-    from scale_tune.evaluation import evaluate, parse_protocols
-    from scale_tune.files import Location
-    from scale_tune.formats import comparison_latex, comparison_tables, difference_lines
-    from scale_tune.reporting import check_report, write_reports
-    from scale_tune.rundir import RunDir
-
-    console = _console()
     try:
+        from scale_tune.evaluation import check_runs, evaluate, parse_protocols
+        from scale_tune.files import Location
+        from scale_tune.formats import comparison_latex, comparison_tables, difference_lines
+        from scale_tune.reporting import check_report, write_reports
+        from scale_tune.rundir import RunDir
+
+        console = _console()
         if address is not None and address.startswith("ray://"):
             raise typer.Exit(analyze_on_head(address, run_dirs, export, report))
         runs = [RunDir(path) for path in run_dirs]
         where, page = (None if given is None else Location.of(given) for given in (export, report))
+        protocols = parse_protocols(dfr)
         check_report(runs, page)
+        check_runs(runs, where)
         if confirm and not _confirm(runs, top_k, address):
             raise typer.Exit(STOPPED)
-        found = evaluate(runs, top_k, parse_protocols(dfr), where, console.print, format_, address)
+        found = evaluate(runs, top_k, protocols, where, console.print, format_, address)
         found.written.extend(write_reports(runs, found, page))
     except UserError as error:
         exit_with(error)
@@ -110,15 +114,18 @@ def ablation(
     A cell shows the trial with the best validation objective of those that share it. Written are the cells (parquet),
     the tables (LaTeX) and the figure (PDF and SVG). A run in a directory called ablation is compared by ./ablation.
     """
-    from scale_tune.evaluation import ablate_run
-    from scale_tune.files import Location
-    from scale_tune.pivots import pivot_tables
-    from scale_tune.rundir import RunDir
-
-    console = _console()
     try:
+        from scale_tune.evaluation import ablate_run
+        from scale_tune.files import Location
+        from scale_tune.pivots import pivot_tables
+        from scale_tune.rundir import RunDir
+
+        console = _console()
         where = None if export is None else Location.of(export)
         found, written = ablate_run(RunDir(run_dir), rows, cols, metric, by, where)
+    except KeyboardInterrupt:
+        typer.echo("stopped; start it again by the same command")
+        raise typer.Exit(STOPPED) from None
     except UserError as error:
         exit_with(error)
     for table in pivot_tables(found):

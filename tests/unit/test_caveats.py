@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from scale_tune.analysis import differences
 from scale_tune.caveats import caveats, end_of
 from scale_tune.parameters import Choice, Constant, FloatRange, IntRange
 from tests.tables import dfr_row, group_rows, make_spec, make_tables, trial
@@ -147,3 +148,22 @@ def test_several_runs_and_datasets_are_told_apart():
     assert "erm of a on digits: 1 of the 3 seeds that were asked for" not in said  # not selectable: its seeds lack
     assert "erm of a on digits: none of its 1 trials can be selected: none ended with a result of every seed" in said
     assert "b: the search has not issued all trials yet: 0 of 1 scale" in said
+
+
+def test_methods_that_cannot_be_paired_are_told():
+    def one(name: str, row: dict, seeds: tuple[int, ...] = (0, 1, 2)):
+        spec = make_spec(methods=[row["method"]], num_samples=1)
+        cells = [cell for split in ("val", "test") for cell in group_rows(row["trial"], split, [50], [50])]
+        judged = [cell | {"seed": seed} for cell in cells for seed in seeds]
+        return make_tables([row], groups=judged, name=name, spec=spec)
+
+    here = one("a", trial("erm-00000", 0.5))
+    other_images = one("b", trial("scale-00000", 0.6, fingerprint="of other files"))
+    other_seeds = one("c", trial("erm_target-00000", 0.7), (7, 8, 9))
+    assert len(differences([here, one("d", trial("scale-00000", 0.6))])) > 0
+    assert differences([here, other_images]).empty
+    assert differences([here, other_seeds]).empty
+    said = "digits: no difference is shown between erm of a and scale of b, which were judged on different images"
+    assert said in caveats([here, other_images])
+    said = "digits: no difference is shown between erm of a and erm_target of c, which have no seed in common"
+    assert said in caveats([here, other_seeds])

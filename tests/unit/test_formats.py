@@ -75,7 +75,8 @@ def test_nothing_in_a_name_is_a_command_of_latex():
 def test_differences_are_lines_of_the_first_method_against_the_others(runs):
     (line,) = difference_lines(differences(runs))
     assert re.fullmatch(
-        r"scale − erm_target: [+-]0\.000 \[-0\.\d{3}, 0\.\d{3}\] on test worst-group, above in \d+ % of the resamples",
+        r"scale − erm_target: [+-]0\.000 \[-0\.\d{3}, 0\.\d{3}\] on test worst-group over 3 shared seeds, "
+        r"above in \d+ % of the resamples",
         line,
     )
     assert difference_lines(differences([])) == []
