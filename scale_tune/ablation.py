@@ -186,8 +186,13 @@ def _cell(trials: pd.DataFrame, metric: str) -> dict[str, Any]:
 def _reason(trials: pd.DataFrame) -> str:
     if trials.empty:
         return "no trial"
-    states = ["a seed diverged" if r["diverged"] > 0 else r["state"] for r in trials.to_dict("records")]
-    return ", ".join(dict.fromkeys(states))
+    return ", ".join(dict.fromkeys(map(_flaw, trials.to_dict("records"))))
+
+
+def _flaw(row: dict[Any, Any]) -> str:
+    if row["diverged"] > 0:
+        return "a seed diverged"
+    return "complete, but its record is gone" if row["state"] == "complete" else str(row["state"])
 
 
 def _missing(name: str, cells: list[dict[str, Any]], rows: str, cols: str) -> Iterator[str]:

@@ -132,6 +132,18 @@ def ranked(trials: pd.DataFrame) -> pd.DataFrame:
     return eligible(blind).sort_values(["method", "objective", "number"], ascending=[True, False, True])
 
 
+def best_configs(run: RunTables, top_k: int) -> pd.DataFrame:
+    """The best ``top_k`` different configs of each method on each dataset, as rows of :func:`ranked`.
+
+    A config that was drawn twice counts once, as its earlier trial.
+    """
+    blind = ranked(run.tables["trials"])
+    config = [column for column in blind.columns if column.startswith("config.")]
+    distinct = blind.drop_duplicates(["method", *config])
+    data = pd.Series(map(repr, _data(run)), index=run.tables["trials"].index, dtype=object)
+    return distinct.groupby(["method", data.loc[distinct.index]]).head(top_k)
+
+
 def select_best(trials: pd.DataFrame) -> pd.Series:
     """The selected trial of each method: trial names, indexed by method.
 
@@ -258,7 +270,8 @@ def _fingerprint(trials: pd.DataFrame, trial: str | None) -> str | None:
 
 def _confirmed(run: RunTables, selected: Entry) -> Entry:
     """What became of a selected config on fresh seeds."""
-    trials = run.tables["trials"]
+    same_data = [data == selected.data for data in _data(run)]
+    trials = run.tables["trials"][same_data]
     of_method = trials[trials["method"] == selected.selected()["method"]]
     configs = [column for column in trials.columns if column.startswith("config.")]
     wanted = pd.Series({column: selected.selected()[column] for column in configs})

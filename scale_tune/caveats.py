@@ -34,7 +34,7 @@ def caveats(runs: Sequence[RunTables]) -> list[str]:
     names = dataset_names(found)
     for data, name in names.items():
         of_data = [(entry, label) for entry, label in zip(found, labels, strict=True) if entry.data == data]
-        sentences += [*_not_compared(name, of_data), *_orders_that_disagree(of_data)]
+        sentences += [*_other_objectives(name, of_data), *_not_compared(name, of_data), *_orders_that_disagree(of_data)]
         sentences += [*_small_groups(name, [entry for entry, _ in of_data])]
     return sentences
 
@@ -69,6 +69,9 @@ def _of_run(run: RunTables, *, several: bool) -> Iterator[str]:
 
 
 def _of_entry(entry: Entry) -> Iterator[str]:
+    if not entry.measured and entry.run.confirms is not None and entry.trial is not None:
+        yield f"its selected config is confirmed by {entry.trial}, but that one's last layer was not refitted"
+        return
     if not entry.measured and entry.run.confirms is not None:
         yield (
             "its selected config is not confirmed: no trial of it has ended with a result of every fresh seed; "
@@ -170,6 +173,13 @@ def _data_from_a_range(entry: Entry) -> Iterator[str]:
     drawn = [n for n, p in space.items() if n.startswith("dataset.") and isinstance(p, FloatRange | IntRange)]
     if drawn:
         yield f"its trials differ in their data ({', '.join(drawn)} is drawn from a range), which selection overlooks"
+
+
+def _other_objectives(dataset: str, of_data: Sequence[tuple[Entry, str]]) -> Iterator[str]:
+    selecting = {entry.selected_by: label for entry, label in reversed(of_data) if entry.measured}
+    if len(selecting) > 1:
+        text = ", ".join(f"{label} by {accuracy}" for accuracy, label in selecting.items())
+        yield f"{dataset}: methods were selected by different accuracies on val ({text}), which order them"
 
 
 def _not_compared(dataset: str, of_data: Sequence[tuple[Entry, str]]) -> Iterator[str]:

@@ -111,8 +111,8 @@ def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
 
     Args:
         run: its directory.
-        top_k: how many configs of each method. A confirmation that was begun keeps those that it has; a warning says
-            so where they are not these.
+        top_k: how many configs of each method on each dataset. A confirmation that was begun keeps those that it
+            has; a warning says so where they are not these.
         address: the Ray cluster.
 
     Returns:
@@ -124,10 +124,9 @@ def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
     from scale_tune import analysis, results  # pandas takes its time
 
     confirmation = confirmation_of(run)
-    ranked = analysis.ranked(results.load(run.path)["trials"])
-    best = ranked.groupby("method").head(top_k)["trial"]
+    searched = analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=results.load(run.path))
     trials = {trial.name: trial for trial in read_trials(run.ledger)}
-    spec = confirmation_spec(run.read_spec(), [trials[name] for name in best])
+    spec = confirmation_spec(searched.spec, [trials[name] for name in analysis.best_configs(searched, top_k)["trial"]])
     if confirmation.spec.is_file():
         begun = confirmation.read_spec()
         if lacking := unconfirmed(begun, spec):

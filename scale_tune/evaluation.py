@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from scale_tune.dfr import DfrResult
 
 Say = Callable[[str], None]
+LISTED = 3
+"""Trials that a note names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ def evaluate(
 
     Args:
         runs: their directories.
-        top_k: DFR is fitted on this many of the best ERM trials of a run; val chooses among them.
+        top_k: DFR is fitted on this many of the best ERM configs of a run on each dataset; val chooses among them.
         protocols: how DFR is fitted, on each of them and on the pretrained network.
         export: where to write the tables, those of each of several runs in a directory of its name; None: each run's
             own ``results``, and the comparison there if it is of one run, else nowhere.
@@ -127,10 +129,10 @@ def _evaluate(
     analysed = [_AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, _names(runs), strict=True)]
     confirming = {
         run.name: _AnalysedRun(
-            # The pretrained network has no seeds: there is nothing to confirm.
+            # All of it, since the order of its trials chooses nothing. The pretrained network has no seeds to confirm.
             confirmation,
             f"{run.name}/{confirmation.path.name}",
-            top_k,
+            confirmation.read_spec().total_samples,
             protocols,
             pretrained=False,
         )
@@ -228,7 +230,8 @@ class _AnalysedRun:
     ) -> None:
         self.name = name
         self._pretrained = pretrained
-        self.notes: list[str] = []
+        self._notes: list[str] = []
+        self._gone: dict[str, list[int]] = {}
         self.missing: list[_Refit] = []
         self._run = run
         self._spec = run.read_spec()
@@ -250,7 +253,7 @@ class _AnalysedRun:
         if isinstance(refitted, UserError):
             if refit.key["features"] != "pretrained":
                 raise refitted
-            self.notes.append(f"pretrained baseline left out: {refitted}")
+            self._notes.append(f"pretrained baseline left out: {refitted}")
         elif refitted is None:  # just now: the search goes on, and a better trial has taken its place
             self._note_gone(refit.key, refit.protocols)
         else:
@@ -258,14 +261,28 @@ class _AnalysedRun:
                 common = refit.key | {"protocol": result.protocol.value, "fingerprint": result.fingerprint}
                 self._rows.append(common | {"status": REFITTED} | _result_columns(result))
                 self._path_rows += [common | columns for columns in _path_columns(result)]
+            if not self._run.writable:
+                return
             added = self._added()
             # A row of dfr says that it is refitted: it comes last.
             results.write_tables({name: added[name] for name in ("dfr_path", "dfr")}, self._run.results)
 
+    @property
+    def notes(self) -> list[str]:
+        """What is not refitted, and why."""
+        if not self._gone:
+            return self._notes
+        named = [f"{trial} ({_counted('seed', seeds)})" for trial, seeds in self._gone.items()]
+        more = f" and {len(named) - LISTED} more trials" * (len(named) > LISTED)
+        gone = f"no DFR of {', '.join(named[:LISTED])}{more}: the weights are gone (keep_top, or deleted)"
+        return [*self._notes, gone]
+
     def write(self, export: Location | None, format_: Format) -> list[Location]:
         """Write all tables; into the run's own directory too, where the next analysis finds them."""
         tables = self._tables | self._added()
-        written = results.write_tables(tables, self._run.results)
+        written = []
+        if export is None or self._run.writable:
+            written = results.write_tables(tables, self._run.results)
         if export is not None or format_ != "parquet":
             written = results.write_tables(tables, export or self._run.results, format_)
         return written
@@ -283,22 +300,22 @@ class _AnalysedRun:
         return results.dfr_tables(self._rows, self._path_rows)
 
     def _ask_for_best(self, top_k: int) -> None:
-        """Ask for every seed of the best ERM trials, and the pretrained network on the data of the best one.
+        """Ask for every seed of the best ERM trials on each dataset, and for the pretrained network on each.
 
-        Without an ERM trial, the pretrained network is refitted on the data of another method's best trial.
+        Its splits are those of the best ERM trial there; without one, of another method's.
         """
-        ranked = analysis.ranked(self._tables["trials"].to_pandas())
-        if ranked.empty:
-            return
+        tables = {"trials": self._tables["trials"].to_pandas()}
+        run = RunTables(name=self.name, spec=self._spec, tables=tables)
+        best = analysis.best_configs(run, top_k)
         trials = read_trials(self._run.ledger)
         configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in trials}
-        for trial in ranked.loc[ranked["method"] == Method.ERM, "trial"].head(top_k):
+        for trial in best.loc[best["method"] == Method.ERM, "trial"]:
             for seed in configs[trial].seeds:
                 self._ask_for_checkpoint(trial, seed, configs[trial])
-        if not self._pretrained:
-            return
-        first = ranked.iloc[0]
-        self._ask_for_pretrained(configs[first["trial"]], first["fingerprint"])
+        if self._pretrained and len(best):
+            data = [column for column in map(str, best) if column.startswith("config.dataset")]
+            first = analysis.best_configs(run, 1).drop_duplicates(data)
+            self._ask_for_pretrained({row["fingerprint"]: configs[row["trial"]] for _, row in first.iterrows()})
 
     def _ask_for_checkpoint(self, trial: str, seed: int, config: TrialConfig) -> None:
         key = {"features": "erm", "trial": trial, "seed": seed}
@@ -314,29 +331,35 @@ class _AnalysedRun:
         what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
         self.missing.append(_Refit(what=what, key=key, protocols=missing, call=call))
 
-    def _ask_for_pretrained(self, config: TrialConfig, fingerprint: str) -> None:
-        key = {"features": "pretrained", "trial": None, "seed": None, "fingerprint": fingerprint}
-        if not (missing := self._lacking(key)):
-            return
-        try:
-            model = config.model.pretrained()
-        except UserError as error:
-            self.notes.append(f"pretrained baseline left out: {error}")
-            return
-        from scale_tune.dfr import refit_pretrained
+    def _ask_for_pretrained(self, configs: dict[str, TrialConfig]) -> None:
+        """Ask for it on the splits of each config, given their fingerprints."""
+        for fingerprint, config in configs.items():
+            key = {"features": "pretrained", "trial": None, "seed": None, "fingerprint": fingerprint}
+            if not (missing := self._lacking(key)):
+                continue
+            try:
+                model = config.model.pretrained()
+            except UserError as error:
+                self._notes.append(f"pretrained baseline left out: {error}")
+                return  # all configs of a run have one model
+            from scale_tune.dfr import refit_pretrained
 
-        call = partial(refit_pretrained, model, config.dataset, fingerprint, missing, config.objective)
-        what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
-        self.missing.append(_Refit(what=what, key=key, protocols=missing, call=call))
+            call = partial(refit_pretrained, model, config.dataset, fingerprint, missing, config.objective)
+            what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
+            self.missing.append(_Refit(what=what, key=key, protocols=missing, call=call))
 
     def _note_gone(self, key: dict[str, Any], protocols: Collection[DfrProtocol]) -> None:
-        self.notes.append(f"no DFR of {key['trial']}, seed {key['seed']}: its weights are gone (keep_top, or deleted)")
+        self._gone.setdefault(key["trial"], []).append(key["seed"])
         self._rows += [key | {"protocol": protocol.value, "status": GONE} for protocol in protocols]
 
     def _lacking(self, key: dict[str, Any]) -> list[DfrProtocol]:
         wanted = {protocol: key | {"protocol": protocol.value} for protocol in self._protocols}
         self._asked_for.extend(wanted.values())
         return [p for p, want in wanted.items() if not any(want.items() <= row.items() for row in self._rows)]
+
+
+def _counted(what: str, numbers: Sequence[int]) -> str:
+    return f"{what}{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))}"
 
 
 def _refit(missing: Sequence[tuple[_AnalysedRun, _Refit]], address: str | None, say: Say) -> None:

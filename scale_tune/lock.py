@@ -54,12 +54,14 @@ def _lock(run: RunDir) -> Iterator[bool]:
 
 @contextmanager
 def only_analysis(run: RunDir) -> Iterator[None]:
-    """Hold a run's tables for this process, whether or not it is searched; those in an object store can't be held.
+    """Hold a run's tables for this process, whether or not it is searched.
+
+    Those in an object store can't be held; those that can't be written need not be.
 
     Raises:
         UserError: another process analyses it.
     """
-    if run.path.local is None:
+    if run.path.local is None or not run.writable:
         yield
         return
     with _file_lock(run.path.local / ".analysis.lock") as free:

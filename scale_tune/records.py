@@ -208,13 +208,10 @@ def read_final_record(directory: Location) -> TrialRecord | None:
     """
     path = directory / RECORD_FILE
     try:
-        record = TrialRecord.model_validate_json(path.read())
-        if record.trial != directory.name:
-            raise ValueError(f"it is of {record.trial}")
-        return record
+        return TrialRecord.model_validate_json(path.read())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UserError(
             f"{path} is damaged ({str(error)[:200]}); restore it from a copy, or delete it: "
             "the trial then stays in the tables with what the ledger knows of it"

@@ -240,6 +240,8 @@ def _tables_of(
         tables = {"epochs": known["epochs"], "groups": known["groups"]}
     else:
         record = read_record(run.trial(trial.name))
+        if record is not None and record.trial != trial.name:
+            raise UserError(f"{run.trial(trial.name)} holds the record of {record.trial}; restore it from a copy")
         values = trial_values(record) if record else _values_without_record(trial)
         columns = {"epochs": epoch_columns(record), "groups": group_columns(record)} if record else {}
         tables = {name: _part(trial.name, columns.get(name, {}), _OF_RECORDS[name]) for name in ("epochs", "groups")}

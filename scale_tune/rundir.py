@@ -74,6 +74,11 @@ class RunDir:
             raise UserError(f"{self.spec} names no database for the ledger; restore it from a copy")
         return self.path.local / "ledger.log"
 
+    @property
+    def writable(self) -> bool:
+        """Whether an analysis can keep anything there; of an object store it shows when it is written to."""
+        return self.path.local is None or os.access(self.path.local, os.W_OK)
+
     def read_spec(self, overrides: dict[str, Any] | None = None) -> RunSpec:
         """What the run searches.
 

@@ -34,7 +34,7 @@ def main() -> None:
 def analyze(
     run_dirs: Annotated[list[str], typer.Argument(metavar="RUN_DIR…", help="Directories of runs.")],
     top_k: Annotated[
-        int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM trials.")
+        int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM configs.")
     ] = 3,
     dfr: Annotated[str, typer.Option(help="Protocols of DFR, as scale or scale,dfr; or none.")] = "scale,dfr",
     export: Annotated[str | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,

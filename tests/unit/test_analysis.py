@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from scale_tune.analysis import compare, differences, entries, ranked, select_best, select_best_dfr
+from scale_tune.analysis import best_configs, compare, differences, entries, ranked, select_best, select_best_dfr
 from scale_tune.schemas import COMPARISON, DIFFERENCES
 from tests.tables import dfr_row, group_rows, make_spec, make_tables, poisoned, trial
 
@@ -63,6 +63,39 @@ def dfr_table(*rows) -> pd.DataFrame:
 def test_dfr_is_selected_by_its_mean_over_seeds_on_val():
     dfr = dfr_table(("erm-0", 0, 0.9, 0.0), ("erm-0", 1, 0.1, 0.0), ("erm-1", 0, 0.6, 0.2), ("erm-1", 1, 0.6, 0.4))
     assert select_best_dfr(dfr, "worst_group")["trial"].tolist() == ["erm-1", "erm-1"]
+
+
+def test_what_selects_is_the_runs_objective():
+    dfr = dfr_table(("erm-0", 0, 0.9, 0.0), ("erm-1", 0, 0.6, 0.2))
+    dfr["val_average"] = [0.5, 0.7]
+    assert select_best_dfr(dfr, "average")["trial"].tolist() == ["erm-1"]
+
+    def judged(name: str, conflicting: int, aligned: int) -> list[dict]:
+        return [row for s in ("val", "test") for row in group_rows(name, s, [conflicting] * 3, [aligned] * 3)]
+
+    groups = judged("erm-0", 40, 50) + judged("scale-0", 10, 100)
+    trials = [trial("erm-0", 0.45), trial("scale-0", 0.55)]
+    for objective, best in (("average", "scale"), ("worst_group", "erm")):
+        run = make_tables(trials, groups=groups, spec=make_spec(objective=objective))
+        assert compare([run])["method"].tolist()[0] == best
+
+
+def test_the_best_different_configs_are_those_of_each_method_and_dataset():
+    spec = make_spec(space={"dataset.noise": {"type": "choice", "values": [0.1, 0.5]}, "lr": 0.01})
+    noise = "config.dataset.noise"
+    trials = [
+        trial("erm-0", 0.5, **{noise: 0.1}),
+        trial("erm-1", 0.5, **{noise: 0.1}),
+        trial("erm-2", 0.4, **{noise: 0.1, "config.lr": 0.02}),
+        trial("erm-3", 0.3, **{noise: 0.5}),
+        trial("erm-4", 0.9, **{noise: 0.5}, diverged=1),
+        trial("scale-0", 0.1, **{noise: 0.1}),
+    ]
+    run = make_tables(trials, spec=spec)
+    assert best_configs(run, 1)["trial"].tolist() == ["erm-0", "erm-3", "scale-0"]
+    assert best_configs(run, 2)["trial"].tolist() == ["erm-0", "erm-2", "erm-3", "scale-0"]
+    assert not [column for column in best_configs(run, 1) if column.startswith("test_")]
+    assert best_configs(make_tables([]), 3).empty
 
 
 def test_of_equal_dfr_the_earlier_trial_is_selected():

@@ -150,6 +150,19 @@ def test_several_runs_and_datasets_are_told_apart():
     assert "b: the search has not issued all trials yet: 0 of 1 scale" in said
 
 
+def test_methods_that_different_accuracies_selected_are_told():
+    runs = [
+        make_tables([row], name=name, spec=make_spec(methods=[row["method"]], num_samples=1, objective=objective))
+        for name, row, objective in (
+            ("a", trial("erm-00000", 0.5), "average"),
+            ("b", trial("scale-00000", 0.6), "worst_group"),
+        )
+    ]
+    (said,) = [said for said in caveats(runs) if "selected by different accuracies" in said]
+    assert "scale of b by worst_group" in said
+    assert "erm of a by average" in said
+
+
 def test_methods_that_cannot_be_paired_are_told():
     def one(name: str, row: dict, seeds: tuple[int, ...] = (0, 1, 2)):
         spec = make_spec(methods=[row["method"]], num_samples=1)

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from scale_tune import results
-from scale_tune.analysis import CONFIRMED, SEARCHED, differences, ranked
+from scale_tune.analysis import CONFIRMED, SEARCHED, compare, differences, ranked
+from scale_tune.caveats import caveats
 from scale_tune.confirm import DIRECTORY, confirmation_of, confirmation_spec, fresh_seeds, unconfirmed
 from scale_tune.errors import UserError
 from scale_tune.evaluation import Evaluation, evaluate
@@ -18,7 +19,7 @@ from scale_tune.rundir import RunDir, plain_spec
 from scale_tune.space import RunSpec
 from scale_tune.specfile import validate_spec
 from tests.runs import fast_spec, make_run
-from tests.tables import make_tables, trial
+from tests.tables import dfr_row, make_spec, make_tables, trial
 
 KINDS = (SEARCHED, CONFIRMED)
 
@@ -151,6 +152,37 @@ def test_a_selected_config_that_was_not_confirmed_is_said(confirmed, tmp_path):
     assert pd.isna(row["trial"])
     assert row["seeds"] == 0
     assert any("its selected config is not confirmed" in note for note in found.notes)
+
+
+def test_a_confirmation_is_compared_on_its_own_data_and_protocol():
+    spec = make_spec(methods=["erm"], space={"dataset.noise": {"type": "choice", "values": [0.1, 0.5]}, "lr": 0.01})
+    noisy, clean = ({"config.dataset.noise": noise} for noise in (0.5, 0.1))
+    trials = [trial("erm-00000", 0.3, **noisy), trial("erm-00001", 0.8, **clean)]
+
+    def refitted(name: str, scale: float, balanced: float) -> list[dict]:
+        accuracies = {"scale": scale, "dfr": balanced}
+        return [dfr_row(name, s, v, v, protocol) for protocol, v in accuracies.items() for s in (0, 1, 2)]
+
+    searched = make_tables(trials, dfr=refitted("erm-00000", 0.4, 0.5), spec=spec)
+    swapped = [trial("erm-00000", 0.9, **clean), trial("erm-00001", 0.2, **noisy)]
+    fresh = make_tables(swapped, dfr=refitted("erm-00001", 0.6, 0.7), name="run/confirm", spec=spec)
+    fresh = replace(fresh, confirms=searched)
+    found = compare([searched, fresh])
+    found = found[found["seeds_kind"] == CONFIRMED].set_index(["dataset", "method"])
+    means = found["val_worst_group_mean"].to_dict()
+    assert means == {
+        ("digits (noise=0.5)", "dfr (dfr)"): pytest.approx(0.7),
+        ("digits (noise=0.5)", "dfr (scale)"): pytest.approx(0.6),
+        ("digits (noise=0.5)", "erm"): pytest.approx(0.2),
+        ("digits (noise=0.1)", "erm"): pytest.approx(0.9),
+    }
+    assert set(found["trials"]) == {1}
+    assert not [said for said in caveats([searched, fresh]) if "on fresh seeds another" in said]
+    bare = replace(fresh, tables=fresh.tables | {"dfr": fresh.tables["dfr"].iloc[:0]})
+    assert any(
+        "is confirmed by erm-00001, but that one's last layer was not refitted" in said
+        for said in caveats([searched, bare])
+    )
 
 
 def test_differences_are_between_seeds_of_one_kind():

@@ -320,7 +320,7 @@ def test_features_are_the_input_of_the_last_layer_in_eval_mode_without_augmentat
 @pytest.fixture(scope="module")
 def trained(digits, tmp_path_factory):
     """The directory of an ended trial of one epoch."""
-    directory = Location.of(tmp_path_factory.mktemp("trial"))
+    directory = Location.of(tmp_path_factory.mktemp("trial") / "erm-00000")
     config = TrialConfig(method="erm", epochs=1, seeds=(0,), hyperparameters=Hyperparameters(batch_size=64, lr=0.01))
     Trial("erm-00000", config, digits, torch.device("cpu"), directory).train_epoch()
     return directory
@@ -359,7 +359,7 @@ def test_each_image_goes_through_the_network_once_over_protocols_and_analyses(tr
 
 
 def test_a_changed_checkpoint_is_not_served_from_the_cache(trained, own_cache, images_seen, tmp_path):
-    directory = Location.of(tmp_path)
+    directory = Location.of(tmp_path / trained.name)
     record, weights = load_weights(trained, 0)
     save_weights(directory, record, 0, weights)
     path = weights_path(directory, 0).local

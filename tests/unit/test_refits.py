@@ -12,13 +12,16 @@ from safetensors.torch import save_file
 from torchvision.models import get_model
 
 from scale_tune import dfr, evaluation, models, results
+from scale_tune.analysis import ranked
 from scale_tune.config import DfrProtocol
 from scale_tune.errors import UserError
 from scale_tune.evaluation import evaluate, parse_protocols
+from scale_tune.files import Location
 from scale_tune.formats import comparison_tables
 from scale_tune.records import weights_path
 from scale_tune.rundir import RunDir
 from scale_tune.search import refits
+from tests.records import make_recorded_run
 from tests.runs import fast_spec, make_run
 
 BOTH = tuple(DfrProtocol)
@@ -123,7 +126,7 @@ def test_weights_that_are_gone_are_said_in_the_table(run):
     path.unlink()
     for _ in range(2):  # and said once, however often it is analysed
         found, _ = analyse(run)
-        assert any("no DFR of erm-00000, seed 1: its weights are gone" in note for note in found.notes)
+        assert any("no DFR of erm-00000 (seed 1): the weights are gone" in note for note in found.notes)
         table = results.load(run.path)["dfr"]
         assert len(table) == 4
         (gone,) = table[table["status"] != "refitted"].to_dict("records")
@@ -138,6 +141,34 @@ def test_weights_that_are_gone_are_said_in_the_table(run):
     path.write_bytes(kept)
     analyse(run)
     assert set(results.load(run.path)["dfr"]["status"]) == {"refitted"}
+
+
+def test_the_best_different_configs_on_each_dataset_are_asked_for(tmp_path):
+    space = {
+        "lr": {"type": "choice", "values": [0.01, 0.1]},
+        "dataset.noise": {"type": "choice", "values": [0.1, 0.5]},
+        "batch_size": 64,
+    }
+    run = make_recorded_run(tmp_path, erm_spec(space=space, num_samples=12, sampler="random"))
+    trials = ranked(results.load(run.path)["trials"])
+    assert len(trials) == 12, "so some configs of the four were drawn more than once"
+    wanted = trials.drop_duplicates(["config.lr", "config.dataset.noise"])
+    for top_k in (1, 2):
+        shutil.rmtree(run.results.local, ignore_errors=True)
+        found, _ = analyse(run, [DfrProtocol.SCALE], top_k=top_k)
+        dfr = results.load(run.path)["dfr"]
+        assert dfr["trial"].unique().tolist() == wanted.groupby("config.dataset.noise").head(top_k)["trial"].tolist()
+        assert set(dfr["status"]) == {"weights gone"}
+        (gone,) = [note for note in found.notes if "weights are gone" in note]
+        assert ("and 1 more trials" in gone) == (top_k == 2)
+
+
+def test_a_run_that_cannot_be_written_is_analysed_elsewhere(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(RunDir, "writable", False)
+    before = sorted(run.path.local.rglob("*"))
+    evaluate([run], 1, [DfrProtocol.SCALE], Location.of(tmp_path / "out"), lambda line: None)
+    assert sorted(run.path.local.rglob("*")) == before
+    assert len(pd.read_parquet(tmp_path / "out" / "dfr.parquet")) == 2
 
 
 def test_a_trial_without_any_weights_leaves_a_comparison_without_dfr(run):
@@ -226,7 +257,7 @@ def test_several_runs_are_refitted_together_and_notes_name_the_run(run, made, tm
     found = evaluate([run, other], 1, [DfrProtocol.SCALE], None, lines.append)
     assert lines[0] == "refitting the last layer of 2 networks"
     gone = [note for note in found.notes if "weights are gone" in note]
-    assert [note.partition(":")[0] for note in gone] == [found.runs[0].name] * 2
+    assert [note.partition(":")[0] for note in gone] == [found.runs[0].name]
     with_dfr = found.comparison[found.comparison["method"] == "dfr (scale)"]
     assert with_dfr["run"].tolist() == [found.runs[1].name]
 
@@ -239,7 +270,7 @@ def test_weights_that_go_while_they_are_about_to_be_refitted_are_said_likewise(r
 
     monkeypatch.setattr(refits, "side_by_side", late)
     found, _ = analyse(run)
-    assert sum("its weights are gone" in note for note in found.notes) == 2
+    assert sum("(seeds 0, 1): the weights are gone" in note for note in found.notes) == 1
     assert results.load(run.path)["dfr"]["status"].tolist() == ["weights gone"] * 4
 
 
