@@ -107,6 +107,8 @@ def test_wrong_arguments_are_refused(tmp_path, arguments, message):
         (["."], "is not the directory of a run"),
         ([".", "--top-k", "0"], "Invalid value for '--top-k'"),
         ([".", "--dfr", "scale,drf"], "--dfr: there is no protocol 'drf'; did you mean 'dfr'?"),
+        ([".", "--confirm", "--dfr", "drf"], "did you mean 'dfr'?"),
+        (["absent", "--confirm"], "is not the directory of a run"),
         ([".", "--format", "xml"], "Invalid value for '--format'"),
         ([], "Missing argument"),
         (["runs/x", "--address", "ray://127.0.0.1:1"], "RUN_DIR runs/x is relative, but with ray://127.0.0.1:1"),
