@@ -39,7 +39,7 @@ def of_each(num_samples: int) -> dict[str, int]:
 
 def test_a_search_killed_twice_is_resumed_extended_and_analysed(space, tmp_path):
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
-    driver = start("tune", space, "--name", "demo", "--storage", tmp_path / "runs", log=log)
+    driver = start("tune", space, "--name", "demo", "--storage", tmp_path / "runs", "--num-samples", 2, log=log)
     wait_until(lambda: epochs_in_ledger(directory) >= 2, driver, log)
     kill_group(driver)
     before = epochs_in_ledger(directory)
@@ -51,13 +51,13 @@ def test_a_search_killed_twice_is_resumed_extended_and_analysed(space, tmp_path)
 
     result = run("tune", "--resume", directory)
     assert result.returncode == 0, result.stdout + result.stderr
-    trials = assert_search_is_whole(directory, of_each(3), tmp_path / "check")
+    trials = assert_search_is_whole(directory, of_each(2), tmp_path / "check")
 
-    result = run("tune", "--resume", directory, "--num-samples", 4)
+    result = run("tune", "--resume", directory, "--num-samples", 3)
     assert result.returncode == 0, result.stdout + result.stderr
     extended = ledger_of(directory)
-    assert Counter(t.method.value for t in extended) == of_each(4)
-    assert [t for t in extended if t.number < 3] == trials
+    assert Counter(t.method.value for t in extended) == of_each(3)
+    assert [t for t in extended if t.number < 2] == trials
 
     result = run("tune", "--resume", directory)
     assert result.returncode == 0
