@@ -10,7 +10,7 @@ import pytest
 from scale_tune import report
 from scale_tune.errors import UserError
 from scale_tune.files import Location
-from scale_tune.report import data, figures
+from scale_tune.report import data, estimates, figures
 from scale_tune.report.importance import importances
 from scale_tune.space import RunSpec
 from tests.pages import Page
@@ -462,6 +462,28 @@ def test_a_run_without_anything_to_search_has_no_slices():
 def test_another_objective_is_named(objective):
     given = analysed(spec_of(objective=objective))
     assert f"Validation, by {objective} accuracy, chose" in first_screen(given)
+
+
+@pytest.mark.parametrize(("objective", "other"), [("worst_group", "average"), ("average", "worst_group")])
+def test_the_winner_is_the_highest_by_what_selected(objective, other):
+    given = analysed(spec_of(objective=objective))
+    comparison = given.comparison.copy()
+    places = np.arange(len(comparison))
+    comparison[f"val_{objective}_mean"] = 0.1 + 0.1 * places
+    comparison[f"val_{other}_mean"] = 0.9 - 0.1 * places
+    (verdict,) = data.verdicts(replace(given, comparison=comparison))
+    assert verdict.winner["method"] == comparison["method"].iloc[-1]
+
+
+def test_each_accuracy_in_the_figure_is_its_own(whole):
+    rows = whole.comparison.copy()
+    columns = {"test, worst group": "test_worst_group", "validation, worst group": "val_worst_group"}
+    columns |= {"test, average": "test_average"}
+    for n, column in enumerate(columns.values()):
+        rows[f"{column}_mean"] = 0.2 + 0.1 * n
+    figure = estimates.comparison(rows, rows["method"].tolist())
+    shown = {trace.name: list(trace.x) for trace in figure.data}
+    assert shown == {name: rows[f"{column}_mean"].tolist() for name, column in columns.items()}
 
 
 def test_a_thousand_trials_of_fifty_epochs_and_three_seeds_stay_under_10_mb():
