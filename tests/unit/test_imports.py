@@ -81,6 +81,7 @@ ORDER = [
     "report.sections",
     "report.page",
     "report",
+    "refitting",
     "evaluation",
     "reporting",
     "cli",
