@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from scale_tune import datasets
-from tests.sources import make_cifar, make_mnist
+from tests.support.sources import make_cifar, make_mnist
 
 PROCESSES = 8
 MIB = 2**20

@@ -16,9 +16,9 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from scale_tune.records import RECORD_FILE
-from tests.commands import Cost, measured
-from tests.records import BIG, make_recorded_run
+from scale_tune.training.records import RECORD_FILE
+from tests.support.commands import Cost, measured
+from tests.support.records import BIG, make_recorded_run
 
 REPEATS = 3
 MIB = 2**20

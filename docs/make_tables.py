@@ -8,8 +8,9 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from scale_tune import ablation, results
-from scale_tune.schemas import COMPARISONS
+from scale_tune.analysis import ablation
+from scale_tune.tables import collect as results
+from scale_tune.tables.schemas import COMPARISONS
 
 PAGE = Path(__file__).with_name("tables.md")
 
@@ -44,7 +45,7 @@ def page() -> str:
     parts.append("## Of a comparison of runs\n")
     parts.append(
         "`comparison` is also written as LaTeX, `comparison.tex`, and both as CSV. Intervals: see "
-        "[`bootstrap.py`](../scale_tune/bootstrap.py).\n"
+        "[`bootstrap.py`](../scale_tune/analysis/bootstrap.py).\n"
     )
     for name, schema in COMPARISONS.items():
         parts += _table(name, schema)

@@ -10,12 +10,12 @@ import typer
 from scale_tune.cli.common import APP, Address, exit_with
 from scale_tune.cli.on_head import analyze_on_head
 from scale_tune.errors import UserError
-from scale_tune.stopping import STOPPED
+from scale_tune.search.stopping import STOPPED
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scale_tune.rundir import RunDir
+    from scale_tune.storage.rundir import RunDir
 
 analyze_app = typer.Typer(**APP)
 ablation_app = typer.Typer(**APP)
@@ -63,11 +63,11 @@ def analyze(
       python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
     """
     try:
-        from scale_tune.evaluation import check_runs, evaluate, parse_protocols
-        from scale_tune.files import Location
-        from scale_tune.formats import comparison_latex, comparison_tables, difference_lines
-        from scale_tune.reporting import check_report, write_reports
-        from scale_tune.rundir import RunDir
+        from scale_tune.report.text import comparison_latex, comparison_tables, difference_lines
+        from scale_tune.storage.location import Location
+        from scale_tune.storage.rundir import RunDir
+        from scale_tune.workflows.evaluate import check_runs, evaluate, parse_protocols
+        from scale_tune.workflows.reporting import check_report, write_reports
 
         console = _console()
         if address is not None and address.startswith("ray://"):
@@ -115,10 +115,10 @@ def ablation(
     the tables (LaTeX) and the figure (PDF and SVG). A run in a directory called ablation is compared by ./ablation.
     """
     try:
-        from scale_tune.evaluation import ablate_run
-        from scale_tune.files import Location
-        from scale_tune.pivots import pivot_tables
-        from scale_tune.rundir import RunDir
+        from scale_tune.report.pivots import pivot_tables
+        from scale_tune.storage.location import Location
+        from scale_tune.storage.rundir import RunDir
+        from scale_tune.workflows.evaluate import ablate_run
 
         console = _console()
         where = None if export is None else Location.of(export)
@@ -137,7 +137,7 @@ def ablation(
 
 
 def _confirm(runs: "list[RunDir]", top_k: int, address: str | None) -> bool:
-    from scale_tune.driver import confirm
+    from scale_tune.workflows.driver import confirm
 
     return all(confirm(run, top_k, address) for run in runs)
 

@@ -11,7 +11,7 @@ from scale_tune.errors import UserError
 def tune_on_head(address: str, space: Path | None, resume: str | None, storage: str | None) -> int:
     """Have the cluster's head node run it, and return its exit code."""
     from scale_tune.search.remote import SPACE, run_on_head
-    from scale_tune.specfile import load_spec
+    from scale_tune.spec.loading import load_spec
 
     if space is not None:
         load_spec(space)  # what is wrong with it is said before anything is connected

@@ -10,10 +10,10 @@ import typer
 from scale_tune.cli.common import APP, Address, exit_with
 from scale_tune.cli.on_head import tune_on_head
 from scale_tune.errors import UserError
-from scale_tune.stopping import STOPPED
+from scale_tune.search.stopping import STOPPED
 
 if TYPE_CHECKING:
-    from scale_tune.space import RunSpec
+    from scale_tune.spec.space import RunSpec
 
 tune_app = typer.Typer(**APP)
 
@@ -83,7 +83,7 @@ def tune(
         elif retry_failed:
             raise UserError("--retry-failed goes with --resume RUN_DIR: a new run has no failed trials")
         else:
-            from scale_tune.specfile import load_spec
+            from scale_tune.spec.loading import load_spec
 
             overrides |= _settings_by_key(settings or [])
             if seeds is not None:
@@ -120,7 +120,7 @@ def _default_name(space: Path) -> str:
 def _prepare(spec: "RunSpec") -> bool:
     from rich.console import Console
 
-    from scale_tune.prepare import prepare
+    from scale_tune.datasets.prepare import prepare
 
     prepare(spec, Console(markup=False, highlight=False))
     return True
@@ -135,10 +135,10 @@ def _launch(
     ledger: str | None,
     time_budget: str | None,
 ) -> bool:
-    from scale_tune.files import Location
-    from scale_tune.plan import print_plan
-    from scale_tune.rundir import check_new_run
-    from scale_tune.stopping import parse_budget
+    from scale_tune.search.stopping import parse_budget
+    from scale_tune.spec.plan import print_plan
+    from scale_tune.storage.location import Location
+    from scale_tune.storage.rundir import check_new_run
 
     where = Location.of(storage)
     check_new_run(where, name)
@@ -147,7 +147,7 @@ def _launch(
         print_plan(spec)
         _say_if_data_is_missing(spec)
         return True
-    from scale_tune.driver import launch
+    from scale_tune.workflows.driver import launch
 
     return launch(spec, where, name, address, ledger, budget)
 
@@ -169,9 +169,9 @@ def _resume(
     time_budget: str | None,
     retry_failed: bool,
 ) -> bool:
-    from scale_tune.plan import print_plan
-    from scale_tune.rundir import RunDir
-    from scale_tune.stopping import parse_budget
+    from scale_tune.search.stopping import parse_budget
+    from scale_tune.spec.plan import print_plan
+    from scale_tune.storage.rundir import RunDir
 
     run = RunDir(run_dir)
     has = run.read_spec().num_samples
@@ -182,7 +182,7 @@ def _resume(
     if dry_run:
         print_plan(spec)
         return True
-    from scale_tune.driver import resume
+    from scale_tune.workflows.driver import resume
 
     return resume(run, spec, address, budget, retry_failed=retry_failed)
 
@@ -198,6 +198,6 @@ def _settings_by_key(settings: list[str]) -> dict[str, Any]:
 
 
 def _parse_value(text: str, option: str) -> Any:
-    from scale_tune.yamlfile import parse_yaml
+    from scale_tune.spec.yamlfile import parse_yaml
 
     return parse_yaml(text, option)[0]

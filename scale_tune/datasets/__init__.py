@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from scale_tune.config import (
+from scale_tune.datasets import celeba, digits, dominoes, sources, waterbirds
+from scale_tune.datasets.cache import Report, load_cached
+from scale_tune.datasets.splits import DatasetInfo, DatasetSplits, Split
+from scale_tune.errors import UserError
+from scale_tune.spec.config import (
     DATASETS,
     CelebaOptions,
     DatasetOptions,
@@ -11,10 +15,6 @@ from scale_tune.config import (
     WaterbirdsOptions,
     nearest,
 )
-from scale_tune.datasets import celeba, digits, dominoes, raw, waterbirds
-from scale_tune.datasets.cache import Report, load_cached
-from scale_tune.datasets.splits import DatasetInfo, DatasetSplits, Split
-from scale_tune.errors import UserError
 
 __all__ = ["DatasetSplits", "Split", "check_sources", "info_of", "load", "load_splits"]
 
@@ -26,7 +26,7 @@ def load(name: str, **options: Any) -> DatasetSplits:
 
     Args:
         name: ``digits``, ``dominoes``, ``celeba`` or ``waterbirds``.
-        **options: the dataset's options; see :mod:`scale_tune.config`.
+        **options: the dataset's options; see :mod:`scale_tune.spec.config`.
 
     Raises:
         UserError: no such dataset, or its source files are missing or broken.
@@ -73,12 +73,12 @@ def load_splits(options: DatasetOptions, report: Report = lambda done, total: No
         case DigitsOptions():
             splits, fingerprint = load_cached(values, {}, digits, lambda: digits.plan(options), report)
         case DominoesOptions():
-            sources = raw.stamp(dominoes.files().values())
-            splits, fingerprint = load_cached(values, sources, dominoes, lambda: dominoes.plan(options), report)
+            stamps = sources.stamp(dominoes.files().values())
+            splits, fingerprint = load_cached(values, stamps, dominoes, lambda: dominoes.plan(options), report)
         case CelebaOptions():
-            sources = raw.stamp(celeba.files())
-            splits, fingerprint = load_cached(values, sources, celeba, lambda: celeba.plan(options), report)
+            stamps = sources.stamp(celeba.files())
+            splits, fingerprint = load_cached(values, stamps, celeba, lambda: celeba.plan(options), report)
         case WaterbirdsOptions():
-            sources = raw.stamp(waterbirds.files())
-            splits, fingerprint = load_cached(values, sources, waterbirds, lambda: waterbirds.plan(options), report)
+            stamps = sources.stamp(waterbirds.files())
+            splits, fingerprint = load_cached(values, stamps, waterbirds, lambda: waterbirds.plan(options), report)
     return DatasetSplits(name=values.pop("name"), options=values, fingerprint=fingerprint, info=info, **splits)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from scale_tune.datasets.splits import SPLIT_NAMES, Split, SplitName, SplitPlan
 from scale_tune.errors import UserError
-from scale_tune.files import sync_directory, write_atomically
+from scale_tune.storage.location import sync_directory, write_atomically
 
 CHUNK_BYTES = 2**25
 SMALL_ARRAYS = ("labels", "attributes", "sources")

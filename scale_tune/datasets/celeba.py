@@ -23,13 +23,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scale_tune.config import CelebaOptions
-from scale_tune.datasets import raw
+from scale_tune.datasets import sources
+from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.pictures import SIDE, picture_reader
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.errors import UserError
-from scale_tune.metrics import EvaluationGroups, Groups
 from scale_tune.seeding import derive_seed
+from scale_tune.spec.config import CelebaOptions
 
 MAJORITY_TRAIN = 10_000
 FACE_CROP = 178
@@ -67,7 +67,7 @@ def files() -> list[Path]:
     Raises:
         UserError: none is; the message says what to put where.
     """
-    folder = raw.find("celeba", ["celeba", "celebA", "CelebA"], ADVICE)
+    folder = sources.find("celeba", ["celeba", "celebA", "CelebA"], ADVICE)
     for names in (
         ["list_attr_celeba.csv", "list_eval_partition.csv"],
         ["list_attr_celeba.txt", "list_eval_partition.txt"],

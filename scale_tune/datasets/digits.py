@@ -19,10 +19,10 @@ test     20 %                            2,000      independent of the label
 import numpy as np
 from numpy.typing import NDArray
 
-from scale_tune.config import DigitsOptions
+from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, SplitName, SplitPlan
-from scale_tune.metrics import EvaluationGroups, Groups
 from scale_tune.seeding import derive_seed
+from scale_tune.spec.config import DigitsOptions
 
 POOL_SHARES: dict[SplitName, float] = {"train": 0.55, "target": 0.10, "val": 0.15, "test": 0.20}
 SAMPLES: dict[SplitName, int] = {"train": 4000, "target": 400, "val": 1000, "test": 2000}

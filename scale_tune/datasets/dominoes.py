@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scale_tune.config import DominoesOptions
-from scale_tune.datasets import raw
+from scale_tune.datasets import sources
+from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.errors import UserError
-from scale_tune.metrics import EvaluationGroups, Groups
 from scale_tune.seeding import derive_seed
+from scale_tune.spec.config import DominoesOptions
 
 CLASSES = 10
 TRAIN_PER_CLASS = 5000
@@ -64,9 +64,11 @@ def files() -> dict[str, Path]:
         UserError: one is missing; the message says what to put where.
     """
     mnist = [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
-    found = {name: raw.find("dominoes", [f"MNIST/raw/{name}", f"MNIST/raw/{name}.gz"], MNIST_ADVICE) for name in mnist}
+    found = {
+        name: sources.find("dominoes", [f"MNIST/raw/{name}", f"MNIST/raw/{name}.gz"], MNIST_ADVICE) for name in mnist
+    }
     for name in (*CIFAR_TRAIN, "test_batch"):
-        found[name] = raw.find("dominoes", [f"cifar-10-batches-py/{name}"], CIFAR_ADVICE)
+        found[name] = sources.find("dominoes", [f"cifar-10-batches-py/{name}"], CIFAR_ADVICE)
     return found
 
 
@@ -74,19 +76,19 @@ def download() -> None:
     """Fetch what is missing of MNIST and CIFAR-10 by torchvision."""
     from torchvision.datasets import CIFAR10, MNIST
 
-    MNIST(str(raw.data_root()), download=True)
-    CIFAR10(str(raw.data_root()), download=True)
+    MNIST(str(sources.data_root()), download=True)
+    CIFAR10(str(sources.data_root()), download=True)
 
 
 def plan(options: DominoesOptions) -> dict[SplitName, SplitPlan]:
     """All four splits, a pure function of the options and the files."""
     paths = files()
     digits, digit_labels = _read_mnist(paths, "train")
-    batches = [raw.read_cifar_batch(paths[name]) for name in CIFAR_TRAIN]
+    batches = [sources.read_cifar_batch(paths[name]) for name in CIFAR_TRAIN]
     images, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
     train, target, val = _pair_train(digit_labels, labels, options)
     test_digits, test_digit_labels = _read_mnist(paths, "t10k")
-    test_images, test_labels = raw.read_cifar_batch(paths["test_batch"])
+    test_images, test_labels = sources.read_cifar_batch(paths["test_batch"])
     n = min(len(test_digits), len(test_images))
     rng = np.random.default_rng(derive_seed("dominoes", "test", options.seed))
     test = np.stack([rng.permutation(len(test_digits))[:n], rng.permutation(len(test_images))[:n]], axis=1)
@@ -100,8 +102,8 @@ def plan(options: DominoesOptions) -> dict[SplitName, SplitPlan]:
 
 
 def _read_mnist(paths: dict[str, Path], part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    digits = raw.read_idx(paths[f"{part}-images-idx3-ubyte"])
-    labels = raw.read_idx(paths[f"{part}-labels-idx1-ubyte"]).astype(np.int64)
+    digits = sources.read_idx(paths[f"{part}-images-idx3-ubyte"])
+    labels = sources.read_idx(paths[f"{part}-labels-idx1-ubyte"]).astype(np.int64)
     if digits.shape[1:] != (28, 28) or labels.shape != (len(digits),) or labels.max() >= CLASSES:
         raise UserError(
             f"{paths[f'{part}-images-idx3-ubyte']} and its labels are not MNIST: images {digits.shape}, "

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scale_tune.metrics import Groups
+from scale_tune.datasets.groups import Groups
 
 SplitName = Literal["train", "target", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "target", "val", "test")

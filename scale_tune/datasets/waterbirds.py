@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scale_tune.config import WaterbirdsOptions
-from scale_tune.datasets import raw
+from scale_tune.datasets import sources
 from scale_tune.datasets.celeba import IMAGENET_MEAN, IMAGENET_STD, TEST, TRAIN, VAL, halves
+from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.pictures import SIDE, picture_reader
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.errors import UserError
-from scale_tune.metrics import EvaluationGroups, Groups
 from scale_tune.seeding import derive_seed
+from scale_tune.spec.config import WaterbirdsOptions
 
 FOLDER = "waterbird_complete95_forest2water2"
 ADVICE = (
@@ -41,7 +41,7 @@ def files() -> list[Path]:
     Raises:
         UserError: it is missing; the message says what to put where.
     """
-    return [raw.find("waterbirds", [f"{FOLDER}/metadata.csv", "waterbirds/metadata.csv"], ADVICE)]
+    return [sources.find("waterbirds", [f"{FOLDER}/metadata.csv", "waterbirds/metadata.csv"], ADVICE)]
 
 
 def plan(options: WaterbirdsOptions) -> dict[SplitName, SplitPlan]:

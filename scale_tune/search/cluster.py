@@ -12,14 +12,14 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from scale_tune.config import TrialConfig
-from scale_tune.datasets.raw import data_root
+from scale_tune.datasets.prepare import identity
+from scale_tune.datasets.sources import data_root
 from scale_tune.errors import UserError
-from scale_tune.files import Location
-from scale_tune.prepare import identity
+from scale_tune.search.stopping import Stop
 from scale_tune.search.watchdog import watchdog
-from scale_tune.space import ResourceSpec, RunSpec
-from scale_tune.stopping import Stop
+from scale_tune.spec.config import TrialConfig
+from scale_tune.spec.space import ResourceSpec, RunSpec
+from scale_tune.storage.location import Location
 
 OBJECT_STORE_BYTES = 2**28
 PATIENCE_SECONDS = 15
@@ -108,7 +108,7 @@ def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], 
         say: called with a line about what a user should know.
 
     Returns:
-        What identifies the data and the initial weights, see :func:`scale_tune.prepare.identity`.
+        What identifies the data and the initial weights, see :func:`scale_tune.datasets.prepare.identity`.
 
     Raises:
         UserError: no node has the resources, the data or the model can't be had, the nodes differ in them, or a
@@ -209,7 +209,7 @@ def _try_out(config_json: str, gpus: float, probe: Location | None) -> tuple[str
     import torch
 
     from scale_tune.datasets import load_splits
-    from scale_tune.training import try_out
+    from scale_tune.training.replica import try_out
 
     if probe is not None and not probe.exists():
         raise UserError(f"it does not see --storage {probe.parent}, which must be the same on all nodes")

@@ -7,8 +7,8 @@ import ray
 
 from scale_tune.errors import UserError
 from scale_tune.search.cluster import cluster, room
-from scale_tune.space import ResourceSpec
-from scale_tune.stopping import Stop
+from scale_tune.search.stopping import Stop
+from scale_tune.spec.space import ResourceSpec
 
 RETRIES = 3
 """Of a task whose worker has died."""

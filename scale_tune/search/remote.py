@@ -21,7 +21,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scale_tune.search.cluster import cluster
-from scale_tune.stopping import Stop
+from scale_tune.search.stopping import Stop
 
 COMMANDS = {
     "tune": "import sys; sys.argv[0] = 'tune.py'; from scale_tune.cli.tune import tune_app; tune_app()",

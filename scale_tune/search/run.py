@@ -15,11 +15,16 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from scale_tune.config import Method
-from scale_tune.files import is_temporary
-from scale_tune.ledger import Ledger, LedgerState
-from scale_tune.progress import Progress
-from scale_tune.records import (
+from scale_tune.ledger.studies import Ledger, LedgerState
+from scale_tune.search.cluster import room
+from scale_tune.search.progress import Progress
+from scale_tune.search.stopping import SearchStopped, Stop
+from scale_tune.search.worker import TuneTrial
+from scale_tune.spec.config import Method
+from scale_tune.spec.space import RunSpec
+from scale_tune.storage.location import is_temporary
+from scale_tune.storage.rundir import RunDir
+from scale_tune.training.records import (
     checkpoints,
     close_trial,
     drop_checkpoints,
@@ -30,11 +35,6 @@ from scale_tune.records import (
     read_record,
     weights,
 )
-from scale_tune.rundir import RunDir
-from scale_tune.search.cluster import room
-from scale_tune.search.worker import TuneTrial
-from scale_tune.space import RunSpec
-from scale_tune.stopping import SearchStopped, Stop
 
 MAX_WORKER_DEATHS = 5
 """A trial whose worker died more often than this, in one start of the driver, has failed.
@@ -193,8 +193,8 @@ class DriverCallback(tune.Callback):
 def run_search(search: Search, reconnect: Callable[[], None]) -> bool:
     """Drive a run until every trial has ended or the search is to stop.
 
-    Ray must be connected, and the run held by :func:`scale_tune.lock.only_driver`. Where Ray ends a whole search
-    because of one worker, as it does when memory is short, another leg is started.
+    Ray must be connected, and the run held by :func:`scale_tune.storage.lock.only_driver`. Where Ray ends a whole
+    search because of one worker, as it does when memory is short, another leg is started.
 
     Args:
         search: what to drive.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scale_tune.stopping import Stop
+from scale_tune.search.stopping import Stop
 
 LOOK_SECONDS = 2.0
 PATIENCE_SECONDS = 40.0

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from scale_tune.config import TrialConfig
 from scale_tune.errors import UserError
-from scale_tune.files import Location
+from scale_tune.spec.config import TrialConfig
+from scale_tune.storage.location import Location
 
 if TYPE_CHECKING:
-    from scale_tune.trial import Trial
+    from scale_tune.training.trial import Trial
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -113,7 +113,7 @@ def _open_trial(config: dict[str, Any]) -> "Trial":
     import torch
 
     from scale_tune.datasets import load_splits
-    from scale_tune.trial import Trial
+    from scale_tune.training.trial import Trial
 
     torch.set_num_threads(config["threads"])
     trial_config = TrialConfig.model_validate_json(config["config"])

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from scale_tune.records import read_record
-from scale_tune.rundir import RunDir
-from tests.clusters import RayCluster, wait_for_port
-from tests.commands import altered_checkout, kill_group, run, start, wait_until
+from scale_tune.storage.rundir import RunDir
+from scale_tune.training.records import read_record
 from tests.conftest import REPOSITORY
 from tests.drills.conftest import SAMPLES
-from tests.runs import fast_spec, make_run
-from tests.searches import assert_search_is_whole, epochs_in_ledger, is_alive, wait_for, workers_below
+from tests.support.clusters import RayCluster, wait_for_port
+from tests.support.commands import altered_checkout, kill_group, run, start, wait_until
+from tests.support.runs import fast_spec, make_run
+from tests.support.searches import assert_search_is_whole, epochs_in_ledger, is_alive, wait_for, workers_below
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -77,7 +77,7 @@ def test_when_the_head_is_killed_the_run_goes_on_on_another_cluster(space, tmp_p
 @pytest.mark.parametrize("cluster", [ONE_CPU], indirect=True)
 def test_the_package_is_shipped_to_workers(space, tmp_path, cluster):
     """A copy of the package that writes another node's name is what the workers run, not what is installed there."""
-    script = altered_checkout(tmp_path, "trial.py", "node=platform.node()", 'node="shipped"')
+    script = altered_checkout(tmp_path, "training/trial.py", "node=platform.node()", 'node="shipped"')
     command = [sys.executable, script, space, "--name", "demo", "--storage", tmp_path / "runs"]
     options = ["--address", cluster.address, "--methods", "erm_target", "--num-samples", "1", "--epochs", "1"]
     # Workers on the driver's own machine would look into its current directory first.
@@ -136,7 +136,7 @@ def test_four_trials_share_a_gpu_and_trials_without_one_see_none(space, tmp_path
     """The GPU is only declared; each worker writes down which ones Ray let it see."""
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
     seen_by_worker = 'node=__import__("os").environ.get("CUDA_VISIBLE_DEVICES", "all")'
-    script = altered_checkout(tmp_path, "trial.py", "node=platform.node()", seen_by_worker)
+    script = altered_checkout(tmp_path, "training/trial.py", "node=platform.node()", seen_by_worker)
     command = [sys.executable, script, space, "--name", "demo", "--storage", tmp_path / "runs"]
     options = ["--address", cluster.address, "--methods", "erm_target", "--num-samples", 4, "--gpus-per-trial", gpus]
     options += ["--epochs", 25, "--set", "scheduler.name=none"]

@@ -5,9 +5,9 @@ import re
 import pandas as pd
 import pytest
 
-from scale_tune.rundir import RunDir
-from tests.commands import kill_group, run, start, wait_until
-from tests.searches import assert_search_is_whole, descendants, epochs_in_ledger, wait_for_end
+from scale_tune.storage.rundir import RunDir
+from tests.support.commands import kill_group, run, start, wait_until
+from tests.support.searches import assert_search_is_whole, descendants, epochs_in_ledger, wait_for_end
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 

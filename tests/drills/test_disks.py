@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import kill_group, run, start, wait_until
 from tests.drills.conftest import SAMPLES
-from tests.searches import assert_search_is_whole, descendants, epochs_in_ledger, ledger_of, wait_for_end
+from tests.support.commands import kill_group, run, start, wait_until
+from tests.support.searches import assert_search_is_whole, descendants, epochs_in_ledger, ledger_of, wait_for_end
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 

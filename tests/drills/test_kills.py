@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from scale_tune.rundir import RunDir
-from tests.commands import kill_group, run, start, wait_until
+from scale_tune.storage.rundir import RunDir
 from tests.drills.conftest import SAMPLES
-from tests.searches import (
+from tests.support.commands import kill_group, run, start, wait_until
+from tests.support.searches import (
     assert_search_is_whole,
     descendants,
     epochs_in_ledger,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import kill_group, wait_until
 from tests.conftest import REPOSITORY
-from tests.searches import descendants, ledger_of, wait_for_end
+from tests.support.commands import kill_group, wait_until
+from tests.support.searches import descendants, ledger_of, wait_for_end
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
 

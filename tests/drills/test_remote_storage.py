@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from scale_tune import results
 from scale_tune.errors import UserError
-from scale_tune.files import Location
-from scale_tune.rundir import RunDir
-from tests.clusters import free_port, wait_for_http
-from tests.commands import kill_group, run, start, wait_until
+from scale_tune.storage.location import Location
+from scale_tune.storage.rundir import RunDir
+from scale_tune.tables import collect as results
 from tests.drills.conftest import SAMPLES
-from tests.searches import assert_search_is_whole, ledger_of, wait_for
+from tests.support.clusters import free_port, wait_for_http
+from tests.support.commands import kill_group, run, start, wait_until
+from tests.support.searches import assert_search_is_whole, ledger_of, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 

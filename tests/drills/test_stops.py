@@ -8,13 +8,13 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from scale_tune import results
-from scale_tune.ledger import LedgerState
-from scale_tune.records import read_header
-from scale_tune.rundir import RunDir
-from tests.commands import run, start, wait_until
+from scale_tune.ledger.studies import LedgerState
+from scale_tune.storage.rundir import RunDir
+from scale_tune.tables import collect as results
+from scale_tune.training.records import read_header
 from tests.drills.conftest import SAMPLES
-from tests.searches import assert_search_is_whole, epochs_in_ledger, ledger_of
+from tests.support.commands import run, start, wait_until
+from tests.support.searches import assert_search_is_whole, epochs_in_ledger, ledger_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from scale_tune.files import Location
-from scale_tune.rundir import create_run
-from tests.commands import run
-from tests.records import make_recorded_run
-from tests.runs import fast_spec
+from scale_tune.storage.location import Location
+from scale_tune.storage.rundir import create_run
+from tests.support.commands import run
+from tests.support.records import make_recorded_run
+from tests.support.runs import fast_spec
 
 GRID = {
     "methods": ["erm_target"],

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.commands import run
 from tests.conftest import REPOSITORY
+from tests.support.commands import run
 
 DIGITS = REPOSITORY / "search_spaces" / "digits.yaml"
 

@@ -3,8 +3,8 @@
 import pyarrow.parquet as pq
 import pytest
 
-from tests.commands import measured
-from tests.records import BIG, make_recorded_run
+from tests.support.commands import measured
+from tests.support.records import BIG, make_recorded_run
 
 
 @pytest.mark.drill

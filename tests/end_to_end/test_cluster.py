@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from ray.cluster_utils import Cluster
 
-from scale_tune.ledger import read_trials
-from tests.commands import run
+from scale_tune.ledger.studies import read_trials
 from tests.conftest import REPOSITORY
-from tests.sources import make_cifar, make_mnist
+from tests.support.commands import run
+from tests.support.sources import make_cifar, make_mnist
 
 pytestmark = pytest.mark.ray
 

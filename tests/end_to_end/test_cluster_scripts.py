@@ -19,10 +19,10 @@ import typer
 import yaml
 
 from scale_tune.cli.tune import tune_app
-from scale_tune.ledger import read_trials
-from scale_tune.specfile import load_spec
-from tests.commands import wait_until
+from scale_tune.ledger.studies import read_trials
+from scale_tune.spec.loading import load_spec
 from tests.conftest import REPOSITORY
+from tests.support.commands import wait_until
 
 CLUSTER = REPOSITORY / "cluster"
 SCRIPTS = sorted(path.name for path in CLUSTER.glob("*.sh"))

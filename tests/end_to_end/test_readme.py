@@ -27,7 +27,7 @@ def test_its_commands_are_targets_of_the_makefile():
 
 
 def test_its_options_are_options():
-    from tests.commands import run
+    from tests.support.commands import run
 
     text = run("tune", "--help").stdout
     for option in set(re.findall(r"tune\.py .*?(--[a-z-]+)", README)):

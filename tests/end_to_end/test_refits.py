@@ -6,14 +6,14 @@ import signal
 
 import pytest
 
-from scale_tune import results
-from scale_tune.config import DfrProtocol
-from scale_tune.dfr import refit_checkpoint
-from scale_tune.rundir import RunDir
-from tests.commands import run as command
-from tests.commands import start, wait_until
-from tests.runs import fast_spec, make_run
-from tests.searches import descendants, wait_for_end
+from scale_tune.dfr.protocols import refit_checkpoint
+from scale_tune.spec.config import DfrProtocol
+from scale_tune.storage.rundir import RunDir
+from scale_tune.tables import collect as results
+from tests.support.commands import run as command
+from tests.support.commands import start, wait_until
+from tests.support.runs import fast_spec, make_run
+from tests.support.searches import descendants, wait_for_end
 
 pytestmark = pytest.mark.ray
 

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from scale_tune import analysis, report, results
-from scale_tune.files import Location
-from scale_tune.rundir import RunDir, create_run
-from tests.commands import run as command
-from tests.reports import analysed, dfr_of, spec_of
-from tests.runs import fast_spec, make_run
+from scale_tune.analysis import selection as analysis
+from scale_tune.report import html as report
+from scale_tune.storage.location import Location
+from scale_tune.storage.rundir import RunDir, create_run
+from scale_tune.tables import collect as results
+from tests.support.commands import run as command
+from tests.support.reports import analysed, dfr_of, spec_of
+from tests.support.runs import fast_spec, make_run
 
 NASTY = "<img src=x onerror=\"pwned=1\"> & 'run'"
 """A directory's name is the run's name."""
@@ -31,7 +33,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    from tests.browser import Browser
+    from tests.support.browser import Browser
 
     opened = Browser(tmp_path_factory.mktemp("profile"))
     yield opened

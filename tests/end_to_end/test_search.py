@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from scale_tune import results
-from scale_tune.lock import only_driver
-from scale_tune.rundir import RunDir
-from tests.commands import altered_checkout, kill_group, run, start, wait_until
-from tests.searches import (
+from scale_tune.storage.lock import only_driver
+from scale_tune.storage.rundir import RunDir
+from scale_tune.tables import collect as results
+from tests.support.commands import altered_checkout, kill_group, run, start, wait_until
+from tests.support.searches import (
     METHODS,
     SPACE,
     assert_search_is_whole,
@@ -98,7 +98,7 @@ def test_a_diverging_and_a_failing_trial_do_not_stop_the_search(space, tmp_path)
 
     line = "epoch = self.record.epoch + 1"
     broken = f'{line}\n        assert self.record.trial != "erm_target-00001", "by design"'
-    script = altered_checkout(tmp_path, "trial.py", line, broken)
+    script = altered_checkout(tmp_path, "training/trial.py", line, broken)
     command = [sys.executable, script, "--resume", directory, "--num-samples", "3"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,121 @@
+"""Accuracies of groups, and what the literature reads from them.
+
+Everything is derived from counts per cell (label, attribute): no accuracy is ever averaged over batches.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scale_tune.spec.config import Objective
+
+
+class EvaluationGroups(StrEnum):
+    """Among which groups the worst one is sought."""
+
+    CELLS = "cells"
+    """Every label x attribute cell, as on CelebA and Waterbirds."""
+    ALIGNED_CONFLICTING = "aligned_conflicting"
+    """The aligned and the conflicting samples, where the cells are too small to be measured (dominoes)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """Which (label, attribute) cells there are, and how they are judged."""
+
+    num_classes: int
+    num_attributes: int
+    evaluation_groups: EvaluationGroups
+    aligned_attributes: tuple[int, ...]
+    """Of each class, the attribute that it goes with in training: samples with it are aligned, others conflicting."""
+
+    def __post_init__(self) -> None:
+        if len(self.aligned_attributes) != self.num_classes:
+            raise ValueError(f"{self.num_classes} classes need as many aligned attributes: {self.aligned_attributes}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(classes, attributes)."""
+        return self.num_classes, self.num_attributes
+
+    @property
+    def aligned(self) -> NDArray[np.bool_]:
+        """Which cells hold aligned samples, of shape (classes, attributes)."""
+        cells: NDArray[np.bool_] = np.eye(self.num_attributes, dtype=np.bool_)[list(self.aligned_attributes)]
+        return cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupCounts:
+    """Samples and correct predictions per cell; ``n`` and ``correct`` have the shape (classes, attributes)."""
+
+    n: NDArray[np.int64]
+    correct: NDArray[np.int64]
+    groups: Groups
+
+    @classmethod
+    def of(
+        cls,
+        predictions: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        attributes: NDArray[np.int64],
+        groups: Groups,
+    ) -> "GroupCounts":
+        """Count predictions, labels and attributes of shape (samples,)."""
+        n = np.zeros(groups.shape, np.int64)
+        correct = np.zeros(groups.shape, np.int64)
+        np.add.at(n, (labels, attributes), 1)
+        np.add.at(correct, (labels, attributes), predictions == labels)
+        return cls(n=n, correct=correct, groups=groups)
+
+    def __post_init__(self) -> None:
+        if self.n.shape != self.groups.shape or self.correct.shape != self.groups.shape:
+            raise ValueError(f"n {self.n.shape} and correct {self.correct.shape} must be of shape {self.groups.shape}")
+        if (self.correct > self.n).any() or (self.correct < 0).any():
+            raise ValueError("correct must lie between 0 and n in every cell")
+
+    @property
+    def average(self) -> float | None:
+        """Accuracy over all samples; None without samples."""
+        return self._accuracy(np.ones_like(self.groups.aligned))
+
+    @property
+    def minority(self) -> float | None:
+        """Accuracy over all conflicting samples pooled; None without any."""
+        return self._accuracy(~self.groups.aligned)
+
+    @property
+    def majority(self) -> float | None:
+        """Accuracy over all aligned samples pooled; None without any."""
+        return self._accuracy(self.groups.aligned)
+
+    @property
+    def worst_group(self) -> float | None:
+        """The lowest accuracy among the non-empty evaluation groups; None without samples."""
+        if self.groups.evaluation_groups is EvaluationGroups.ALIGNED_CONFLICTING:
+            accuracies = [self.majority, self.minority]
+        else:
+            accuracies = [c / n if n else None for c, n in zip(self.correct.flat, self.n.flat, strict=True)]
+        return min((float(a) for a in accuracies if a is not None), default=None)
+
+    def objective(self, objective: Objective) -> float:
+        """The accuracy to maximise.
+
+        Raises:
+            ValueError: the split has no sample that it could be measured on.
+        """
+        value: float | None = getattr(self, objective.value)
+        if value is None:
+            raise ValueError(f"{objective.value} accuracy is undefined: the split has no sample of that group")
+        return value
+
+    def summary(self) -> dict[str, float | None]:
+        """The accuracies by the names that the tables use."""
+        names = ("worst_group", "minority", "majority", "average")
+        return {name: getattr(self, name) for name in names}
+
+    def _accuracy(self, cells: NDArray[np.bool_]) -> float | None:
+        n = int(self.n[cells].sum())
+        return int(self.correct[cells].sum()) / n if n else None

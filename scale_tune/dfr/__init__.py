@@ -1,0 +1,1 @@
+"""Refitting the last layer of a trained network (deep feature reweighting)."""

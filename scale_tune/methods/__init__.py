@@ -1,0 +1,1 @@
+"""How a network is trained: one file and one registry line per method."""

@@ -1,0 +1,1 @@
+"""Networks by name, as a backbone and linear heads."""

@@ -1,0 +1,231 @@
+"""What the report shows, as plain frames: computed from the tables alone, drawn and printed elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from scale_tune.analysis import selection as analysis
+from scale_tune.spec.config import Method
+from scale_tune.spec.parameters import Choice, Constant, IntRange, Parameter
+from scale_tune.spec.space import RunSpec
+
+Row = dict[str, Any]
+
+ENDED = ("complete", "pruned", "failed")
+STATES = (*ENDED, "running", "waiting")
+STATE_WORDS = {"pruned": "stopped early"}
+"""Where a reader who knows no Optuna wants another word than the table's."""
+
+
+def records(frame: pd.DataFrame) -> list[Row]:
+    """The rows of a frame."""
+    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """All that a report is made of; nothing else is read."""
+
+    name: str
+    """Of the run."""
+    spec: RunSpec
+    tables: Mapping[str, pd.DataFrame]
+    """As :func:`scale_tune.tables.collect.load` gives them."""
+    comparison: pd.DataFrame
+    """A row per method, also of other runs, as :func:`scale_tune.analysis.selection.compare` makes it."""
+    differences: pd.DataFrame
+    """Between two methods each, with an interval."""
+    warnings: Sequence[str] = ()
+    """What a reader of the comparison would otherwise be misled about."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """How the run was made, as in its ``spec.yaml``, and ``fingerprints`` of the data by trial."""
+    made: datetime
+    """When the tables were read."""
+
+
+def progress(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
+    """How many trials of each method are in each state, and how many were asked for; a row per method of the spec."""
+    rows = []
+    for method in spec.methods:
+        states = trials.loc[trials["method"] == method.value, "state"]
+        counts = {state: int((states == state).sum()) for state in STATES}
+        # A run may have been extended by a driver that draws the new trials one by one.
+        asked = max(spec.method_samples(method), len(states))
+        rows.append({"method": method.value, "asked": asked, **counts, "absent": asked - len(states)})
+    return pd.DataFrame(rows)
+
+
+def shown_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trial of each method whose epochs and groups are shown.
+
+    Returns:
+        Columns ``method``, ``trial`` and ``selected``: the selected trial; where a method has none, the one with the
+        best objective so far, which is not selected. A method without any objective has no row.
+    """
+    best = analysis.select_best(trials)
+    rows = []
+    for method, of_method in trials.groupby("method", sort=False):
+        measured = of_method.dropna(subset="objective")
+        if method in best:
+            rows.append({"method": method, "trial": best[method], "selected": True})
+        elif len(measured):
+            leader = measured.sort_values("objective", ascending=False, kind="stable")["trial"].iloc[0]
+            rows.append({"method": method, "trial": leader, "selected": False})
+    return pd.DataFrame(rows, columns=["method", "trial", "selected"])
+
+
+def per_seed(epochs: pd.DataFrame, trial: str, column: str) -> pd.DataFrame:
+    """A column of ``epochs`` on val: a row per epoch, a column per seed; empty if it was never measured."""
+    rows = epochs[(epochs["trial"] == trial) & (epochs["split"] == "val")].dropna(subset=column)
+    return rows.pivot(index="epoch", columns="seed", values=column)
+
+
+def best_epochs(groups: pd.DataFrame, trial: str) -> pd.Series:
+    """The selected epoch of each seed."""
+    return groups[groups["trial"] == trial].groupby("seed")["epoch"].first()
+
+
+def group_accuracies(groups: pd.DataFrame, trial: str) -> tuple[str, pd.DataFrame]:
+    """Each group's accuracy at the seeds' best epochs, the seeds pooled.
+
+    Returns:
+        The split, test if it was judged and val otherwise, and columns ``label``, ``attribute``, ``n`` (of one
+        seed), ``accuracy``; a group without samples has no accuracy.
+    """
+    of_trial = groups[groups["trial"] == trial]
+    split = "test" if (of_trial["split"] == "test").any() else "val"
+    sums = of_trial[of_trial["split"] == split].groupby(["label", "attribute"])[["n", "correct"]].sum().reset_index()
+    sums["accuracy"] = (sums["correct"] / sums["n"]).where(sums["n"] > 0)
+    sums["n"] = sums["n"] // max(1, of_trial["seed"].nunique())
+    return split, sums[["label", "attribute", "n", "accuracy"]]
+
+
+def validation_against_test(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that were judged on test, with both worst-group accuracies."""
+    return trials.dropna(subset=["val_worst_group_mean", "test_worst_group_mean"])
+
+
+def history(trials: pd.DataFrame, method: str) -> pd.DataFrame:
+    """A method's trials in the order in which they were drawn, with the best selectable objective up to each."""
+    rows = trials[trials["method"] == method].sort_values("number")
+    selectable = rows["trial"].isin(analysis.eligible(rows)["trial"])
+    return rows.assign(best=rows["objective"].where(selectable).cummax().ffill())
+
+
+def parameters(spec: RunSpec) -> dict[str, dict[str, Parameter]]:
+    """What was searched: by parameter, then by method, in the spec's order."""
+    found: dict[str, dict[str, Parameter]] = {}
+    for method in spec.methods:
+        for name, parameter in spec.method_space(method).items():
+            if not isinstance(parameter, Constant):
+                found.setdefault(name, {})[method.value] = parameter
+    return found
+
+
+def drawn(parameter: Parameter, value: Any) -> Any:
+    """A value as the search drew it: a column with gaps has turned the choice 16 into 16.0."""
+    if isinstance(parameter, IntRange):
+        return int(value)
+    if isinstance(parameter, Choice):
+        return next((choice for choice in parameter.values if choice == value), value)
+    return value
+
+
+def measured(trials: pd.DataFrame, method: str) -> pd.DataFrame:
+    """A method's ended trials that have an objective; one that was stopped early has the one it had then."""
+    return trials[(trials["method"] == method) & trials["state"].isin(ENDED)].dropna(subset="objective")
+
+
+def config_of(trials: pd.DataFrame, trial: str, spec: RunSpec) -> dict[str, Any]:
+    """What the search drew for a trial."""
+    row = trials.loc[trials["trial"] == trial].iloc[0]
+    space = spec.method_space(Method(row["method"]))
+    return {n: drawn(p, row[f"config.{n}"]) for n, p in space.items() if not isinstance(p, Constant)}
+
+
+def failures(trials: pd.DataFrame) -> pd.DataFrame:
+    """Why trials failed: a row per reason, the most frequent first.
+
+    Returns:
+        Columns ``reason`` (the last line of the traceback), ``count``, ``trials`` (names) and ``error`` (the
+        traceback of the first).
+    """
+    failed = trials[trials["state"] == "failed"]
+    errors = failed["error"].fillna("no reason was recorded")
+    reasons = errors.map(lambda error: next(iter(reversed(error.strip().splitlines())), error).strip())
+    rows = [
+        {"reason": reason, "count": len(of), "trials": of["trial"].tolist(), "error": errors[of.index[0]]}
+        for reason, of in failed.groupby(reasons, sort=False)
+    ]
+    rows.sort(key=lambda row: -row["count"])
+    return pd.DataFrame(rows, columns=["reason", "count", "trials", "error"])
+
+
+def diverged(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials of which seeds were ended by a loss that was no longer finite."""
+    return trials[trials["diverged"] > 0]
+
+
+def own_rows(analysed: Analysis) -> pd.DataFrame:
+    """The comparison of this run alone."""
+    return analysed.comparison[analysed.comparison["run"] == analysed.name]
+
+
+def measured_rows(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Those of the methods that have a result."""
+    return comparison.dropna(subset="test_worst_group_mean")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Who wins on one kind of data."""
+
+    dataset: str
+    winner: Row
+    """The row of the comparison that is highest on val. Test never chooses."""
+    rivals: list[Row]
+    """The differences on test between the winner and each other method, those nearest on val first, with the other
+    method's row as ``rival``; a difference is None where the comparison has no interval of it."""
+    confirmed: Row | None
+    """The winner's config on fresh seeds, if the run was confirmed."""
+
+
+_UNKNOWN = dict.fromkeys(("difference", "low", "high", "probability"))
+
+
+def verdicts(analysed: Analysis) -> list[Verdict]:
+    """The winner of each kind of data that the run searched; none where no method has a selectable trial."""
+    found = []
+    for dataset, rows in measured_rows(own_rows(analysed)).groupby("dataset", sort=False):
+        by = f"val_{analysed.spec.objective}_mean"
+        ordered = records(rows.sort_values(by, ascending=False, kind="stable"))
+        winner, others = ordered[0], ordered[1:]
+        known = differences_to(analysed, str(dataset), winner["method"])
+        rivals = [{**known.get(row["method"], _UNKNOWN), "rival": row} for row in others]
+        confirmed = confirmation(analysed, str(dataset), winner["method"])
+        found.append(Verdict(dataset=str(dataset), winner=winner, rivals=rivals, confirmed=confirmed))
+    return found
+
+
+def confirmation(analysed: Analysis, dataset: str, method: str) -> Row | None:
+    """The row of the comparison with the method's selected config on fresh seeds."""
+    rows = measured_rows(analysed.comparison)
+    rows = rows[(rows["seeds_kind"] == analysis.CONFIRMED) & (rows["run"].str.startswith(f"{analysed.name}/"))]
+    found = records(rows[(rows["dataset"] == dataset) & (rows["method"] == method)])
+    return found[0] if found else None
+
+
+def differences_to(analysed: Analysis, dataset: str, method: str) -> dict[str, Row]:
+    """How much better a method is on the worst group of test than each other one of this run."""
+    rows = analysed.differences
+    rows = rows[(rows["run"] == analysed.name) & (rows["other_run"] == analysed.name)]
+    rows = rows[(rows["dataset"] == dataset) & (rows["accuracy"] == "worst_group")]
+    found = {row["other_method"]: row for row in records(rows[rows["method"] == method])}
+    for row in records(rows[rows["other_method"] == method]):
+        turned = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
+        names = {"method": method, "other_method": row["method"], "probability": 1 - row["probability"]}
+        found.setdefault(row["method"], {**row, **turned, **names})
+    return found

@@ -1,0 +1,191 @@
+"""The report's figures, from the frames of :mod:`scale_tune.report.html.data`. Every name passes through ``text``."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from scale_tune.report.html.data import STATE_WORDS, drawn, measured
+from scale_tune.report.html.style import INK, STATES, look, styled, text
+from scale_tune.spec.parameters import Choice, Constant, Parameter
+
+WORST = "worst-group accuracy"
+MAX_LABELLED_CELLS = 144
+"""A heat map with more cells shows colours alone."""
+
+
+def validation_against_test(trials: pd.DataFrame, shown: pd.DataFrame) -> go.Figure:
+    """Each trial that was judged on test; the selected ones are large."""
+    figure = go.Figure()
+    values = trials[["val_worst_group_mean", "test_worst_group_mean"]].to_numpy()
+    low, high = max(0.0, values.min() - 0.03), min(1.0, values.max() + 0.03)
+    figure.add_scatter(
+        x=[low, high], y=[low, high], mode="lines", line={"color": "#888888", "dash": "dot"}, name="test = validation"
+    )
+    for method, rows in trials.groupby("method", sort=False):
+        own = look(str(method))
+        large = rows["trial"].isin(shown["trial"])
+        figure.add_scatter(
+            x=rows["val_worst_group_mean"].tolist(),
+            y=rows["test_worst_group_mean"].tolist(),
+            mode="markers",
+            name=text(method),
+            text=rows["trial"].map(text).tolist(),
+            marker={
+                "color": own.colour,
+                "symbol": own.symbol,
+                "size": [15 if each else 8 for each in large],
+                "opacity": 0.75,
+                "line": {"color": INK, "width": [1.5 if each else 0 for each in large]},
+            },
+            hovertemplate="%{text}<br>val %{x:.3f}, test %{y:.3f}<extra></extra>",
+        )
+    styled(figure, 420, f"{WORST}, validation", f"{WORST}, test", legend_itemsizing="constant")
+    return figure
+
+
+def heat_map(cells: pd.DataFrame) -> go.Figure:
+    """Accuracy of each group; the scale is the same for all methods, and dark is low also in grey."""
+    table = cells.pivot(index="label", columns="attribute", values="accuracy")
+    counts = cells.pivot(index="label", columns="attribute", values="n")
+    labelled = table.size <= MAX_LABELLED_CELLS
+    attributes, labels = ([str(each) for each in axis] for axis in (table.columns, table.index))
+    figure = go.Figure(
+        go.Heatmap(
+            z=[[None if pd.isna(v) else v for v in row] for row in table.to_numpy().tolist()],
+            x=attributes,
+            y=labels,
+            customdata=counts.to_numpy().tolist(),
+            zmin=0,
+            zmax=1,
+            colorscale="Cividis",
+            xgap=1,
+            ygap=1,
+            showscale=not labelled,
+            hovertemplate="label %{y}, attribute %{x}<br>accuracy %{z:.3f} of %{customdata} samples<extra></extra>",
+            hoverongaps=False,
+        )
+    )
+    if labelled:
+        _label_cells(figure, cells.dropna(subset="accuracy"), 14 if table.size <= 16 else 10)
+    styled(figure, 340, "attribute", "label")
+    figure.update_xaxes(type="category", showgrid=False)
+    figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
+    return figure
+
+
+def _label_cells(figure: go.Figure, cells: pd.DataFrame, size: int) -> None:
+    """Plotly's own labels are grey on the scale's greys; these are black or white, whichever is the clearer."""
+    figure.add_scatter(
+        x=cells["attribute"].map(str).tolist(),
+        y=cells["label"].map(str).tolist(),
+        mode="text",
+        text=[f"{accuracy:.2f}" for accuracy in cells["accuracy"]],
+        # Black is the clearer one on a background of a luminance above 0.18, which Cividis passes at 0.47.
+        textfont={"size": size, "color": ["black" if a > 0.47 else "white" for a in cells["accuracy"]]},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def history(rows: pd.DataFrame, objective: str) -> go.Figure:
+    """A method's trials in the order drawn, by what became of them, and the best selectable one so far."""
+    figure = go.Figure()
+    for state, own in STATES.items():
+        of_state = rows[rows["state"] == state].dropna(subset="objective")
+        if of_state.empty:
+            continue
+        thin = own.symbol.endswith("thin")
+        figure.add_scatter(
+            x=of_state["number"].tolist(),
+            y=of_state["objective"].tolist(),
+            mode="markers",
+            name=STATE_WORDS.get(state, state),
+            text=of_state["trial"].map(text).tolist(),
+            customdata=of_state["epochs"].tolist(),
+            marker={
+                "color": own.colour,
+                "symbol": own.symbol,
+                "size": 8,
+                "line": {"color": own.colour, "width": 1.8 if thin else 0.5},
+            },
+            hovertemplate="%{text}, %{customdata} epochs: %{y:.3f}<extra></extra>",
+        )
+    if rows["best"].notna().any():
+        figure.add_scatter(
+            x=rows["number"].tolist(),
+            y=[None if pd.isna(value) else value for value in rows["best"]],
+            mode="lines",
+            name="best so far",
+            line={"color": INK, "shape": "hv", "width": 1.5},
+            hoverinfo="skip",
+        )
+    return styled(figure, 320, "trial", objective)
+
+
+def importances(rows: pd.DataFrame) -> go.Figure:
+    """A bar for each parameter of a method, and what chance alone gives."""
+    names = rows["parameter"].map(text).tolist()
+    figure = go.Figure()
+    figure.add_bar(
+        y=names,
+        x=rows["importance"].tolist(),
+        orientation="h",
+        name="importance",
+        marker={"color": look(rows["method"].iloc[0]).colour},
+        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+    )
+    figure.add_scatter(
+        y=names,
+        x=rows["by_chance"].tolist(),
+        mode="markers",
+        name="reached by chance",
+        marker={"symbol": "line-ns", "size": 20, "line": {"width": 3, "color": INK}},
+        hovertemplate="%{y} by chance: %{x:.3f}<extra></extra>",
+    )
+    styled(figure, 90 + 38 * len(names), "share")
+    figure.update_xaxes(range=[0, 1.03])
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure
+
+
+def parameter_slice(trials: pd.DataFrame, name: str, spaces: dict[str, Parameter], objective: str) -> go.Figure:
+    """The objective against one parameter; methods side by side where it is a choice, stopped trials hollow."""
+    choices = _choices(spaces)
+    figure = go.Figure()
+    for i, (method, parameter) in enumerate(spaces.items()):
+        rows = measured(trials, method)
+        values = [drawn(parameter, value) for value in rows[f"config.{name}"]]
+        own = look(method)
+        offset = (i - (len(spaces) - 1) / 2) * 0.6 / len(spaces)
+        whole = (rows["state"] == "complete").tolist()
+        figure.add_scatter(
+            x=[choices.index(value) + offset for value in values] if choices else values,
+            y=rows["objective"].tolist(),
+            mode="markers",
+            name=text(method),
+            text=[f"{text(trial)}, {text(value)}" for trial, value in zip(rows["trial"], values, strict=True)],
+            marker={
+                "symbol": [own.symbol if each else f"{own.symbol}-open" for each in whole],
+                "color": own.colour,
+                "size": 8,
+                "opacity": 0.8,
+            },
+            hovertemplate="%{text}: %{y:.3f}<extra></extra>",
+        )
+    styled(figure, 300, text(name), objective)
+    if choices:
+        figure.update_xaxes(tickvals=list(range(len(choices))), ticktext=[text(choice) for choice in choices])
+        figure.update_xaxes(range=[-0.6, len(choices) - 0.4], showgrid=False)
+    elif any(not isinstance(p, Choice | Constant) and p.log for p in spaces.values()):
+        figure.update_xaxes(type="log", dtick=1, exponentformat="power")
+    return figure
+
+
+def _choices(spaces: dict[str, Parameter]) -> list[Any]:
+    """Every value of a parameter that is a choice for all methods, numbers in their order; else none."""
+    if not all(isinstance(parameter, Choice) for parameter in spaces.values()):
+        return []
+    values = list(dict.fromkeys(value for p in spaces.values() for value in p.extremes()))
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return sorted(values) if numbers else values

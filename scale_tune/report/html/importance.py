@@ -1,0 +1,74 @@
+"""How much each hyperparameter mattered: Optuna's PED-ANOVA on a study rebuilt from the ``trials`` table.
+
+PED-ANOVA (Watanabe et al., 2023) asks what sets the best trials apart from all of them. That suits early stopping:
+of a stopped trial the objective is only known to be no better than that of those that went on, which fANOVA, an
+analysis of the objective's variance, would take at face value. It also takes milliseconds where fANOVA takes ten
+seconds for 1,000 trials.
+"""
+
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from numpy.typing import NDArray
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+from scale_tune.ledger.samplers import distributions
+from scale_tune.report.html.data import drawn, measured
+from scale_tune.spec.config import Method
+from scale_tune.spec.space import RunSpec
+
+Objectives = NDArray[np.float64]
+
+MIN_TRIALS = 10
+SHUFFLES = 19
+"""With 19 shuffles, a parameter without any effect exceeds all of them once in 20 times."""
+
+
+def importances(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
+    """The importance of each searched parameter of each method.
+
+    Returns:
+        Columns ``method``, ``parameter``, ``importance`` (they add up to 1 within a method), ``by_chance`` (the
+        highest among :data:`SHUFFLES` shuffles of the objectives among the trials) and ``trials`` (on how many it
+        rests). A method with fewer than :data:`MIN_TRIALS` ended trials, or with equal objectives, has no rows.
+    """
+    rows: list[dict[str, Any]] = []
+    for method in spec.methods:
+        ended = measured(trials, method.value)
+        if len(ended) < MIN_TRIALS or ended["objective"].nunique() < 2 or not distributions(spec, method):
+            continue
+        objectives = ended["objective"].to_numpy(dtype=np.float64)
+        draws = np.random.default_rng(0)
+        shares = _shares(ended, objectives, spec, method)
+        shuffled = [_shares(ended, draws.permutation(objectives), spec, method) for _ in range(SHUFFLES)]
+        rows.extend(
+            {
+                "method": method.value,
+                "parameter": name,
+                "importance": share,
+                "by_chance": max(s[name] for s in shuffled),
+                "trials": len(ended),
+            }
+            for name, share in sorted(shares.items(), key=lambda item: -item[1])
+        )
+    return pd.DataFrame(rows, columns=["method", "parameter", "importance", "by_chance", "trials"])
+
+
+def _shares(ended: pd.DataFrame, objectives: Objectives, spec: RunSpec, method: Method) -> dict[str, float]:
+    found = get_param_importances(study(ended, objectives, spec, method), evaluator=PedAnovaImportanceEvaluator())
+    return {name: float(share) for name, share in found.items()}
+
+
+def study(ended: pd.DataFrame, objectives: Objectives, spec: RunSpec, method: Method) -> optuna.Study:
+    """A method's study in memory; a trial that was stopped early counts as complete with the objective it had."""
+    rebuilt = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler())
+    searched = distributions(spec, method)
+    space = spec.method_space(method)
+    columns = {name: [drawn(space[name], value) for value in ended[f"config.{name}"]] for name in searched}
+    for i, objective in enumerate(objectives):
+        params = {name: values[i] for name, values in columns.items()}
+        trial = optuna.trial.create_trial(params=params, distributions=searched, value=float(objective))
+        rebuilt.add_trial(trial)
+    return rebuilt

@@ -1,0 +1,102 @@
+"""Numbers and tables as HTML.
+
+Every number carries its full value in its ``data`` element, so that it can be read off as the tables have it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+from markupsafe import Markup, escape
+
+from scale_tune.report.html.data import records
+
+Kind = Literal["text", "accuracy", "integer", "value", "seconds", "estimate", "gain"]
+MISSING = Markup('<span class="missing" title="not available">–</span>')
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a printed table. An estimate's key is a prefix: mean, std, low and high are columns of the frame."""
+
+    key: str
+    title: str
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """A frame as it is printed."""
+
+    id: str
+    caption: str
+    columns: Sequence[Column]
+    rows: pd.DataFrame
+    key: str
+    """The column that names a row."""
+
+    def body(self) -> list[tuple[str, list[tuple[Column, Markup]]]]:
+        """Each row's name and its cells."""
+        return [
+            (str(row[self.key]), [(column, cell(column, row)) for column in self.columns]) for row in records(self.rows)
+        ]
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell of a frame is empty, in any of pandas' ways."""
+    return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)) or value is pd.NA
+
+
+def number(value: Any, kind: Kind = "accuracy", column: str = "") -> Markup:
+    """A number as a reader wants it, with its full value beside it."""
+    if is_missing(value):
+        return MISSING
+    marked = Markup(' data-column="{}"').format(column) if column else ""
+    return Markup('<data value="{}"{}>{}</data>').format(repr(_plain(value)), marked, _shown(value, kind))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _shown(value: Any, kind: Kind) -> str:
+    if kind == "integer":
+        return f"{int(value):,}"
+    if kind == "seconds":
+        return f"{value:,.0f}"
+    if kind == "value":
+        return f"{value:.4g}".replace("-", "−") if isinstance(value, int | float) else str(value)
+    shown = f"{value:.3f}".replace("-", "−")
+    # A difference that rounds to nothing has no sign.
+    bare = shown.lstrip("−")
+    if float(bare) == 0:
+        return bare
+    return f"+{shown}" if kind == "gain" and value > 0 else shown
+
+
+def cell(column: Column, row: Mapping[str, Any]) -> Markup:
+    """A cell of a printed table."""
+    if column.kind == "estimate":
+        return estimate(row, column.key)
+    value = row.get(column.key)
+    if is_missing(value):
+        return MISSING
+    if column.kind == "text" or isinstance(value, str | bool):
+        return escape(value)
+    return number(value, column.kind, column.key)
+
+
+def estimate(row: Mapping[str, Any], prefix: str, *, interval: bool = True) -> Markup:
+    """As 0.668 ± 0.011 with its interval below; what is not known is left out."""
+    mean, std, low, high = (row.get(f"{prefix}_{stat}") for stat in ("mean", "std", "low", "high"))
+    if is_missing(mean):
+        return MISSING
+    shown = number(mean, column=f"{prefix}_mean")
+    if not is_missing(std):
+        shown += Markup(" ± ") + number(std, column=f"{prefix}_std")
+    if interval and not is_missing(low):
+        ends = number(low, column=f"{prefix}_low"), number(high, column=f"{prefix}_high")
+        shown += Markup(' <span class="interval">[{}, {}]</span>').format(*ends)
+    return Markup('<span class="estimate">{}</span>').format(shown)

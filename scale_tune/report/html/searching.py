@@ -1,0 +1,167 @@
+"""The sections on the search as a whole: its trials, what mattered, what failed, how it was made."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import yaml
+
+from scale_tune.report.html import data, figures
+from scale_tune.report.html.data import Analysis
+from scale_tune.report.html.importance import MIN_TRIALS, SHUFFLES, importances
+from scale_tune.report.html.markup import Column, PrintedTable
+from scale_tune.report.html.parts import Section, ShownFigure, words
+
+
+def history(analysed: Analysis) -> Section:
+    """Every trial of every method, and what became of it."""
+    trials = analysed.tables["trials"]
+    objective = f"objective ({words(analysed.spec.objective)}, val)"
+    drawn = []
+    for method in analysed.spec.methods:
+        rows = data.history(trials, method.value)
+        if rows["objective"].notna().any():
+            figure = figures.history(rows, objective)
+            drawn.append(ShownFigure(f"history-{method}", method.value, figure, f"Objective of each {method} trial"))
+    columns = [
+        Column("method", "method"),
+        Column("asked", "asked for", "integer"),
+        Column("complete", "complete", "integer"),
+        Column("pruned", "stopped early", "integer"),
+        Column("failed", "failed", "integer"),
+        Column("running", "running", "integer"),
+        Column("waiting", "waiting", "integer"),
+        Column("absent", "not begun", "integer"),
+    ]
+    progress = data.progress(trials, analysed.spec)
+    return Section(
+        id="history",
+        title="The search",
+        lead=f"Trials in the order in which the {analysed.spec.sampler} sampler drew them, with the mean over seeds of "
+        "the best objective so far; a trial that was stopped early has the one it had then. The line is the best that "
+        "may be selected. A trial without any epoch has no mark.",
+        figures=drawn,
+        tables=[PrintedTable("history-table", "What became of the trials", columns, progress, "method")],
+    )
+
+
+def hyperparameters(analysed: Analysis) -> Section:
+    """How much each one mattered, and the objective along each."""
+    trials, spec = analysed.tables["trials"], analysed.spec
+    searched = data.parameters(spec)
+    if not searched:
+        return Section(id="hyperparameters", title="Hyperparameters", lead="Every hyperparameter was held constant.")
+    important = importances(trials, spec)
+    objective = f"objective ({words(spec.objective)}, val)"
+    drawn = [
+        ShownFigure(f"importance-{m}", f"Importance, {m}", figures.importances(rows), f"Importance for {m}")
+        for m, rows in important.groupby("method", sort=False)
+    ]
+    for name, spaces in searched.items():
+        if any(len(data.measured(trials, method)) for method in spaces):
+            figure = figures.parameter_slice(trials, name, spaces, objective)
+            drawn.append(ShownFigure(f"slice-{name}", name, figure, f"Objective against {name}"))
+    columns = [
+        Column("key", "parameter"),
+        Column("importance", "importance", "accuracy"),
+        Column("by_chance", "reached by chance", "accuracy"),
+        Column("trials", "trials", "integer"),
+    ]
+    rows = important.assign(key=important["method"] + ", " + important["parameter"])
+    table = PrintedTable("importance-table", "Importance", columns, rows, "key")
+    return Section(
+        id="hyperparameters",
+        title="Hyperparameters",
+        lead=_words_on_importance(important),
+        figures=drawn,
+        tables=[table] if len(rows) else [],
+    )
+
+
+def _words_on_importance(important: pd.DataFrame) -> str:
+    if important.empty:
+        words = f"Importance needs at least {MIN_TRIALS} ended trials of a method with different objectives."
+    else:
+        above = important[important["importance"] > important["by_chance"]]
+        named = ", ".join(f"{row['parameter']} ({row['method']})" for row in above.to_dict("records"))
+        words = (
+            "Importance (PED-ANOVA) is the share of what sets the best tenth of a method's trials apart. The black "
+            f"line is the most that chance reached: the highest of {SHUFFLES} shuffles of the objectives. "
+            f"{f'Above it: {named}.' if named else 'None is above it: no parameter is seen to matter.'}"
+        )
+    return f"{words} In the slices each mark is a trial; hollow ones were stopped early or failed."
+
+
+def failures(analysed: Analysis) -> Section:
+    """What went wrong, with reasons."""
+    trials = analysed.tables["trials"]
+    reasons, diverged = data.failures(trials), data.diverged(trials)
+    columns = [
+        Column("trial", "trial"),
+        Column("diverged", "diverged seeds", "integer"),
+        Column("seeds_asked", "of", "integer"),
+        Column("epochs", "epochs", "integer"),
+        Column("state", "state"),
+    ]
+    if reasons.empty and diverged.empty:
+        lead = "No trial failed and no seed diverged."
+    else:
+        failed = int(reasons["count"].sum())
+        lead = (
+            f"{failed:,} of {len(trials):,} trials failed; in {len(diverged)} a seed diverged, which "
+            "means that its loss was no longer finite. Neither may be selected."
+        )
+    return Section(
+        id="failures",
+        title="Failures",
+        lead=lead,
+        tables=[PrintedTable("diverged-table", "Diverged", columns, diverged, "trial")] if len(diverged) else [],
+        details={"reasons": reasons.to_dict("records")},
+    )
+
+
+def trials(analysed: Analysis) -> Section:
+    """The table of all trials, to be unfolded."""
+    trials = analysed.tables["trials"]
+    columns = [
+        Column("trial", "trial"),
+        Column("state", "state"),
+        Column("objective", "objective", "accuracy"),
+        Column("epochs", "epochs", "integer"),
+        *(Column(f"config.{name}", name, "value") for name in data.parameters(analysed.spec)),
+        Column("val_worst_group", "validation worst-group", "estimate"),
+        Column("test_worst_group", "test worst-group", "estimate"),
+        Column("seeds", "seeds", "integer"),
+        Column("diverged", "diverged", "integer"),
+        Column("seconds", "seconds", "seconds"),
+    ]
+    lead = "Every trial of the run, also in trials.parquet with all its columns." if len(trials) else "There are none."
+    table = PrintedTable("trials-table", f"The {len(trials):,} trials", columns, trials, "trial")
+    return Section(id="trials", title="All trials", lead=lead, folded=[table] if len(trials) else [])
+
+
+def reproduce(analysed: Analysis) -> Section:
+    """The command, the versions, the data."""
+    provenance = dict(analysed.provenance)
+    plain = {"spec": analysed.spec.model_dump(mode="json")}
+    return Section(
+        id="reproduce",
+        title="How to reproduce",
+        lead="How this run was made. A search that is repeated draws the same hyperparameters only if its trials end "
+        "in the same order; a trial's own result depends on its config, seeds and data alone.",
+        details={
+            "command": provenance.get("command"),
+            "created": provenance.get("created"),
+            "resumed": provenance.get("resumed", []),
+            "commit": provenance.get("git_commit"),
+            "versions": {"python": provenance.get("python"), **provenance.get("versions", {})},
+            "fingerprints": _trials_by(provenance.get("fingerprints", {})),
+            "spec": yaml.safe_dump(plain, sort_keys=False, allow_unicode=True),
+        },
+    )
+
+
+def _trials_by(fingerprints: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for trial, fingerprint in fingerprints.items():
+        found.setdefault(fingerprint, []).append(trial)
+    return found

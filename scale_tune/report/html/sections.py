@@ -1,0 +1,54 @@
+"""What stands where on the page."""
+
+from typing import Any
+
+from scale_tune.analysis import selection as analysis
+from scale_tune.report.html import comparing, data, searching, selected
+from scale_tune.report.html.data import Analysis
+from scale_tune.report.html.markup import is_missing
+from scale_tune.report.html.parts import Section, words
+
+
+def sections(analysed: Analysis) -> list[Section]:
+    """All of them, in the order of the page."""
+    shown = data.shown_trials(analysed.tables["trials"])
+    return [
+        comparing.comparison(analysed),
+        selected.validation_against_test(analysed, shown),
+        selected.groups(analysed, shown),
+        selected.curves(analysed, shown),
+        searching.history(analysed),
+        searching.hyperparameters(analysed),
+        selected.cosine(analysed, shown),
+        selected.dfr(analysed),
+        searching.failures(analysed),
+        searching.trials(analysed),
+        searching.reproduce(analysed),
+    ]
+
+
+def view(analysed: Analysis) -> dict[str, Any]:
+    """What the first screen says."""
+    trials = analysed.tables["trials"]
+    progress = data.progress(trials, analysed.spec)
+    return {
+        "name": analysed.name,
+        "made": f"{analysed.made:%Y-%m-%d %H:%M %Z}",
+        "spec": analysed.spec,
+        "objective": words(analysed.spec.objective),
+        "progress": progress,
+        "asked": int(progress["asked"].sum()),
+        "ended": int(progress[list(data.ENDED)].sum().sum()),
+        "counts": progress.drop(columns="method").sum().to_dict(),
+        "verdicts": [(v, _config(analysed, v.winner["trial"])) for v in data.verdicts(analysed)],
+        "eligible": len(analysis.eligible(trials)),
+        "reasons": data.failures(trials),
+        "warnings": analysed.warnings,
+        "methods": list(analysed.spec.methods),
+    }
+
+
+def _config(analysed: Analysis, trial: str | None) -> dict[str, Any]:
+    if is_missing(trial):  # a pretrained network has none
+        return {}
+    return data.config_of(analysed.tables["trials"], str(trial), analysed.spec)

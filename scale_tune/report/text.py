@@ -1,0 +1,145 @@
+"""Comparisons as text for a terminal, in fractions, and as LaTeX for a paper, in percent."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from scale_tune.tables.labels import METRICS, REPORTED, mean_and_std, percent
+
+Row = dict[Any, Any]
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def comparison_tables(comparison: pd.DataFrame) -> Iterator[Table]:
+    """The comparison for a terminal, a table for each dataset.
+
+    A cell has the mean ± the sample standard deviation over the seeds and, below, the 95 % interval of the mean.
+    Of several runs, each row names its run below the method.
+    """
+    several_runs = comparison["run"].nunique() > 1
+    several_datasets = comparison["dataset"].nunique() > 1
+    for dataset, rows in comparison.groupby("dataset", sort=False):
+        table = Table(title=str(dataset) if several_datasets else None, title_justify="left")
+        table.add_column("method", overflow="fold")
+        for title in (*map(METRICS.__getitem__, REPORTED), "n seeds"):
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("trial", no_wrap=True)
+        for row in rows.to_dict("records"):
+            cells = [_cell(row, name) for name in REPORTED]
+            absent = "–" if row["seeds"] else "none eligible"
+            trial = absent if pd.isna(row["trial"]) else row["trial"]
+            method = row["method"] + f"\n{row['run']}" * several_runs
+            table.add_row(method, *cells, str(row["seeds"]), trial)
+        table.caption = "mean ± standard deviation over n seeds, [95 % bootstrap interval of the mean]"
+        yield table
+
+
+def difference_lines(differences: pd.DataFrame, accuracy: str = "worst_group") -> list[str]:
+    """How the first method differs on test from the others, as ``scale − erm: +0.06 [0.01, 0.11]``.
+
+    It is the first of each dataset and kind of seeds.
+    """
+    rows = differences[differences["accuracy"] == accuracy]
+    first = rows.groupby(["dataset", "seeds_kind"], sort=False)[["run", "method"]].transform("first")
+    of_first = rows[(rows["run"] == first["run"]) & (rows["method"] == first["method"])]
+    several_runs = pd.concat([rows["run"], rows["other_run"]]).nunique() > 1
+    several_datasets = rows["dataset"].nunique() > 1
+    lines = []
+    for row in of_first.to_dict("records"):
+        one, other = (row[f"{which}method"] + f" of {row[f'{which}run']}" * several_runs for which in ("", "other_"))
+        on = f" on {row['dataset']}" * several_datasets
+        lines.append(
+            f"{one} − {other}{on}: {row['difference']:+.3f} [{row['low']:.3f}, {row['high']:.3f}] "
+            f"on test {accuracy.replace('_', '-')} over {_counted(row['seeds'], 'shared seed')}, "
+            f"above in {100 * row['probability']:.0f} % of the resamples"
+        )
+    return lines
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" + "s" * (n != 1)
+
+
+def comparison_latex(comparison: pd.DataFrame) -> str:
+    """The comparison as a LaTeX table, which needs the package booktabs.
+
+    A cell has the mean ± the sample standard deviation over the seeds, in percent; the highest mean of a column on a
+    dataset is bold. The interval is that of the mean test worst-group accuracy.
+    """
+    several_runs = comparison["run"].nunique() > 1
+    several_datasets = comparison["dataset"].nunique() > 1
+    accuracies = [METRICS[name].capitalize() for name in REPORTED]
+    header = ["Run"] * several_runs + ["Method", *accuracies, r"95\,\% interval", "$n$"]
+    lines: list[str] = []
+    for dataset, rows in comparison.groupby("dataset", sort=False):
+        if several_datasets:
+            lines += [r"\midrule"] * bool(lines) + [
+                rf"\multicolumn{{{len(header)}}}{{l}}{{{latex_escaped(dataset)}}} \\"
+            ]
+        best = {name: percent(rows[f"{name}_mean"].max()) for name in REPORTED}
+        for row in rows.to_dict("records"):
+            names = [latex_escaped(row["run"])] * several_runs + [latex_escaped(row["method"])]
+            cells = [latex_mean(row, name, bold=percent(row[f"{name}_mean"]) == best[name]) for name in REPORTED]
+            interval = _latex_interval(row, "test_worst_group")
+            lines.append(" & ".join([*names, *cells, interval, str(row["seeds"])]) + r" \\")
+    caption = (
+        r"Accuracy in \%: mean $\pm$ standard deviation over $n$ seeds of the config with the best validation "
+        r"objective, and a 95\,\% bootstrap interval of the mean test worst-group accuracy."
+    )
+    alignment = "l" * (1 + several_runs) + "c" * (len(REPORTED) + 1) + "r"
+    return latex_table(alignment, " & ".join(header), lines, caption)
+
+
+def latex_table(alignment: str, header: str, lines: Sequence[str], caption: str) -> str:
+    """A floating table for the package booktabs."""
+    return "\n".join(
+        [
+            "% \\usepackage{booktabs}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{{alignment}}}",
+            r"\toprule",
+            header + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def latex_mean(row: Row, name: str, *, bold: bool = False) -> str:
+    """The mean ± standard deviation of this accuracy in percent, or a dash."""
+    mean, std = row[f"{name}_mean"], row[f"{name}_std"]
+    if pd.isna(mean):
+        return "--"
+    text = rf"\mathbf{{{percent(mean)}}}" if bold else percent(mean)
+    return f"${text}$" if pd.isna(std) else rf"${text} \pm {percent(std)}$"
+
+
+def latex_escaped(text: object) -> str:
+    """Text in which nothing is a command of LaTeX."""
+    return re.sub(r"[\\~^&%$#_{}]", lambda match: _LATEX[match[0]], str(text))
+
+
+def _cell(row: Row, name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    text = mean_and_std(row[f"{name}_mean"], row[f"{name}_std"])
+    return text if pd.isna(low) else f"{text}\n[{low:.3f}, {high:.3f}]"
+
+
+def _latex_interval(row: Row, name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return "--" if pd.isna(low) else f"$[{percent(low)}, {percent(high)}]$"

@@ -1,0 +1,123 @@
+"""Search spaces as files: YAML and command-line overrides to a validated :class:`scale_tune.spec.space.RunSpec`.
+
+Everything that is wrong becomes a message with file, line and remedy.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from scale_tune.errors import UserError
+from scale_tune.spec.config import DATASETS, LocatedError
+from scale_tune.spec.mistakes import broken_rule
+from scale_tune.spec.parameters import PARAMETER_TYPES
+from scale_tune.spec.space import RunSpec
+from scale_tune.spec.yamlfile import Path as KeyPath
+from scale_tune.spec.yamlfile import parse_yaml
+
+
+def load_spec(
+    path: Path,
+    overrides: dict[str, Any] | None = None,
+    methods: list[str] | None = None,
+    epochs: int | None = None,
+) -> RunSpec:
+    """The search space in a YAML file.
+
+    Args:
+        path: the file.
+        overrides: values by dotted key, as ``{"scheduler.grace_period": 2}``, that replace the file's.
+        methods: the methods to search instead of the file's; those in the file keep what it says of them.
+        epochs: for every method, also those that have epochs of their own in the file.
+
+    Raises:
+        UserError: the file can't be read or what it says can't be run; one line per mistake.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"there is no search space {path}; see search_spaces/ for those that ship") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"can't read the search space {path}: {error}") from None
+    data, lines = parse_yaml(text, str(path))
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a search space is a mapping with the keys {', '.join(RunSpec.model_fields)}")
+    places = {key_path: f"{path}:{line}" for key_path, line in lines.items()}
+    if isinstance(data.get("methods"), list):
+        data["methods"] = dict.fromkeys(map(str, data["methods"]))
+    if methods is not None:
+        in_file = data.get("methods")
+        data["methods"] = {method: in_file.get(method) if isinstance(in_file, dict) else None for method in methods}
+    if epochs is not None:
+        overrides = {"epochs": epochs} | (overrides or {})
+        for own in data["methods"].values() if isinstance(data.get("methods"), dict) else ():
+            if isinstance(own, dict):
+                own.pop("epochs", None)
+    override(data, places, overrides or {})
+    return validate_spec(data, places, str(path))
+
+
+def validate_spec(data: dict[str, Any], places: dict[KeyPath, str], source: str) -> RunSpec:
+    """The spec that plain data describes.
+
+    Args:
+        data: as YAML gives it.
+        places: where each key stands, as ``file:line``, to be named in errors.
+        source: what to name where a key has no place.
+
+    Raises:
+        UserError: one line per mistake.
+    """
+    try:
+        return RunSpec.model_validate(data)
+    except ValidationError as error:
+        raise UserError("\n".join(_message(e, places, source) for e in error.errors())) from None
+
+
+def _message(error: ErrorDetails, places: dict[KeyPath, str], source: str) -> str:
+    cause = error.get("ctx", {}).get("error")
+    path = tuple(error["loc"]) + (cause.path if isinstance(cause, LocatedError) else ())
+    # The name of a union's member, as "float" in space.lr.float.low, is no key of the file.
+    path = tuple(
+        part
+        for i, part in enumerate(path)
+        if not (i >= 2 and part in PARAMETER_TYPES and path[i - 2] == "space")
+        and not (i == 1 and part in DATASETS and path[0] == "dataset")
+    )
+    known = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), source)
+    return f"{known}: {'.'.join(map(str, path))}: {broken_rule(error)}"
+
+
+def override(data: dict[str, Any], places: dict[KeyPath, str], overrides: dict[str, Any]) -> None:
+    """Replace values of plain data by dotted keys, and note in ``places`` that the command line set them."""
+    for key, value in overrides.items():
+        if not all(key.split(".")):
+            raise UserError(f"can't set {key!r}: a key is names with dots between, as scheduler.name")
+        places[_override(data, key, value)] = "command line"
+
+
+def _override(data: dict[str, Any], key: str, value: Any) -> KeyPath:
+    """Set a dotted key and return its path. In a ``space`` the names of parameters may contain dots themselves."""
+    path: tuple[str, ...] = ()
+    rest = key
+    while True:
+        name = _first_key(rest, data, within_space=path[-1:] == ("space",))
+        path, rest = (*path, name), rest[len(name) + 1 :]
+        if not rest:
+            data[name] = value
+            return path
+        if data.get(name) is None:
+            data[name] = {}
+        if not isinstance(data[name], dict):
+            raise UserError(f"can't set {key}: {'.'.join(path)} is {data[name]!r}, which has no keys")
+        data = data[name]
+
+
+def _first_key(dotted: str, data: dict[str, Any], *, within_space: bool) -> str:
+    prefixes = [dotted[:i] for i, character in enumerate(dotted) if character == "."] + [dotted]
+    existing = [prefix for prefix in prefixes if prefix in data]
+    if existing:
+        return existing[-1]
+    return dotted if within_space else prefixes[0]

@@ -1,0 +1,37 @@
+"""What is wrong with a value, in words for whoever wrote it."""
+
+import re
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from scale_tune.spec.config import DATASETS
+from scale_tune.spec.parameters import PARAMETER_TYPES
+from scale_tune.spec.yamlfile import parse_yaml
+
+
+def broken_rule(error: ErrorDetails) -> str:
+    """The rule that was broken and the value that broke it."""
+    cause = error.get("ctx", {}).get("error")
+    if cause is not None:
+        return str(cause)
+    value = error["input"]
+    if error["type"] == "missing":
+        return "is missing; every search needs it"
+    if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        key, known = ("name", DATASETS) if error["loc"][-1] == "dataset" else ("type", PARAMETER_TYPES)
+        got = value.get(key) if isinstance(value, dict) else value
+        return f"needs a {key} of {', '.join(known)}, got {got!r}"
+    rule = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
+    rule = re.sub(r"a valid (tuple|array)", "a list", rule)
+    rule = re.sub(r"a valid dictionary( or .*)?", "a mapping", rule)
+    return f"{rule}, got {value!r}{in_quotes(value)}"
+
+
+def in_quotes(value: Any) -> str:
+    """What to say of a number that was given as text."""
+    return " (a number in quotes is text; remove them)" if isinstance(value, str) and _is_number(value) else ""
+
+
+def _is_number(text: str) -> bool:
+    return isinstance(parse_yaml(text, "value")[0], int | float)

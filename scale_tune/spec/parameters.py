@@ -1,0 +1,123 @@
+"""The parameters of a search space: a range, a choice or a constant."""
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from scale_tune.spec.config import Frozen, Lenient, LocatedError
+
+Scalar = bool | int | float | str
+
+
+class _Range(Frozen):
+    """A number between ``low`` and ``high``, both included, drawn on a logarithmic scale if ``log``."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.low > self.high:
+            raise LocatedError(("low",), f"low {self.low!r} is above high {self.high!r}; swap them")
+        if self.low == self.high:
+            raise LocatedError(
+                ("low",), f"the range is empty: low and high are both {self.low!r}; write the value alone"
+            )
+        if self.log and self.low <= 0:
+            raise LocatedError(("low",), f"a logarithmic range must lie above 0, but low is {self.low!r}")
+        return self
+
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Values that are all trainable only if every value of the parameter is."""
+        return (self.low, self.high)
+
+    def position(self, value: float) -> float:
+        """Where a value lies on the range's own scale, from 0 at ``low`` to 1 at ``high``."""
+        low, high, at = self.low, self.high, value
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return (at - low) / (high - low)
+
+
+class FloatRange(_Range):
+    """A real number of a range."""
+
+    type: Literal["float"]
+
+    def holds(self, value: Any) -> bool:
+        """Whether the parameter can have the value."""
+        return isinstance(value, float | int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"a number from {self.low!r} to {self.high!r}"
+
+
+class IntRange(_Range):
+    """A whole number of a range."""
+
+    type: Literal["int"]
+    low: int
+    high: int
+
+    def holds(self, value: Any) -> bool:
+        """Whether the parameter can have the value."""
+        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"a whole number from {self.low!r} to {self.high!r}"
+
+
+class Choice(Frozen):
+    """One of ``values``, without an order."""
+
+    type: Literal["choice"]
+    values: Annotated[tuple[Scalar, ...], Lenient]
+
+    @field_validator("values")
+    @classmethod
+    def _has_distinct_values(cls, values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+        if not values:
+            raise ValueError("there is nothing to choose from; list at least one value")
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                raise ValueError(f"{value!r} stands twice; list every value once")
+        return values
+
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Values that are all trainable only if every value of the parameter is."""
+        return self.values
+
+    def holds(self, value: Any) -> bool:
+        """Whether the parameter can have the value."""
+        return value in self.values
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(repr, self.values))}"
+
+
+class Constant(Frozen):
+    """One fixed value. In YAML it is written without a ``type``, as ``momentum: 0.9``."""
+
+    type: Literal["constant"]
+    value: Scalar
+
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Values that are all trainable only if every value of the parameter is."""
+        return (self.value,)
+
+
+Parameter = Annotated[FloatRange | IntRange | Choice | Constant, Field(discriminator="type")]
+Space = dict[str, Parameter]
+PARAMETER_TYPES = ("float", "int", "choice", "constant")
+
+Points = Annotated[tuple[dict[str, Any], ...], Lenient]
+"""Values by parameter; what a point leaves out is drawn."""
+
+
+def with_constants(space: Any) -> Any:
+    """A plain value in a space means a constant."""
+    if not isinstance(space, dict):
+        return space
+    return {k: {"type": "constant", "value": v} if isinstance(v, Scalar) else v for k, v in space.items()}

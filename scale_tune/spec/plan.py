@@ -1,0 +1,73 @@
+"""What a search would do, printed before anything is started."""
+
+from rich.console import Console
+from rich.table import Table
+
+from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
+from scale_tune.spec.space import RunSpec
+
+
+def print_plan(spec: RunSpec) -> None:
+    """Print the methods, their spaces, and how much there is to train."""
+    console = Console(markup=False, highlight=False)
+    table = Table()
+    for column in ("method", "trials", "seeds", "epochs", "parameter", "values"):
+        table.add_column(column, justify="right" if column in ("trials", "seeds", "epochs") else "left")
+    for method in spec.methods:
+        cells = [method.value, str(spec.method_samples(method)), str(len(spec.seeds)), str(spec.method_epochs(method))]
+        for name, parameter in spec.method_space(method).items():
+            table.add_row(*cells, name, describe_parameter(parameter))
+            cells = [""] * 4
+        if not spec.method_space(method):
+            table.add_row(*cells, "", "")
+        table.add_section()
+    console.print(table)
+    epochs = sum(spec.method_samples(method) * len(spec.seeds) * spec.method_epochs(method) for method in spec.methods)
+    for line in (
+        f"dataset    {' '.join(f'{k}={v}' for k, v in spec.dataset.model_dump(mode='json').items())}",
+        f"model      {spec.model.name}, weights {spec.model.weights}",
+        f"objective  {spec.objective} accuracy on val",
+        f"sampler    {spec.sampler}",
+        f"scheduler  {spec.scheduler.name}{_scheduler_settings(spec)}",
+        *(f"try first  {line}" for line in _points(spec)),
+        f"each trial {spec.resources.cpus_per_trial:g} CPUs, {spec.resources.gpus_per_trial:g} GPUs",
+        f"in all     {spec.total_samples} trials, at most {epochs} epochs of single replicas",
+    ):
+        console.print(line, soft_wrap=True)
+
+
+def _scheduler_settings(spec: RunSpec) -> str:
+    """The settings that the scheduler heeds."""
+    scheduler = spec.scheduler
+    go_on = f"best 1/{scheduler.reduction_factor} go on"
+    match scheduler.name:
+        case "asha":
+            return f" (from epoch {scheduler.grace_period}, {go_on})"
+        case "hyperband":
+            brackets = {m: ", ".join(map(str, scheduler.brackets(spec.method_epochs(m)))) for m in spec.methods}
+            by_method = "; ".join(f"{method}: {rungs}" for method, rungs in brackets.items())
+            return f" (brackets from epoch {by_method}; {go_on})"
+        case "median":
+            return f" (from epoch {scheduler.grace_period}, above the median of the complete trials go on)"
+        case "none":
+            return ""
+
+
+def _points(spec: RunSpec) -> list[str]:
+    """As ``erm, scale: lr=0.001 batch_size=16``; methods with the same points share a line."""
+    methods: dict[str, list[str]] = {}
+    for method in spec.methods:
+        for point in spec.method_points(method):
+            methods.setdefault(" ".join(f"{n}={v}" for n, v in point.items()), []).append(method)
+    return [f"{', '.join(names)}: {point}" for point, names in methods.items()]
+
+
+def describe_parameter(parameter: FloatRange | IntRange | Choice | Constant) -> str:
+    """As ``1e-05 … 0.1, log``."""
+    match parameter:
+        case FloatRange() | IntRange():
+            return f"{parameter.low:g} … {parameter.high:g}{', log' if parameter.log else ''}"
+        case Choice():
+            return ", ".join(map(str, parameter.values))
+        case Constant():
+            return f"{parameter.value} (fixed)"

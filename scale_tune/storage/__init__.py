@@ -1,0 +1,1 @@
+"""Where a run is kept: its directory, its database, its lock, and how it was made."""

@@ -1,0 +1,121 @@
+"""Only one driver and one analysis work on a run: locks that the system drops with the process that held them."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy
+from filelock import FileLock, Timeout
+
+from scale_tune.errors import UserError
+from scale_tune.storage.rundir import Database, RunDir
+
+DATABASE_SCHEMES = ("postgresql",)
+"""Databases with locks that end with their session."""
+
+
+@contextmanager
+def only_driver(run: RunDir) -> Iterator[None]:
+    """Hold a run for this process. A dead driver blocks nobody.
+
+    Raises:
+        UserError: another process holds it; the message names its host and process id.
+    """
+    with _lock(run) as free:
+        driver = run.path / "driver.json"
+        if not free:
+            try:
+                other = json.loads(driver.read())
+                who = f"process {other['pid']} on {other['host']}, since {other['since']}"
+            except (OSError, ValueError, KeyError):
+                who = "another process"
+            raise UserError(f"the run {run.path} is already being driven by {who}; wait for it or stop it")
+        me = {"host": platform.node(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat()}
+        driver.write(json.dumps(me).encode())
+        yield
+
+
+@contextmanager
+def _lock(run: RunDir) -> Iterator[bool]:
+    """Whether nobody else holds the run; if so, it is held."""
+    where = run.ledger
+    if isinstance(where, Database):
+        with _database_lock(where) as free:
+            yield free
+        return
+    with _file_lock(where.with_name(".lock")) as free:
+        yield free
+
+
+@contextmanager
+def only_analysis(run: RunDir) -> Iterator[None]:
+    """Hold a run's tables for this process, whether or not it is searched.
+
+    Those in an object store can't be held; those that can't be written need not be.
+
+    Raises:
+        UserError: another process analyses it.
+    """
+    if run.path.local is None or not run.writable:
+        yield
+        return
+    with _file_lock(run.path.local / ".analysis.lock") as free:
+        if not free:
+            raise UserError(f"the run {run.path} is already being analysed by another process; wait for it or stop it")
+        yield
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[bool]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise UserError(f"can't lock the run {path.parent}: {error}") from None
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _database_lock(database: Database) -> Iterator[bool]:
+    """PostgreSQL's advisory lock, held by a connection."""
+    key = int.from_bytes(hashlib.sha256(database.run.encode()).digest()[:8], "big", signed=True)
+    with ExitStack() as opened:
+        with database.opening():
+            engine = sqlalchemy.create_engine(database.driver_url, isolation_level="AUTOCOMMIT")
+            opened.callback(engine.dispose)
+            connection = opened.enter_context(engine.connect())
+            free = connection.scalar(sqlalchemy.text("select pg_try_advisory_lock(:key)"), {"key": key})
+        yield bool(free)
+
+
+def check_database(url: str) -> None:
+    """See that a database can hold a ledger, as far as its URL tells.
+
+    Raises:
+        UserError: it is of a kind that can't, or the URL holds a password, which the run would keep in plain text.
+    """
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        raise UserError(f"--ledger {url!r} must be a URL, as postgresql://user@host/database") from None
+    if parsed.get_backend_name() not in DATABASE_SCHEMES:
+        raise UserError(
+            f"--ledger {parsed!r} must be a PostgreSQL database, as postgresql://user@host/database; "
+            "without --ledger, it is a file in the run's directory"
+        )
+    if parsed.password is not None:
+        raise UserError(
+            f"--ledger {parsed!r} holds a password, which the run's spec.yaml would show; leave it out, and "
+            "put it into ~/.pgpass or $PGPASSWORD"
+        )

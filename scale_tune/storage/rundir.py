@@ -1,0 +1,212 @@
+"""The directory of a run: where everything is, and the spec with how the run was made."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy.exc
+import yaml
+
+from scale_tune.errors import UserError
+from scale_tune.spec.loading import override, validate_spec
+from scale_tune.spec.space import RunSpec
+from scale_tune.spec.yamlfile import parse_yaml
+from scale_tune.storage.location import Location, sync_directory, write_atomically
+from scale_tune.storage.provenance import provenance
+
+
+@dataclass(frozen=True)
+class Database:
+    """A ledger in a database that many runs may share: the studies of this one are named ``<run>/<method>``."""
+
+    url: str
+    run: str
+
+    def __str__(self) -> str:
+        return f"{self.run} in {self.url}"
+
+    @property
+    def driver_url(self) -> str:
+        """With the driver that this package installs, whichever is SQLAlchemy's own first choice."""
+        return self.url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Say what is wrong with a database that can't be opened.
+
+        Raises:
+            UserError: SQLAlchemy raised an error, or has no driver for PostgreSQL.
+        """
+        try:
+            yield
+        except ImportError:
+            raise UserError("a ledger in PostgreSQL needs its driver: pip install 'scale-tune[postgresql]'") from None
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise UserError(f"can't open the ledger {self}: {error}") from None
+
+
+class RunDir:
+    """Paths below one run's directory."""
+
+    def __init__(self, path: str | Path | Location) -> None:
+        self.path = Location.of(path)
+        self.spec = self.path / "spec.yaml"
+        self.results = self.path / "results"
+        self.trials = self.path / "trials"
+
+    def trial(self, name: str) -> Location:
+        """The directory of one trial."""
+        return self.trials / name
+
+    @cached_property
+    def ledger(self) -> Path | Database:
+        """Where the ledger is: beside the spec, unless the run was started with a database."""
+        if (database := self._content().get("ledger")) is not None:
+            return Database(**database)
+        if self.path.local is None:
+            raise UserError(f"{self.spec} names no database for the ledger; restore it from a copy")
+        return self.path.local / "ledger.log"
+
+    @property
+    def writable(self) -> bool:
+        """Whether an analysis can keep anything there; of an object store it shows when it is written to."""
+        return self.path.local is None or os.access(self.path.local, os.W_OK)
+
+    def read_spec(self, overrides: dict[str, Any] | None = None) -> RunSpec:
+        """What the run searches.
+
+        Args:
+            overrides: values by dotted key that replace those of the run.
+
+        Raises:
+            UserError: this is not the directory of a run, or an overriding value is wrong.
+        """
+        data, lines = self._parsed()
+        places = {key[1:]: f"{self.spec}:{line}" for key, line in lines.items() if key[:1] == ("spec",)}
+        override(data["spec"], places, overrides or {})
+        return validate_spec(data["spec"], places, str(self.spec))
+
+    def provenance(self) -> dict[str, Any]:
+        """How the run was made, and by its key ``resumed`` how it was resumed."""
+        found: dict[str, Any] = self._content()["provenance"]
+        return found
+
+    def data(self) -> dict[str, str]:
+        """What identifies the data and weights that the run trains on; see :func:`search.cluster.check_cluster`."""
+        found: dict[str, str] = self._content().get("data", {})
+        return found
+
+    def note_resumed(self, spec: RunSpec, now: dict[str, Any]) -> None:
+        """Note that the run goes on, by which command and versions, and what it searches from now on."""
+        content = self._content()
+        content["provenance"].setdefault("resumed", []).append(now)
+        content["spec"] = plain_spec(spec)
+        self.spec.write(_text(content))
+
+    def _content(self) -> dict[str, Any]:
+        return self._parsed()[0]
+
+    def _parsed(self) -> tuple[dict[str, Any], dict[Any, int]]:
+        try:
+            text = self.spec.read().decode()
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"{self.path} is not the directory of a run: it has no spec.yaml") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"can't read {self.spec}: {error}") from None
+        data, lines = parse_yaml(text, str(self.spec))
+        if not isinstance(data, dict) or not all(isinstance(data.get(key), dict) for key in ("spec", "provenance")):
+            raise UserError(f"{self.spec} is not the spec of a run: it has no mappings 'spec' and 'provenance'")
+        return data, lines
+
+
+def check_new_run(storage: Location, name: str) -> RunDir:
+    """Where the run would be.
+
+    Raises:
+        UserError: the name can't be a directory's, or is taken; or the storage can't be reached.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise UserError(
+            f"--name {name!r} must be up to 100 letters, digits, '.', '_' and '-', "
+            "and start with a letter or digit; "
+            "use --storage for the directory it goes into"
+        )
+    path = storage / name
+    try:
+        taken = path.exists()
+    except OSError as error:
+        raise UserError(f"can't reach --storage {storage}: {error}") from None
+    if taken:
+        raise UserError(
+            f"the run {path} exists; go on with it by\n  python tune.py --resume {path}\nor choose another --name"
+        )
+    return RunDir(path)
+
+
+def create_run(
+    storage: Location, name: str, spec: RunSpec, data: dict[str, str], database: Database | None = None
+) -> RunDir:
+    """Make the directory of a new run, complete with its spec, or nothing.
+
+    Args:
+        storage: what the directory goes into.
+        name: of the directory.
+        spec: what is searched.
+        data: what identifies the data that it trains on.
+        database: where the ledger is, if not in the directory.
+
+    Raises:
+        UserError: as :func:`check_new_run`, or the storage can't be written.
+    """
+    run = check_new_run(storage, name)
+    content = {"provenance": provenance(), "data": data, "spec": plain_spec(spec)}
+    if database is not None:
+        content["ledger"] = asdict(database)
+    try:
+        if run.path.local is None:
+            run.spec.write(_text(content))
+        else:
+            _create_directory(run.path.local, content)
+    except OSError as error:
+        raise UserError(f"can't make the run {run.path}: {error}; choose another --storage or --name") from None
+    return run
+
+
+def _create_directory(path: Path, content: dict[str, Any]) -> None:
+    storage = path.parent
+    storage.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=storage))
+    try:
+        write_atomically(temporary / "spec.yaml", _text(content))
+        # From now on a run without a ledger is one that lost it, and not one that has not begun.
+        if "ledger" not in content:
+            write_atomically(temporary / "ledger.log", b"")
+        temporary.chmod(0o777 & ~_umask())
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_directory(storage)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _text(content: dict[str, Any]) -> bytes:
+    text = "# Written by scale-tune: what this run searches, and how it was made.\n"
+    return (text + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)).encode()
+
+
+def plain_spec(spec: RunSpec) -> dict[str, Any]:
+    """The spec as plain data, which :func:`scale_tune.spec.loading.validate_spec` takes back."""
+    return spec.model_dump(mode="json")

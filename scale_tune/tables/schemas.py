@@ -1,0 +1,147 @@
+"""Schemas that explain themselves, and those of the tables that compare runs.
+
+A column's meaning and unit are in the metadata of its field, and so in every parquet file. The tables of a single run
+are in :mod:`scale_tune.tables.collect`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+ACCURACIES = ("worst_group", "minority", "majority", "average")
+
+ACCURACY_MEANINGS = {
+    "worst_group": "lowest accuracy among the dataset's non-empty evaluation groups",
+    "minority": "accuracy over all conflicting samples pooled",
+    "majority": "accuracy over all aligned samples pooled",
+    "average": "accuracy over all samples",
+}
+
+REFITTED, GONE = "refitted", "weights gone"
+"""The statuses of a row of the ``dfr`` table."""
+
+
+def field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> pa.Field:
+    """A column with its meaning and its unit."""
+    return pa.field(name, type_, metadata={"meaning": meaning, "unit": unit})
+
+
+def table_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """The rows as a table; a column that a row lacks is null.
+
+    Raises:
+        ValueError: a row has a column that the schema lacks.
+    """
+    rows = list(rows)
+    unknown = {key for row in rows for key in row} - set(schema.names)
+    if unknown:
+        raise ValueError(f"no column for {sorted(unknown)}")  # pyarrow would drop them without a word
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def frame_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pd.DataFrame:
+    """The rows as a data frame with the schema's columns and types."""
+    frame: pd.DataFrame = table_of(rows, schema).to_pandas()
+    return frame
+
+
+def table_from(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """A data frame as a table of exactly this schema."""
+    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(schema.metadata)
+
+
+def _estimates() -> Iterator[pa.Field]:
+    for split in ("val", "test"):
+        # What was chosen for being high on val is expected to be lower elsewhere.
+        caution = "; optimistic, since epochs and configs were chosen by val" * (split == "val")
+        for accuracy, meaning in ACCURACY_MEANINGS.items():
+            of = f"{meaning} on {split}, at each seed's best epoch{caution}"
+            for stat, what in (
+                ("mean", "mean over seeds"),
+                ("std", "sample standard deviation over seeds (n - 1); null for one seed"),
+                ("low", "lower end of the mean's 95 % bootstrap interval, see interval"),
+                ("high", "upper end of the mean's 95 % bootstrap interval, see interval"),
+            ):
+                yield field(f"{split}_{accuracy}_{stat}", pa.float64(), f"{what}: {of}", "fraction")
+
+
+_INTERVAL = (
+    "what the intervals resample: 'seeds and images'; 'images' for a single seed, where the spread over seeds is not "
+    "known; 'seeds' for DFR on datasets judged by cell, whose counts are not kept, and then null for a single seed"
+)
+
+COMPARISON = pa.schema(
+    [
+        field("run", pa.string(), "name of the run"),
+        field(
+            "dataset",
+            pa.string(),
+            "dataset, with those of its options that differ within the comparison. An option searched as a choice "
+            "makes data of its own; one drawn from a range counts as a hyperparameter",
+        ),
+        field(
+            "method",
+            pa.string(),
+            "erm, erm_target or scale; or dfr or pretrained, by whose network was refitted, with the protocol in "
+            "parentheses",
+        ),
+        field(
+            "trial",
+            pa.string(),
+            "selected trial: the highest mean over all its seeds of the best epoch's validation objective, of equal "
+            "ones the earliest; for DFR, the ERM trial whose last layer was refitted; null if none could be selected, "
+            "and for pretrained",
+        ),
+        field(
+            "config", pa.string(), "the selected trial's values of what the search varied, to 4 digits; null if nothing"
+        ),
+        field("selected_by", pa.string(), "validation accuracy that selected epochs and configs"),
+        field(
+            "trials", pa.int64(), "trials of the method on this data; for DFR those refitted, for pretrained 0", "count"
+        ),
+        field("eligible", pa.int64(), "those of them that could be selected: at their end, with all seeds", "count"),
+        field(
+            "seeds",
+            pa.int64(),
+            "n of the means: seeds of the selected trial, 0 if there is none; for pretrained 1",
+            "count",
+        ),
+        field("seeds_asked", pa.int64(), "seeds that the run trains of each trial; for pretrained 1", "count"),
+        field(
+            "seeds_kind",
+            pa.string(),
+            "searched: the seeds are those that the config was selected by; confirmed: fresh ones, by --confirm",
+        ),
+        field("interval", pa.string(), _INTERVAL),
+        *_estimates(),
+    ],
+    metadata={"table": "comparison", "rows": "one per run, dataset and method, refits by each protocol included"},
+)
+
+DIFFERENCES = pa.schema(
+    [
+        field("dataset", pa.string(), "data that both were trained and judged on, named as in comparison"),
+        field("run", pa.string(), "run of the method"),
+        field("method", pa.string(), "method, the one that is higher on val"),
+        field("other_run", pa.string(), "run of the method that it is compared with"),
+        field("other_method", pa.string(), "method that it is compared with"),
+        field("seeds_kind", pa.string(), "of both, as in comparison"),
+        field("accuracy", pa.string(), "which accuracy on test: worst_group, minority, majority or average"),
+        field("seeds", pa.int64(), "seeds that both have, which the difference is over", "count"),
+        field("difference", pa.float64(), "mean over these seeds of method minus other_method", "fraction"),
+        field("low", pa.float64(), "lower end of its 95 % paired bootstrap interval", "fraction"),
+        field("high", pa.float64(), "upper end of its 95 % paired bootstrap interval", "fraction"),
+        field(
+            "probability",
+            pa.float64(),
+            "share of the resamples in which method is above other_method, half of those with equality included",
+            "fraction",
+        ),
+        field("interval", pa.string(), "what the interval resamples; 'seeds' if either has no counts of images"),
+    ],
+    metadata={"table": "differences", "rows": "one per accuracy and pair of methods on the same data with a result"},
+)
+
+COMPARISONS = {"comparison": COMPARISON, "differences": DIFFERENCES}

@@ -1,0 +1,69 @@
+"""Tensors in files: one safetensors file per checkpoint, with the trial's record in its header.
+
+Nothing is pickled. A file is complete or absent, and the one before it stays until the next is in place, so that a
+file which a disk or a network damaged costs one epoch and not the trial.
+"""
+
+import logging
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from scale_tune.storage.location import Location
+from scale_tune.training.records import HEADER_KEY, TrialRecord, checkpoint_path, checkpoints, read_header, weights_path
+
+KEPT_CHECKPOINTS = 2
+
+logger = logging.getLogger(__name__)
+
+
+def save_checkpoint(directory: Location, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
+    """Write the checkpoint of the record's epoch, then remove those before the last one."""
+    path = checkpoint_path(directory, record.epoch)
+    _save(path, record, tensors)
+    older = [found for found in checkpoints(directory) if found.name < path.name]
+    for superfluous in older[: 1 - KEPT_CHECKPOINTS]:
+        superfluous.delete()
+
+
+def load_checkpoint(directory: Location) -> tuple[TrialRecord, dict[str, Tensor]] | None:
+    """The record and the tensors of a trial's last whole checkpoint, or None if there is none.
+
+    A damaged one is passed over with a warning in the log.
+    """
+    while found := checkpoints(directory):
+        for path in reversed(found):
+            try:
+                return read_header(path), load(path.read())
+            except FileNotFoundError:  # a worker that was thought dead wrote the next one and removed this
+                break
+            except (SafetensorError, ValueError) as error:
+                logger.warning("%s is damaged (%.200s): going on from what was before it", path, error)
+        else:
+            return None
+    return None
+
+
+def save_weights(directory: Location, record: TrialRecord, seed: int, weights: dict[str, Tensor]) -> None:
+    """Write the best-epoch weights of one seed of an ended trial."""
+    _save(weights_path(directory, seed), record, weights)
+
+
+def load_weights(directory: Location, seed: int) -> tuple[TrialRecord, dict[str, Tensor]]:
+    """The record and the best-epoch weights of one seed of an ended trial.
+
+    Raises:
+        FileNotFoundError: the trial did not keep them.
+        ValueError: the file is damaged.
+    """
+    path = weights_path(directory, seed)
+    try:
+        return read_header(path), load(path.read())
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def _save(path: Location, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    path.write(save(on_cpu, {HEADER_KEY: record.model_dump_json()}))

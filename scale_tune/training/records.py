@@ -1,0 +1,241 @@
+"""What is remembered of a trial: every epoch of every replica, and the groups at each replica's best epoch.
+
+While a trial trains, its record is in the header of its checkpoint, so that the two can't disagree; when it has
+ended, the record is a file of its own, ``record.json``.
+"""
+
+import json
+from datetime import datetime
+from fnmatch import fnmatch
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from scale_tune.datasets.groups import GroupCounts
+from scale_tune.errors import UserError
+from scale_tune.spec.config import TrialConfig
+from scale_tune.storage.location import Location, is_temporary
+
+RECORD_FILE = "record.json"
+HEADER_KEY = "record"
+"""Under which a safetensors file holds the record in its header."""
+MAX_HEADER_BYTES = 10**8
+"""More than this the format does not allow."""
+
+
+class Record(BaseModel):
+    """Base of the records; NaN and infinity have no place in them."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+
+
+class SplitRecord(Record):
+    """Loss and accuracies on one split; an accuracy is None where the split has no sample of that group."""
+
+    loss: float
+    worst_group: Accuracy | None
+    minority: Accuracy | None
+    majority: Accuracy | None
+    average: Accuracy | None
+
+
+class EpochRecord(Record):
+    """One epoch of one replica.
+
+    ``train`` and ``target`` are measured while training on their batches, ``val`` after the epoch in eval mode.
+    """
+
+    epoch: int
+    lr: float
+    seconds: float
+    cosine: float | None
+    """Mean over steps and groups of cos(g_tr, g_tg); only SCALE has one."""
+    objective: Accuracy
+    """The validation objective of this epoch alone."""
+    splits: dict[str, SplitRecord]
+
+
+class GroupsRecord(Record):
+    """Counts per cell, ``[label][attribute]``."""
+
+    n: list[list[int]]
+    correct: list[list[int]]
+
+    @classmethod
+    def of(cls, counts: GroupCounts) -> "GroupsRecord":
+        """The counts as plain lists."""
+        return cls(n=counts.n.tolist(), correct=counts.correct.tolist())
+
+
+class BestEpoch(Record):
+    """The first epoch with the highest validation objective."""
+
+    epoch: int
+    objective: Accuracy
+    groups: dict[str, GroupsRecord]
+    """Of every split measured in that epoch, and of test once the trial has run to its end."""
+    test: SplitRecord | None = None
+
+
+class ReplicaRecord(Record):
+    """One seed of a trial."""
+
+    seed: int
+    history: list[EpochRecord] = []
+    best: BestEpoch | None = None
+    diverged_epoch: int | None = None
+    """The epoch in which a loss was no longer finite; the replica ended before it."""
+
+    def running_best(self, epoch: int) -> float:
+        """The best validation objective up to an epoch; 0 if the replica diverged before its first evaluation."""
+        return max((record.objective for record in self.history[:epoch]), default=0.0)
+
+
+class TrialRecord(Record):
+    """A trial with all its replicas, and where and on what it ran."""
+
+    trial: str
+    config: TrialConfig
+    fingerprint: str
+    """Of the dataset's splits."""
+    node: str
+    device: str
+    threads: int
+    """CPU threads of the worker; results are bit-identical on one machine with one thread count."""
+    started: datetime
+    replicas: list[ReplicaRecord] = Field(min_length=1)
+
+    @property
+    def epoch(self) -> int:
+        """Completed epochs of the lockstep: those of the replica that got furthest."""
+        return max(max(len(r.history), r.diverged_epoch or 0) for r in self.replicas)
+
+    @property
+    def diverged(self) -> int:
+        """How many of the replicas diverged."""
+        return sum(r.diverged_epoch is not None for r in self.replicas)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.epoch == self.config.epochs or self.diverged == len(self.replicas)
+
+    def objectives(self) -> list[float]:
+        """After each epoch, the mean over the replicas of the best validation objective so far.
+
+        A replica that diverged keeps the best it had, so that the mean is always finite and over all seeds.
+        """
+        n = len(self.replicas)
+        return [sum(r.running_best(epoch) for r in self.replicas) / n for epoch in range(1, self.epoch + 1)]
+
+
+def checkpoint_path(directory: Location, epoch: int) -> Location:
+    """Where a trial's checkpoint after this epoch is."""
+    return directory / f"checkpoint-{epoch:05d}.safetensors"
+
+
+def checkpoints(directory: Location) -> list[Location]:
+    """A running trial's complete checkpoints, the newest last."""
+    return [directory / name for name in directory.names() if is_checkpoint(name)]
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a file of this name is a checkpoint."""
+    return fnmatch(name, "checkpoint-*.safetensors")
+
+
+def weights_path(directory: Location, seed: int) -> Location:
+    """Where an ended trial's best-epoch weights of this seed are, if it kept them."""
+    return directory / f"seed-{seed}.safetensors"
+
+
+def weights(directory: Location) -> list[Location]:
+    """The best-epoch weights that an ended trial kept."""
+    return [directory / name for name in directory.names() if is_weights(name)]
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file of this name holds the best-epoch weights of a seed."""
+    return fnmatch(name, "seed-*.safetensors")
+
+
+def drop_weights(directory: Location) -> None:
+    """Remove the best-epoch weights of an ended trial."""
+    for path in weights(directory):
+        path.delete()
+
+
+def drop_checkpoints(directory: Location) -> None:
+    """Remove an ended trial's checkpoints."""
+    for path in checkpoints(directory):
+        path.delete()
+
+
+def drop_half_written(directory: Location) -> None:
+    """Remove what killed writers left half-written. Not while a live worker may be writing."""
+    for name in directory.names():
+        if is_temporary(name):
+            (directory / name).delete()
+
+
+def read_header(path: Location) -> TrialRecord:
+    """The record in the header of a checkpoint or weights file; its tensors are not read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged.
+    """
+    with path.open() as file:
+        # The format: 8 bytes of length, then that many of JSON.
+        length = int.from_bytes(file.read(8), "little")
+        if length > MAX_HEADER_BYTES:
+            raise ValueError(f"{path} is damaged: its header would have {length} bytes")
+        header = json.loads(file.read(length))
+    try:
+        return TrialRecord.model_validate_json(header["__metadata__"][HEADER_KEY])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: its header holds no record ({error!r})") from None
+
+
+def read_final_record(directory: Location) -> TrialRecord | None:
+    """The record of an ended trial, else None.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    path = directory / RECORD_FILE
+    try:
+        return TrialRecord.model_validate_json(path.read())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UserError(
+            f"{path} is damaged ({str(error)[:200]}); restore it from a copy, or delete it: "
+            "the trial then stays in the tables with what the ledger knows of it"
+        ) from None
+
+
+def read_record(directory: Location) -> TrialRecord | None:
+    """What is known of a trial: its final record, else that of its last whole checkpoint, else None."""
+    if (final := read_final_record(directory)) is not None:
+        return final
+    while found := checkpoints(directory):
+        for path in reversed(found):
+            try:
+                return read_header(path)
+            except FileNotFoundError:  # replaced by the next one meanwhile: look again
+                break
+            except ValueError:  # the worker that takes the trial up says so, and goes on from the one before
+                continue
+        else:
+            return None
+    return read_final_record(directory)
+
+
+def close_trial(directory: Location, record: TrialRecord) -> None:
+    """Write an ended trial's record file, then remove its checkpoints, and with them the optimizer's state."""
+    (directory / RECORD_FILE).write(record.model_dump_json(indent=1).encode())
+    drop_checkpoints(directory)

@@ -1,0 +1,147 @@
+"""A trial: all its seeds trained in lockstep, epoch by epoch, with a checkpoint after each."""
+
+import platform
+from datetime import UTC, datetime
+
+import torch
+from torch import Tensor
+
+from scale_tune.datasets.groups import GroupCounts
+from scale_tune.datasets.splits import DatasetSplits
+from scale_tune.errors import UserError
+from scale_tune.spec.config import TrialConfig
+from scale_tune.storage.location import Location
+from scale_tune.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from scale_tune.training.records import (
+    BestEpoch,
+    EpochRecord,
+    GroupsRecord,
+    ReplicaRecord,
+    SplitRecord,
+    TrialRecord,
+    close_trial,
+    read_final_record,
+)
+from scale_tune.training.replica import DivergenceError, Replica
+
+
+class Trial:
+    """Trains a config once per seed and keeps its directory's checkpoint up to date.
+
+    Created on a directory that holds a checkpoint, it goes on from there, and ends with the weights and history
+    that it would have had without an interruption. When it has finished, the checkpoint gives way to the record
+    and, unless a replica diverged, the best-epoch weights of each seed.
+
+    Args:
+        name: as ``scale-00017``.
+        config: what to train.
+        splits: the data; must be what an existing checkpoint was trained on.
+        device: where to train.
+        directory: the trial's own directory.
+
+    Raises:
+        UserError: the directory's checkpoint was trained with another config or on other data.
+    """
+
+    def __init__(
+        self, name: str, config: TrialConfig, splits: DatasetSplits, device: torch.device, directory: Location
+    ) -> None:
+        self.directory = directory
+        self.replicas = [Replica(config, seed, splits, device) for seed in config.seeds]
+        self.best_weights: dict[int, dict[str, Tensor]] = {}
+        self.record = TrialRecord(
+            trial=name,
+            config=config,
+            fingerprint=splits.fingerprint,
+            node=platform.node(),
+            device=str(device),
+            threads=torch.get_num_threads(),
+            started=datetime.now(UTC),
+            replicas=[ReplicaRecord(seed=seed) for seed in config.seeds],
+        )
+        if (final := read_final_record(directory)) is not None and final.finished:
+            self._check_same_trial(final)
+            self.record = final
+        elif (checkpoint := load_checkpoint(directory)) is not None:
+            self._check_same_trial(checkpoint[0])
+            self._restore(*checkpoint)
+        # Otherwise it begins anew, also where a pruned trial's record is: without weights there is no going on.
+
+    def train_epoch(self) -> None:
+        """One epoch of every replica that has not diverged, then the checkpoint, or after the last the end."""
+        epoch = self.record.epoch + 1
+        for replica, record in zip(self.replicas, self.record.replicas, strict=True):
+            if record.diverged_epoch is None:
+                self._train_replica(replica, record, epoch)
+        if self.record.finished:
+            self._finish()
+        else:
+            save_checkpoint(self.directory, self.record, self._tensors())
+
+    def _train_replica(self, replica: Replica, record: ReplicaRecord, epoch: int) -> None:
+        try:
+            measured, counts = replica.train_epoch(epoch)
+        except DivergenceError:
+            record.diverged_epoch = epoch
+            return
+        record.history.append(measured)
+        if record.best is None or measured.objective > record.best.objective:
+            record.best = _best_epoch(measured, counts)
+            self.best_weights[replica.seed] = _copied(replica.model.state_dict())
+
+    def _finish(self) -> None:
+        for replica, record in zip(self.replicas, self.record.replicas, strict=True):
+            if record.best is not None:
+                self._evaluate_test(replica, record.best)
+        # A trial with a diverged replica lacks a seed: it is never selected, so nothing is refitted on it.
+        if not self.record.diverged:
+            for seed, weights in self.best_weights.items():
+                save_weights(self.directory, self.record, seed, weights)
+        close_trial(self.directory, self.record)
+
+    def _evaluate_test(self, replica: Replica, best: BestEpoch) -> None:
+        """Judge the selected epoch on test, after everything is trained and selected."""
+        replica.model.load_state_dict(self.best_weights[replica.seed])
+        tally = replica.evaluate("test")
+        counts = tally.counts()
+        best.test = SplitRecord(loss=tally.mean_loss(), **counts.summary())
+        best.groups["test"] = GroupsRecord.of(counts)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Everything that the next epochs and the final weights depend on."""
+        tensors: dict[str, Tensor] = {}
+        for replica, record in zip(self.replicas, self.record.replicas, strict=True):
+            best = {f"best/{name}": tensor for name, tensor in self.best_weights.get(replica.seed, {}).items()}
+            state = {} if record.diverged_epoch is not None else replica.tensors()
+            tensors |= {f"seed-{replica.seed}/{name}": tensor for name, tensor in (best | state).items()}
+        return tensors
+
+    def _check_same_trial(self, known: TrialRecord) -> None:
+        for what in ("config", "fingerprint"):
+            then, now = getattr(known, what), getattr(self.record, what)
+            if then != now:
+                raise UserError(
+                    f"the trial in {self.directory} was trained with the {what} {then!r}, but now it is {now!r}; "
+                    "restore what it was trained with, or start a new run"
+                )
+
+    def _restore(self, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
+        self.record = record
+        for replica, replica_record in zip(self.replicas, record.replicas, strict=True):
+            own = _below(f"seed-{replica.seed}/", tensors)
+            self.best_weights[replica.seed] = _below("best/", own)
+            if replica_record.diverged_epoch is None:
+                replica.load_tensors(own)
+
+
+def _best_epoch(record: EpochRecord, counts: dict[str, GroupCounts]) -> BestEpoch:
+    groups = {split: GroupsRecord.of(c) for split, c in counts.items()}
+    return BestEpoch(epoch=record.epoch, objective=record.objective, groups=groups)
+
+
+def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in weights.items()}
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""The steps of a command, in order: drive a search, analyse, refit, confirm, report."""

@@ -1,0 +1,199 @@
+"""From a validated spec to a finished run: launch and resume, which differ only in who makes the directory."""
+
+import secrets
+import shlex
+import traceback
+from collections.abc import Callable
+
+from rich.console import Console
+
+from scale_tune.datasets.prepare import identity, load_with_progress
+from scale_tune.errors import UserError
+from scale_tune.ledger.studies import Ledger, check_covers, create_studies, read_trials
+from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
+from scale_tune.search.progress import Progress, duration
+from scale_tune.search.run import Search, run_search
+from scale_tune.search.stopping import Stop
+from scale_tune.spec.space import RunSpec
+from scale_tune.storage.location import Location
+from scale_tune.storage.lock import check_database, only_driver
+from scale_tune.storage.provenance import changes, provenance
+from scale_tune.storage.rundir import Database, RunDir, check_new_run, create_run
+from scale_tune.workflows.confirm import DIRECTORY, confirmation_of, confirmation_spec, unconfirmed
+
+console = Console(markup=False, highlight=False, soft_wrap=True)
+
+
+def launch(
+    spec: RunSpec, storage: Location, name: str, address: str | None, ledger: str | None, budget: float | None
+) -> bool:
+    """Start a new run and drive it.
+
+    Args:
+        spec: what to search.
+        storage: what the run's directory goes into.
+        name: the directory's name.
+        address: the Ray cluster; None starts Ray on this machine.
+        ledger: the URL of the database that holds the ledger; None: a file in the run's directory.
+        budget: seconds after which to stop.
+
+    Returns:
+        Whether every trial has ended; otherwise the run was stopped and can be resumed.
+
+    Raises:
+        UserError: what was asked for can't be run; nothing was written then.
+        KeyboardInterrupt: it was stopped before there was a run.
+    """
+    stop = Stop(budget)
+    check_new_run(storage, name)
+    database = _new_database(storage, name, ledger)
+    if address is None:  # here its progress can be shown
+        load_with_progress(spec.first_config().dataset, console)
+    with cluster(address, stop) as reconnect:
+        one_disk = address is None and storage.local is not None
+        data = check_cluster(spec, None if one_disk else storage, console.print)
+        if database is not None:
+            create_studies(database, spec.methods)
+        run = create_run(storage, name, spec, data, database)
+        with only_driver(run):
+            return _drive(run, spec, stop, reconnect)
+
+
+def _new_database(storage: Location, name: str, url: str | None) -> Database | None:
+    if url is None:
+        if storage.local is None:
+            raise UserError(
+                f"--storage {storage} is an object store, which can't hold a ledger that is written line by line; "
+                "give a database for it, as --ledger postgresql://user@host/database"
+            )
+        return None
+    check_database(url)
+    return Database(url, f"{name}-{secrets.token_hex(4)}")
+
+
+def resume(
+    run: RunDir, spec: RunSpec, address: str | None, budget: float | None, *, retry_failed: bool = False
+) -> bool:
+    """Go on with a run; see :func:`launch`.
+
+    Args:
+        run: its directory.
+        spec: what it searches, with a larger ``num_samples`` or other resources if asked for.
+        address: the Ray cluster.
+        budget: seconds after which to stop.
+        retry_failed: whether failed trials are tried again.
+
+    Raises:
+        UserError: another driver works on it, the ledger is gone or damaged, or the data has changed.
+    """
+    stop = Stop(budget)
+    with only_driver(run):
+        try:
+            # What is wrong with the ledger is an error before anything is started.
+            directories = run.trials.names_below()
+            check_covers(run.ledger, Ledger(run.ledger, spec).trials(), directories)
+            now = provenance()
+            if changed := changes(run.provenance(), now):
+                console.print(f"warning: not what the run was started with: {'; '.join(changed)}")
+            # On this machine alone, what a worker found at the launch need not be found again: that takes seconds.
+            here = None if address else _data_here(run, spec)
+            with cluster(address, stop) as reconnect:
+                nodes_with_room(spec.resources)
+                _check_same_data(run, here or check_cluster(spec, run.path, console.print))
+                run.note_resumed(spec, now)
+                return _drive(run, spec, stop, reconnect, retry_failed=retry_failed)
+        except KeyboardInterrupt:
+            return _stopped(run, stop)
+
+
+def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
+    """Train the best configs of a run again on fresh seeds, or go on with that (:mod:`scale_tune.workflows.confirm`).
+
+    Args:
+        run: its directory.
+        top_k: how many configs of each method on each dataset. A confirmation that was begun keeps those that it
+            has; a warning says so where they are not these.
+        address: the Ray cluster.
+
+    Returns:
+        Whether every trial has ended.
+
+    Raises:
+        UserError: as :func:`launch` and :func:`resume`, or no trial has run to its end with all its seeds.
+    """
+    from scale_tune.analysis import selection as analysis
+    from scale_tune.tables import collect as results  # pandas takes its time
+
+    confirmation = confirmation_of(run)
+    searched = analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=results.load(run.path))
+    trials = {trial.name: trial for trial in read_trials(run.ledger)}
+    spec = confirmation_spec(searched.spec, [trials[name] for name in analysis.best_configs(searched, top_k)["trial"]])
+    if confirmation.spec.is_file():
+        begun = confirmation.read_spec()
+        if lacking := unconfirmed(begun, spec):
+            console.print(
+                f"warning: {confirmation.path} was begun with other configs, and lacks {lacking} of the best {top_k} "
+                "of each method of now; to confirm these, move that directory out of the run's and repeat the command"
+            )
+        return resume(confirmation, begun, address, None)
+    ledger = run.ledger.url if isinstance(run.ledger, Database) else None
+    return launch(spec, run.path, DIRECTORY, address, ledger, None)
+
+
+def _check_same_data(run: RunDir, now: dict[str, str]) -> None:
+    for kind, then in run.data().items():
+        if now.get(kind) != then:
+            raise UserError(
+                f"the {kind} is not what the run {run.path} was started with: its fingerprint was {then}, and is "
+                f"{now.get(kind)}; restore the files it was started with, or start a new run"
+            )
+
+
+def _data_here(run: RunDir, spec: RunSpec) -> dict[str, str]:
+    config = spec.first_config()
+    try:
+        return identity(config, load_with_progress(config.dataset, console))
+    except OSError as error:
+        raise UserError(f"can't read what the run {run.path} was started with: {error}") from None
+
+
+def _drive(
+    run: RunDir, spec: RunSpec, stop: Stop, reconnect: Callable[[], None], *, retry_failed: bool = False
+) -> bool:
+    console.print(f"run {run.path}")
+    stop.how_to_go_on = _how_to_go_on(run)
+    progress = Progress(Console(markup=False, highlight=False))
+    search = Search(run=run, spec=spec, progress=progress, stop=stop, retry_failed=retry_failed)
+    try:
+        with progress:
+            done = run_search(search, reconnect)
+    except KeyboardInterrupt:
+        done = False
+    except Exception as error:  # Ray ends a search by errors of many kinds; the ledger and checkpoints are whole
+        console.print(f"the search broke off: {error!r:.500}")
+        _write_error(run, traceback.format_exc())
+        done = False
+    if not done:
+        return _stopped(run, stop)
+    path = shlex.quote(str(run.path))
+    console.print(f"done in {duration(progress.elapsed)}; compare the methods by\n  python analyze.py {path}")
+    return True
+
+
+def _write_error(run: RunDir, text: str) -> None:
+    file = run.path / "error.log"
+    try:
+        file.write(text.encode())
+        console.print(f"the whole traceback is in {file}")
+    except OSError:  # perhaps what broke off the search: a full disk
+        console.print(text)
+
+
+def _stopped(run: RunDir, stop: Stop) -> bool:
+    why = f", as {stop.reason}" if stop.reason else ""
+    console.print(f"stopped{why}; {_how_to_go_on(run)}")
+    return False
+
+
+def _how_to_go_on(run: RunDir) -> str:
+    return f"go on by\n  python tune.py --resume {shlex.quote(str(run.path))}"

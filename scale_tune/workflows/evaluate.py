@@ -1,0 +1,196 @@
+"""From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
+
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from scale_tune.analysis import selection as analysis
+from scale_tune.analysis.ablation import Ablation, ablate
+from scale_tune.analysis.caveats import caveats
+from scale_tune.analysis.selection import RunTables
+from scale_tune.errors import UserError
+from scale_tune.report.pivots import pivot_latex
+from scale_tune.report.text import comparison_latex
+from scale_tune.spec.config import DfrProtocol, nearest
+from scale_tune.storage.location import Location
+from scale_tune.storage.lock import only_analysis
+from scale_tune.storage.rundir import RunDir
+from scale_tune.tables import collect as results
+from scale_tune.tables.collect import Format
+from scale_tune.tables.schemas import COMPARISON, DIFFERENCES, table_from
+from scale_tune.workflows.confirm import DIRECTORY, confirmation_of
+from scale_tune.workflows.refit import AnalysedRun, Say, refit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What an analysis found and wrote."""
+
+    runs: list[RunTables]
+    """Those that were asked for; their confirmations are in the comparison."""
+    comparison: pd.DataFrame
+    differences: pd.DataFrame
+    notes: list[str]
+    """What a reader of the comparison would otherwise be misled about."""
+    written: list[Location]
+
+
+def parse_protocols(text: str) -> tuple[DfrProtocol, ...]:
+    """The protocols that a text as ``scale,dfr`` names, each once; ``none`` is none.
+
+    Raises:
+        UserError: there is no such protocol.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if names == ["none"]:
+        return ()
+    for name in names:
+        if name not in list(DfrProtocol):
+            raise UserError(f"--dfr: there is no protocol {name!r}; {nearest(name, [*DfrProtocol, 'none'])}")
+    return tuple(dict.fromkeys(map(DfrProtocol, names)))
+
+
+def check_runs(runs: Sequence[RunDir], export: Location | None) -> None:
+    """See that these runs can be compared, and the tables written there.
+
+    Raises:
+        UserError: one is no run, or is given twice; or the tables would replace those of another run, of which its
+            refits can't be told from what it refitted itself.
+    """
+    for run in runs:
+        run.read_spec()
+    addresses = [run.path.resolved() for run in runs]
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise UserError(f"the run {address} is given twice")
+        if address.name == DIRECTORY and address.parent in addresses:
+            raise UserError(f"{address} confirms {address.parent}, which shows it anyway; leave it out")
+    if export is None:
+        return
+    to = export.resolved()
+    if to.name == "results" and to.parent not in addresses and RunDir(to.parent).spec.is_file():
+        raise UserError(f"--export {export} holds the tables of the run {to.parent}; choose another directory")
+
+
+def evaluate(
+    runs: Sequence[RunDir],
+    top_k: int,
+    protocols: Collection[DfrProtocol],
+    export: Location | None,
+    say: Say,
+    format_: Format = "parquet",
+    address: str | None = None,
+) -> Evaluation:
+    """Analyse runs as they are now, and compare them in one table.
+
+    Args:
+        runs: their directories.
+        top_k: DFR is fitted on this many of the best ERM configs of a run on each dataset; val chooses among them.
+        protocols: how DFR is fitted, on each of them and on the pretrained network.
+        export: where to write the tables, those of each of several runs in a directory of its name; None: each run's
+            own ``results``, and the comparison there if it is of one run, else nowhere.
+        say: called with a line at each step that takes time.
+        format_: of the exported tables.
+        address: the Ray cluster that refits; None starts Ray on this machine if there is anything to refit.
+
+    Raises:
+        UserError: as :func:`check_runs`; or another analysis works on a run, its data is not what its checkpoints
+            were trained on, or its target lacks a group; or there is no cluster at the address.
+        KeyboardInterrupt: it was stopped; what was refitted by then is kept in the runs' directories.
+    """
+    check_runs(runs, export)
+    with ExitStack() as held:
+        for run in (*runs, *filter(lambda run: run.spec.is_file(), map(confirmation_of, runs))):
+            held.enter_context(only_analysis(run))
+        return _evaluate(runs, top_k, protocols, export, say, format_, address)
+
+
+def _evaluate(
+    runs: Sequence[RunDir],
+    top_k: int,
+    protocols: Collection[DfrProtocol],
+    export: Location | None,
+    say: Say,
+    format_: Format,
+    address: str | None,
+) -> Evaluation:
+    analysed = [AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, _names(runs), strict=True)]
+    confirming = {
+        run.name: AnalysedRun(
+            # All of it, since the order of its trials chooses nothing. The pretrained network has no seeds to confirm.
+            confirmation,
+            f"{run.name}/{confirmation.path.name}",
+            confirmation.read_spec().total_samples,
+            protocols,
+            pretrained=False,
+        )
+        for run, confirmation in zip(analysed, map(confirmation_of, runs), strict=True)
+        if confirmation.spec.is_file()
+    }
+    everything = [*analysed, *confirming.values()]
+    refit([(run, network) for run in everything for network in run.missing], address, say)
+    written: list[Location] = []
+    for run in everything:
+        alone = len(runs) == 1 and run is analysed[0]
+        written += run.write(export if export is None or alone else export / run.name, format_)
+    searched = [run.as_asked_for() for run in analysed]
+    confirmed = [
+        replace(confirming[run.name].as_asked_for(), confirms=run) for run in searched if run.name in confirming
+    ]
+    evaluated = [*searched, *confirmed]
+    comparison, differences = analysis.compare(evaluated), analysis.differences(evaluated)
+    to = runs[0].results if export is None and len(runs) == 1 else export
+    if to is not None:
+        written += _write_comparison(comparison, differences, to)
+    notes = [f"{run.name}: " * (len(everything) > 1) + note for run in everything for note in run.notes]
+    notes = [*caveats(evaluated), *notes]
+    return Evaluation(runs=searched, comparison=comparison, differences=differences, notes=notes, written=written)
+
+
+def ablate_run(
+    run: RunDir, rows: str, cols: str, metric: str, by: str | None, export: Location | None
+) -> tuple[Ablation, list[Location]]:
+    """Pivot a run as it is now, see :func:`scale_tune.analysis.ablation.ablate`, and write what came out.
+
+    Args:
+        export: where to; None: ``ablation`` below the run's own ``results``.
+
+    Raises:
+        UserError: this is no run, or it has no such parameter or metric.
+    """
+    from scale_tune.report.ablation_figure import ablation_figures  # matplotlib takes its time
+
+    frames = {name: table.to_pandas() for name, table in results.collect(run).items()}
+    found = ablate(RunTables(name=run.path.name, spec=run.read_spec(), tables=frames), rows, cols, metric, by)
+    directory = run.results / "ablation" if export is None else export
+    name = f"{found.rows}-{found.cols}-{metric}" + f"-by-{found.by}" * (found.by is not None)
+    contents = {f"{name}.tex": pivot_latex(found).encode()}
+    contents |= {f"{name}.{format_}": content for format_, content in ablation_figures(found).items()}
+    return found, [*results.write_tables({name: found.table}, directory), *results.write_files(contents, directory)]
+
+
+def _names(runs: Sequence[RunDir]) -> list[str]:
+    """A name for each run: that of its directory, with those of enough parents to tell it from the others."""
+    parts = [run.path.resolved().address.strip("/").split("/") for run in runs]
+    names = []
+    for own in parts:
+        length = 1
+        while sum(other[-length:] == own[-length:] for other in parts) > 1:
+            length += 1
+        names.append("/".join(own[-length:]))
+    return names
+
+
+def _write_comparison(comparison: pd.DataFrame, differences: pd.DataFrame, directory: Location) -> list[Location]:
+    tables = {
+        "comparison": table_from(comparison, COMPARISON),
+        "differences": table_from(differences, DIFFERENCES),
+    }
+    latex = {"comparison.tex": comparison_latex(comparison).encode()}
+    return [
+        *results.write_tables(tables, directory),
+        *results.write_tables(tables, directory, "csv"),
+        *results.write_files(latex, directory),
+    ]

@@ -1,0 +1,221 @@
+"""What an analysis adds to the tables of a run: the refitted last layers (DFR) of its best ERM trials.
+
+What is in the tables is not refitted again, and each result is written there at once.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from scale_tune.analysis import selection as analysis
+from scale_tune.analysis.selection import RunTables
+from scale_tune.errors import UserError
+from scale_tune.ledger.studies import read_trials
+from scale_tune.spec.config import DfrProtocol, Method, TrialConfig
+from scale_tune.storage.location import Location
+from scale_tune.storage.rundir import RunDir
+from scale_tune.tables import collect as results
+from scale_tune.tables.collect import Format
+from scale_tune.tables.schemas import GONE, REFITTED
+from scale_tune.training.records import weights_path
+
+if TYPE_CHECKING:
+    from scale_tune.dfr.protocols import DfrResult
+
+Say = Callable[[str], None]
+LISTED = 3
+"""Trials that a note names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refit:
+    """A network whose last layer is to be refitted."""
+
+    what: str
+    key: dict[str, Any]
+    """The columns of its rows that tell which network it is."""
+    protocols: list[DfrProtocol]
+    call: "Callable[[], list[DfrResult] | None]"
+    """A pure function, which can be pickled. Its result is None if the weights are gone."""
+
+
+class AnalysedRun:
+    """The tables of a run, and what is to be added to its ``dfr`` and ``dfr_path``.
+
+    What earlier analyses refitted is kept, since the weights of an ended trial never change. What they could not
+    refit is tried again.
+    """
+
+    def __init__(
+        self, run: RunDir, name: str, top_k: int, protocols: Collection[DfrProtocol], *, pretrained: bool = True
+    ) -> None:
+        self.name = name
+        self._pretrained = pretrained
+        self._notes: list[str] = []
+        self._gone: dict[str, list[int]] = {}
+        self.missing: list[Refit] = []
+        self._run = run
+        self._spec = run.read_spec()
+        self._tables = results.collect(run)
+        self._rows: list[dict[str, Any]] = [row for row in self._tables["dfr"].to_pylist() if row["status"] == REFITTED]
+        known = {_identity(row) for row in self._rows}
+        path_rows = self._tables["dfr_path"].to_pylist()
+        self._path_rows = [row for row in path_rows if _identity(row) in known]  # else they were written alone
+        self._protocols = protocols
+        self._asked_for: list[dict[str, Any]] = []
+        self._ask_for_best(top_k)
+
+    def add(self, refit: Refit, refitted: "list[DfrResult] | UserError | None") -> None:
+        """Note the result of a refit, at once in the run's directory too: an analysis may be interrupted.
+
+        Raises:
+            UserError: it was one, and not of the pretrained baseline, which is then left out.
+        """
+        if isinstance(refitted, UserError):
+            if refit.key["features"] != "pretrained":
+                raise refitted
+            self._notes.append(f"pretrained baseline left out: {refitted}")
+        elif refitted is None:  # just now: the search goes on, and a better trial has taken its place
+            self._note_gone(refit.key, refit.protocols)
+        else:
+            for result in refitted:
+                common = refit.key | {"protocol": result.protocol.value, "fingerprint": result.fingerprint}
+                self._rows.append(common | {"status": REFITTED} | _result_columns(result))
+                self._path_rows += [common | columns for columns in _path_columns(result)]
+            if not self._run.writable:
+                return
+            added = self._added()
+            # A row of dfr says that it is refitted: it comes last.
+            results.write_tables({name: added[name] for name in ("dfr_path", "dfr")}, self._run.results)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not refitted, and why."""
+        if not self._gone:
+            return self._notes
+        named = [f"{trial} ({_counted('seed', seeds)})" for trial, seeds in self._gone.items()]
+        more = f" and {len(named) - LISTED} more trials" * (len(named) > LISTED)
+        gone = f"no DFR of {', '.join(named[:LISTED])}{more}: the weights are gone (keep_top, or deleted)"
+        return [*self._notes, gone]
+
+    def write(self, export: Location | None, format_: Format) -> list[Location]:
+        """Write all tables; into the run's own directory too, where the next analysis finds them."""
+        tables = self._tables | self._added()
+        written = []
+        if export is None or self._run.writable:
+            written = results.write_tables(tables, self._run.results)
+        if export is not None or format_ != "parquet":
+            written = results.write_tables(tables, export or self._run.results, format_)
+        return written
+
+    def as_asked_for(self) -> RunTables:
+        """The tables; of ``dfr`` and its path the rows that belong to this analysis, from earlier ones or new."""
+        rows = [row for row in self._rows if any(wanted.items() <= row.items() for wanted in self._asked_for)]
+        asked_for = {_identity(row) for row in rows if row["status"] == REFITTED}
+        path_rows = [row for row in self._path_rows if _identity(row) in asked_for]
+        tables = self._tables | results.dfr_tables(rows, path_rows)
+        frames = {name: table.to_pandas() for name, table in tables.items()}
+        return RunTables(name=self.name, spec=self._spec, tables=frames)
+
+    def _added(self) -> dict[str, pa.Table]:
+        return results.dfr_tables(self._rows, self._path_rows)
+
+    def _ask_for_best(self, top_k: int) -> None:
+        """Ask for every seed of the best ERM trials on each dataset, and for the pretrained network on each.
+
+        Its splits are those of the best ERM trial there; without one, of another method's.
+        """
+        tables = {"trials": self._tables["trials"].to_pandas()}
+        run = RunTables(name=self.name, spec=self._spec, tables=tables)
+        best = analysis.best_configs(run, top_k)
+        trials = read_trials(self._run.ledger)
+        configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in trials}
+        for trial in best.loc[best["method"] == Method.ERM, "trial"]:
+            for seed in configs[trial].seeds:
+                self._ask_for_checkpoint(trial, seed, configs[trial])
+        if self._pretrained and len(best):
+            data = [column for column in map(str, best) if column.startswith("config.dataset")]
+            first = analysis.best_configs(run, 1).drop_duplicates(data)
+            self._ask_for_pretrained({row["fingerprint"]: configs[row["trial"]] for _, row in first.iterrows()})
+
+    def _ask_for_checkpoint(self, trial: str, seed: int, config: TrialConfig) -> None:
+        key = {"features": "erm", "trial": trial, "seed": seed}
+        directory = self._run.trial(trial)
+        if not (missing := self._lacking(key)):
+            return
+        if not weights_path(directory, seed).is_file():
+            self._note_gone(key, missing)
+            return
+        from scale_tune.dfr.protocols import refit_checkpoint  # torch takes 0.4 GB and seconds, and is seldom needed
+
+        call = partial(refit_checkpoint, directory, seed, config.dataset, missing, config.objective)
+        what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
+        self.missing.append(Refit(what=what, key=key, protocols=missing, call=call))
+
+    def _ask_for_pretrained(self, configs: dict[str, TrialConfig]) -> None:
+        """Ask for it on the splits of each config, given their fingerprints."""
+        for fingerprint, config in configs.items():
+            key = {"features": "pretrained", "trial": None, "seed": None, "fingerprint": fingerprint}
+            if not (missing := self._lacking(key)):
+                continue
+            try:
+                model = config.model.pretrained()
+            except UserError as error:
+                self._notes.append(f"pretrained baseline left out: {error}")
+                return  # all configs of a run have one model
+            from scale_tune.dfr.protocols import refit_pretrained
+
+            call = partial(refit_pretrained, model, config.dataset, fingerprint, missing, config.objective)
+            what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
+            self.missing.append(Refit(what=what, key=key, protocols=missing, call=call))
+
+    def _note_gone(self, key: dict[str, Any], protocols: Collection[DfrProtocol]) -> None:
+        self._gone.setdefault(key["trial"], []).append(key["seed"])
+        self._rows += [key | {"protocol": protocol.value, "status": GONE} for protocol in protocols]
+
+    def _lacking(self, key: dict[str, Any]) -> list[DfrProtocol]:
+        wanted = {protocol: key | {"protocol": protocol.value} for protocol in self._protocols}
+        self._asked_for.extend(wanted.values())
+        return [p for p, want in wanted.items() if not any(want.items() <= row.items() for row in self._rows)]
+
+
+def _counted(what: str, numbers: Sequence[int]) -> str:
+    return f"{what}{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))}"
+
+
+def refit(missing: Sequence[tuple[AnalysedRun, Refit]], address: str | None, say: Say) -> None:
+    """Carry out what is missing, and say how far it is."""
+    if not missing:
+        return
+    from scale_tune.search.refits import side_by_side  # Ray is started only if there is something to refit
+
+    networks = f"{len(missing)} networks" if len(missing) > 1 else "a network"
+    say(f"refitting the last layer of {networks}")
+    with closing(side_by_side([network.call for _, network in missing], address)) as found:
+        for number, ((run, network), refitted) in enumerate(zip(missing, found, strict=True), 1):
+            run.add(network, refitted)
+            say(f"{number} of {len(missing)}: {network.what}")
+
+
+def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a row of ``dfr`` shares with those of its path, and with no others."""
+    return tuple(row[name] for name in ("trial", "seed", "features", "protocol", "fingerprint"))
+
+
+def _result_columns(result: "DfrResult") -> dict[str, Any]:
+    return {
+        "C": result.C,
+        "nonzero": result.classifier.nonzero,
+        **{f"val_{name}": value for name, value in result.val.summary().items()},
+        **{f"test_{name}": value for name, value in result.test.summary().items()},
+    }
+
+
+def _path_columns(result: "DfrResult") -> Iterator[dict[str, Any]]:
+    for point in result.path:
+        accuracies = {f"val_{name}": value for name, value in point.val.summary().items()}
+        yield {"C": point.C, "chosen": point.C == result.C, "nonzero": point.nonzero, **accuracies}

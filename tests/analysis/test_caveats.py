@@ -1,0 +1,182 @@
+"""What would mislead is said, with the method and the numbers, and nothing is said without a reason."""
+
+import math
+
+import pytest
+
+from scale_tune.analysis.caveats import caveats, end_of
+from scale_tune.analysis.selection import differences
+from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
+from tests.support.tables import dfr_row, group_rows, make_spec, make_tables, trial
+
+LOG = FloatRange(type="float", low=1e-4, high=1e-1, log=True)
+LINEAR = FloatRange(type="float", low=0, high=10)
+NUMBERS = Choice(type="choice", values=(64, 16, 32))
+SPEC = {"methods": ["erm", "scale"], "num_samples": 1}
+
+
+def run(*trials, spec=None, **tables):
+    return make_tables(list(trials), spec=make_spec(**SPEC | (spec or {})), **tables)
+
+
+def test_nothing_amiss_is_nothing_said():
+    assert caveats([run(trial("erm-0", 0.1), trial("scale-0", 0.5))]) == []
+    assert caveats([]) == []
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "end"),
+    [
+        pytest.param(LOG, 1.06e-4, "at the lower end of its range 0.0001 … 0.1", id="within 1 % of a log range"),
+        pytest.param(LOG, 1.08e-4, "", id="more than 1 % off"),
+        pytest.param(LOG, 0.095, "at the upper end of its range 0.0001 … 0.1", id="upper end"),
+        pytest.param(LINEAR, 0.1, "at the lower end of its range 0 … 10", id="within 1 % of a linear range"),
+        pytest.param(LINEAR, 0.11, "", id="inside a linear range"),
+        pytest.param(IntRange(type="int", low=1, high=8), 8, "at the upper end of its range 1 … 8", id="whole numbers"),
+        pytest.param(IntRange(type="int", low=1, high=8), 7, "", id="a whole number inside"),
+        pytest.param(NUMBERS, 16, "the lowest of 16, 32, 64", id="the lowest of a choice, in any order"),
+        pytest.param(NUMBERS, 64, "the highest of 16, 32, 64", id="the highest of a choice"),
+        pytest.param(NUMBERS, 32, "", id="the middle of a choice"),
+        pytest.param(Choice(type="choice", values=(1, 2)), 1, "", id="two values have no middle"),
+        pytest.param(Choice(type="choice", values=("a", "b", "c")), "a", "", id="words have no order"),
+        pytest.param(Constant(type="constant", value=1), 1, "", id="a constant"),
+    ],
+)
+def test_the_ends_of_a_parameter(parameter, value, end):
+    assert end_of(parameter, value) == end
+
+
+def test_a_selected_config_at_an_end_of_the_space_is_told():
+    (said,) = caveats([run(trial("erm-0", 0.1, **{"config.lr": 0.0999}), trial("scale-0", 0.5))])
+    assert (
+        said
+        == "erm: the selected lr = 0.0999 is at the upper end of its range 0.0001 … 0.1; better ones may lie beyond"
+    )
+
+
+def test_data_at_an_end_is_not_told_as_it_is_not_chosen_for_being_good():
+    space = {"dataset.noise": {"type": "choice", "values": [0.1, 0.2, 0.3]}}
+    rows = [trial(f"erm-{i}", 0.5, **{"config.dataset.noise": noise}) for i, noise in enumerate((0.1, 0.2, 0.3))]
+    assert caveats([run(*rows, spec={"space": space, "methods": ["erm"], "num_samples": 3})]) == []
+
+
+def test_a_better_trial_that_cannot_be_selected_is_told():
+    rows = [
+        trial("scale-0", 0.5),
+        trial("scale-1", 0.7, state="pruned", epochs=4),
+        trial("scale-2", 0.9, state="failed", epochs=2, seeds=0),
+        trial("scale-3", 0.6, diverged=1, seeds=2, epochs=9),
+        trial("scale-4", 0.4, state="pruned", epochs=4),
+        trial("scale-5", 0.55, state="pruned", epochs=3),
+        trial("scale-6", math.nan, state="failed", epochs=0),
+    ]
+    said = caveats([run(*rows, spec={"methods": ["scale"], "num_samples": 7})])
+    assert said == [
+        "of the 7 scale trials, 2 failed, 1 diverged: not selectable",
+        "scale: scale-2 (failed after epoch 2, 0.900), scale-1 (pruned after epoch 4, 0.700), "
+        "scale-3 (a seed diverged, 0.600) and 1 more had more on val than the selected scale-0 (0.500), "
+        "but can't be selected",
+    ]
+
+
+def test_seeds_that_are_missing_are_told():
+    one = run(trial("erm-0", 0.1, seeds=1, seeds_asked=1), trial("scale-0", 0.5), spec={"seeds": [0, 1, 2]})
+    assert caveats([one]) == [
+        "erm: 1 of the 3 seeds that were asked for",
+        "erm: 1 seed: no standard deviation, and an interval that leaves out how much seeds differ",
+    ]
+    dfr = [dfr_row("erm-0", seed, 0.3, 0.3) for seed in range(2)]
+    assert caveats([run(trial("erm-0", 0.1), trial("scale-0", 0.5), dfr=dfr)]) == [
+        "dfr (scale): 2 of the 3 seeds that were asked for"
+    ]
+
+
+def test_intervals_of_seeds_alone_are_told():
+    birds = {"config.dataset": "waterbirds"}
+    dfr = [dfr_row("erm-0", seed, 0.3, 0.3) for seed in range(3)]
+    said = caveats([run(trial("erm-0", 0.1, **birds), trial("scale-0", 0.5, **birds), dfr=dfr)])
+    assert said == ["dfr (scale): its intervals resample 3 seeds and not the images: they are too narrow"]
+
+
+def test_orders_on_val_and_test_that_disagree_are_told():
+    groups = group_rows("erm-0", "val", [50] * 3, [90] * 3) + group_rows("erm-0", "test", [61] * 3, [90] * 3)
+    groups += group_rows("scale-0", "val", [60] * 3, [90] * 3) + group_rows("scale-0", "test", [60] * 3, [90] * 3)
+    (said,) = caveats([run(trial("erm-0", 0.5), trial("scale-0", 0.6), groups=groups)])
+    assert said == (
+        "val and test disagree: scale is above erm on val (0.600 against 0.500), "
+        "but below on test (0.600 against 0.610)"
+    )
+
+
+def test_small_groups_of_test_are_told():
+    groups = []
+    for name in ("erm-0", "scale-0"):
+        groups += group_rows(name, "val", [5] * 3, [5] * 3) + group_rows(name, "test", [15] * 3, [18] * 3)
+    for row in (row for row in groups if row["split"] == "test"):
+        row["n"] = 19 if row["attribute"] else 20
+    (said,) = caveats([run(trial("erm-0", 0.1), trial("scale-0", 0.1), groups=groups)])
+    assert said == "digits: groups of test with fewer than 20 images: conflicting (19)"
+
+
+def test_data_drawn_from_a_range_is_told():
+    space = {"dataset.noise": {"type": "float", "low": 0.1, "high": 0.5}}
+    said = caveats([run(trial("erm-0", 0.1), spec={"space": space, "methods": ["erm"]})])
+    assert said == [
+        "erm: its trials differ in their data (dataset.noise is drawn from a range), which selection overlooks"
+    ]
+
+
+def test_an_empty_run_a_search_that_goes_on_and_failures_are_told():
+    assert caveats([run()]) == [
+        "the run has no trials yet",
+        "the search has not issued all trials yet: 0 of 1 erm, 0 of 1 scale",
+    ]
+    going_on = run(trial("erm-0", 0.1, state="running"), trial("scale-0", 0.2), spec={"num_samples": 2})
+    assert caveats([going_on]) == [
+        "of the 1 erm trials, 1 not finished: not selectable",
+        "the search has not issued all trials yet: 1 of 2 erm, 1 of 2 scale",
+        "erm: none of its 1 trials can be selected: none ended with a result of every seed",
+    ]
+    failed = run(trial("erm-0", math.nan, state="failed"), trial("scale-0", math.nan, state="failed"))
+    assert len(caveats([failed])) == 4
+
+
+def test_several_runs_and_datasets_are_told_apart():
+    birds = trial("erm-0", 0.1, seeds=1, **{"config.dataset": "waterbirds"})
+    runs = [run(trial("erm-0", 0.2, seeds=1), trial("scale-0", 0.5), name="a"), run(birds, name="b")]
+    said = caveats(runs)
+    assert "erm of a on digits: 1 of the 3 seeds that were asked for" not in said  # not selectable: its seeds lack
+    assert "erm of a on digits: none of its 1 trials can be selected: none ended with a result of every seed" in said
+    assert "b: the search has not issued all trials yet: 0 of 1 scale" in said
+
+
+def test_methods_that_different_accuracies_selected_are_told():
+    runs = [
+        make_tables([row], name=name, spec=make_spec(methods=[row["method"]], num_samples=1, objective=objective))
+        for name, row, objective in (
+            ("a", trial("erm-00000", 0.5), "average"),
+            ("b", trial("scale-00000", 0.6), "worst_group"),
+        )
+    ]
+    (said,) = [said for said in caveats(runs) if "selected by different accuracies" in said]
+    assert "scale of b by worst_group" in said
+    assert "erm of a by average" in said
+
+
+def test_methods_that_cannot_be_paired_are_told():
+    def one(name: str, row: dict, seeds: tuple[int, ...] = (0, 1, 2)):
+        spec = make_spec(methods=[row["method"]], num_samples=1)
+        cells = [cell for split in ("val", "test") for cell in group_rows(row["trial"], split, [50], [50])]
+        judged = [cell | {"seed": seed} for cell in cells for seed in seeds]
+        return make_tables([row], groups=judged, name=name, spec=spec)
+
+    here = one("a", trial("erm-00000", 0.5))
+    other_images = one("b", trial("scale-00000", 0.6, fingerprint="of other files"))
+    other_seeds = one("c", trial("erm_target-00000", 0.7), (7, 8, 9))
+    assert len(differences([here, one("d", trial("scale-00000", 0.6))])) > 0
+    assert differences([here, other_images]).empty
+    assert differences([here, other_seeds]).empty
+    said = "digits: no difference is shown between erm of a and scale of b, which were judged on different images"
+    assert said in caveats([here, other_images])
+    said = "digits: no difference is shown between erm of a and erm_target of c, which have no seed in common"
+    assert said in caveats([here, other_seeds])

@@ -1,0 +1,145 @@
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy.stats import chi2_contingency
+from torchvision.datasets import MNIST
+
+from scale_tune import datasets
+from scale_tune.datasets.splits import SPLIT_NAMES
+from scale_tune.errors import UserError
+from tests.support.sources import make_cifar, make_mnist
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """Sources of the full size: 60,000 + 10,000 digits and 50,000 + 10,000 images."""
+    root = tmp_path_factory.mktemp("full")
+    return root, make_mnist(root, 60_000, 10_000), make_cifar(root, 50_000, 10_000)
+
+
+@pytest.fixture
+def root(full, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCALE_TUNE_DATA", str(full[0]))
+    monkeypatch.setenv("SCALE_TUNE_CACHE", str(tmp_path))
+    return full[0]
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCALE_TUNE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SCALE_TUNE_CACHE", str(tmp_path / "cache"))
+    make_mnist(tmp_path / "data", 3000, 500)
+    make_cifar(tmp_path / "data", 2000, 400)
+    return tmp_path / "data"
+
+
+def independent(split) -> bool:
+    table = np.zeros((10, 10))
+    np.add.at(table, (split.labels, split.attributes), 1)
+    return chi2_contingency(table).pvalue > 0.001
+
+
+def test_full_size_data_has_the_defined_splits(full, root):
+    splits = datasets.load("dominoes")
+    _, digit_labels, image_labels = full
+    sizes = {name: len(getattr(splits, name)) for name in SPLIT_NAMES}
+    assert sizes == {"train": 48_000, "target": 1000, "val": 1000, "test": 10_000}
+    for name in SPLIT_NAMES:
+        split = getattr(splits, name)
+        assert split.images.shape[1:] == (3, 64, 32)
+        # What was paired is what is shown: the first pixel of a digit and the first byte of an image are their classes.
+        assert (split.images[:, :, 2, 2] == split.attributes[:, None]).all()
+        assert (split.images[:, 0, 32, 0] == split.labels).all()
+        assert not split.images[:, :, :2].any()
+        above, below = split.sources.T
+        part = ("t10k", "test", 60_000, 50_000) if name == "test" else ("train", "train", 0, 0)
+        assert (digit_labels[part[0]][above - part[2]] == split.attributes).all()
+        assert (image_labels[part[1]][below - part[3]] == split.labels).all()
+    for first, second in combinations(SPLIT_NAMES, 2):
+        for column in (0, 1):
+            sources = [set(getattr(splits, name).sources[:, column].tolist()) for name in (first, second)]
+            assert not sources[0] & sources[1], f"{first} and {second} share a source"
+    for name in SPLIT_NAMES:
+        assert len(np.unique(getattr(splits, name).sources[:, 1])) == sizes[name], "no image is used twice"
+    assert (splits.train.labels == splits.train.attributes).all()
+    for name in ("target", "val", "test"):
+        assert independent(getattr(splits, name))
+    assert not np.array_equal(np.bincount(splits.test.attributes), np.full(10, 1000)), "true labels of test digits"
+    assert np.bincount(splits.val.labels).tolist() == np.bincount(splits.target.labels).tolist() == [100] * 10
+
+
+@pytest.mark.parametrize("strength", [0.99, 0.95, 0.5])
+def test_a_share_of_train_conflicts(small, strength):
+    train = datasets.load("dominoes", spurious_strength=strength, val_target_size=200).train
+    # Of the exchanged images a tenth meets a digit of its class by chance.
+    expected = (1 - strength) * 0.9
+    assert (train.labels != train.attributes).mean() == pytest.approx(expected, abs=0.015)
+
+
+def test_compressed_files_give_the_same_splits(small, tmp_path, monkeypatch):
+    plain = datasets.load("dominoes", val_target_size=200)
+    monkeypatch.setenv("SCALE_TUNE_DATA", str(tmp_path / "gz"))
+    make_mnist(tmp_path / "gz", 3000, 500, compress=True)
+    make_cifar(tmp_path / "gz", 2000, 400)
+    assert datasets.load("dominoes", val_target_size=200).fingerprint == plain.fingerprint
+
+
+def test_the_files_are_where_torchvision_has_them(small):
+    images = MNIST(str(small), train=False).data.numpy()
+    test = datasets.load("dominoes", val_target_size=200).test
+    assert np.array_equal(test.images[:, 0, 2:30, 2:30], images[test.sources[:, 0] - 3000])
+
+
+def test_the_seed_and_the_files_decide_the_splits(small):
+    first, again = (datasets.load("dominoes", val_target_size=200) for _ in range(2))
+    other = datasets.load("dominoes", val_target_size=200, seed=1)
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+    path = small / "MNIST/raw/train-images-idx3-ubyte"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 255
+    path.write_bytes(content)
+    assert datasets.load("dominoes", val_target_size=200).fingerprint != first.fingerprint
+
+
+def test_too_few_pairs_are_an_error_that_counts_them(small):
+    with pytest.raises(UserError, match=r"200 pairs of class 0; a val_target_size of 4,000 needs 400"):
+        datasets.load("dominoes", val_target_size=4000)
+
+
+def test_missing_files_are_an_error_that_says_what_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCALE_TUNE_DATA", str(tmp_path))
+    with pytest.raises(UserError, match="train-images-idx3-ubyte") as error:
+        datasets.load("dominoes")
+    assert str(tmp_path) in str(error.value)
+    make_mnist(tmp_path, 100, 100)
+    with pytest.raises(UserError, match="cifar-10-python.tar.gz"):
+        datasets.load("dominoes")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("MNIST/raw/train-images-idx3-ubyte", lambda c: c[:-5], "should hold"),
+        ("MNIST/raw/t10k-labels-idx1-ubyte", lambda c: b"PK" + c[2:], "is no IDX file"),
+        ("MNIST/raw/train-labels-idx1-ubyte", lambda c: b"", "is no IDX file"),
+        ("cifar-10-batches-py/data_batch_3", lambda c: c[:-500], "is no batch of CIFAR-10"),
+        ("cifar-10-batches-py/test_batch", lambda c: b"cos\nsystem\n(S'true'\ntR.", "it would call os.system"),
+        ("cifar-10-batches-py/test_batch", lambda c: b"", "is no batch of CIFAR-10"),
+    ],
+)
+def test_a_broken_file_is_named(small, name, damage, message):
+    path = small / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match=message) as error:
+        datasets.load("dominoes", val_target_size=200)
+    assert str(path) in str(error.value)
+
+
+def test_a_truncated_compressed_file_is_named(small):
+    path = small / "MNIST/raw/train-images-idx3-ubyte"
+    path.unlink()
+    path.with_suffix(".gz").unlink(missing_ok=True)
+    path.with_name(path.name + ".gz").write_bytes(b"\x1f\x8b\x08broken")
+    with pytest.raises(UserError, match=r"can't read .*ubyte.gz"):
+        datasets.load("dominoes", val_target_size=200)

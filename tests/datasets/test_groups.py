@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from scale_tune.datasets.groups import EvaluationGroups, GroupCounts, Groups
+from scale_tune.spec.config import Objective
+
+# Rows are labels, columns attributes: the diagonal is aligned.
+N = np.array([[10, 4], [2, 20]])
+CORRECT = np.array([[9, 1], [1, 10]])
+
+
+def groups_of(evaluation=EvaluationGroups.CELLS, shape=(2, 2), aligned=(0, 1)) -> Groups:
+    return Groups(
+        num_classes=shape[0], num_attributes=shape[1], evaluation_groups=evaluation, aligned_attributes=aligned
+    )
+
+
+def counts(n=N, correct=CORRECT, groups=EvaluationGroups.CELLS, aligned=(0, 1)) -> GroupCounts:
+    shape = np.shape(n)
+    return GroupCounts(n=np.asarray(n), correct=np.asarray(correct), groups=groups_of(groups, shape, aligned))
+
+
+def test_accuracies_pool_samples_and_not_groups():
+    assert counts().average == pytest.approx(21 / 36)
+    assert counts().majority == pytest.approx(19 / 30)
+    assert counts().minority == pytest.approx(2 / 6)
+
+
+def test_the_worst_cell():
+    assert counts().worst_group == pytest.approx(1 / 4)
+
+
+def test_the_worst_of_aligned_and_conflicting():
+    assert counts(groups=EvaluationGroups.ALIGNED_CONFLICTING).worst_group == pytest.approx(2 / 6)
+    flipped = counts([[10, 4], [4, 10]], [[1, 4], [4, 1]], EvaluationGroups.ALIGNED_CONFLICTING)
+    assert flipped.worst_group == pytest.approx(2 / 20)
+
+
+@pytest.mark.parametrize("groups", EvaluationGroups)
+def test_empty_groups_are_ignored(groups):
+    only_aligned = counts([[10, 0], [0, 20]], [[9, 0], [0, 10]], groups)
+    assert only_aligned.minority is None
+    assert only_aligned.worst_group == pytest.approx({"cells": 0.5, "aligned_conflicting": 19 / 30}[groups])
+
+
+@pytest.mark.parametrize("groups", EvaluationGroups)
+def test_nothing_has_no_accuracy(groups):
+    nothing = counts(np.zeros((2, 2), int), np.zeros((2, 2), int), groups)
+    assert nothing.summary() == {"worst_group": None, "minority": None, "majority": None, "average": None}
+    with pytest.raises(ValueError, match="worst_group accuracy is undefined"):
+        nothing.objective(Objective.WORST_GROUP)
+
+
+def test_attributes_need_not_be_as_many_as_labels():
+    three_attributes = counts([[1, 1, 1], [1, 1, 1]], [[1, 0, 0], [0, 1, 0]])
+    assert (three_attributes.majority, three_attributes.minority) == (1.0, 0.0)
+
+
+def test_counting_predictions():
+    counted = GroupCounts.of(
+        predictions=np.array([0, 1, 1, 0]),
+        labels=np.array([0, 0, 1, 1]),
+        attributes=np.array([1, 1, 0, 1]),
+        groups=groups_of(),
+    )
+    assert counted.n.tolist() == [[0, 2], [1, 1]]
+    assert counted.correct.tolist() == [[0, 1], [1, 0]]
+
+
+def test_the_aligned_attribute_of_a_class_need_not_have_its_number():
+    # As blond hair goes with women: class 1 with attribute 0.
+    crossed = counts(aligned=(1, 0))
+    assert crossed.majority == pytest.approx(2 / 6)
+    assert crossed.minority == pytest.approx(19 / 30)
+    assert crossed.average == counts().average
+
+
+@pytest.mark.parametrize("correct", [[[11, 0], [0, 0]], [[-1, 0], [0, 0]]])
+def test_impossible_counts_are_refused(correct):
+    with pytest.raises(ValueError, match="between 0 and n"):
+        counts(correct=correct)
+
+
+def test_counts_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match="must be of shape"):
+        counts(correct=[[1, 0]])
+    with pytest.raises(ValueError, match="2 classes need as many aligned attributes"):
+        groups_of(aligned=(0,))

@@ -1,0 +1,471 @@
+"""DFR against an independent scikit-learn computation, and what it must refuse."""
+
+import dataclasses
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torchvision.models import get_model
+
+from scale_tune import datasets
+from scale_tune.datasets.digits import INFO
+from scale_tune.datasets.groups import EvaluationGroups
+from scale_tune.datasets.splits import DatasetSplits, Split
+from scale_tune.dfr import features
+from scale_tune.dfr import protocols as dfr
+from scale_tune.dfr.features import FrozenFeatures, extract_features
+from scale_tune.dfr.protocols import balanced_subsample, fit_l1, refit, refit_checkpoint, refit_pretrained
+from scale_tune.errors import UserError
+from scale_tune.networks.classifier import build_classifier
+from scale_tune.seeding import derive_seed
+from scale_tune.spec.config import DfrProtocol, DigitsOptions, Hyperparameters, ModelOptions, Objective, TrialConfig
+from scale_tune.storage.location import Location
+from scale_tune.training.checkpoint import load_weights, save_weights
+from scale_tune.training.records import weights_path
+from scale_tune.training.trial import Trial
+
+BOTH = tuple(DfrProtocol)
+PUBLISHED = {
+    "scale": ([0.01, 0.05, 0.1, 0.5, 1, 1.5, 2, 2.5, 3], 10),
+    "dfr": ([1, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01], 20),
+}
+SEED = 7
+
+
+def as_splits(labels, attributes, classes: int, evaluation_groups: EvaluationGroups) -> DatasetSplits:
+    """Splits that carry only labels and attributes."""
+    splits = {
+        name: Split(
+            images=np.zeros((len(labels[name]), 3, 1, 1), np.uint8),
+            labels=np.asarray(labels[name], np.int64),
+            attributes=np.asarray(attributes[name], np.int64),
+            sources=np.zeros((len(labels[name]), 1), np.int64),
+        )
+        for name in labels
+    }
+    groups = dataclasses.replace(
+        INFO.groups,
+        num_classes=classes,
+        num_attributes=classes,
+        aligned_attributes=tuple(range(classes)),
+        evaluation_groups=evaluation_groups,
+    )
+    info = dataclasses.replace(INFO, groups=groups)
+    return DatasetSplits(name="blobs", options={"seed": 0}, fingerprint="f", info=info, **splits)
+
+
+def blobs(
+    classes: int, n: dict[str, int], *, dimension: int = 12, cells: bool = False
+) -> tuple[dict[str, np.ndarray], DatasetSplits]:
+    """Features around a centre per class, of widths from 0.01 to 100."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(classes, dimension))
+    widths = np.geomspace(0.01, 100, dimension)
+    counts = {"train": 1} | n
+    labels = {name: np.arange(count) % classes for name, count in counts.items()}
+    attributes = {name: rng.integers(0, classes, count) for name, count in counts.items()}
+    made = {name: (centres[labels[name]] + rng.normal(size=(counts[name], dimension))) * widths + 3 for name in n}
+    groups = EvaluationGroups.CELLS if cells else EvaluationGroups.ALIGNED_CONFLICTING
+    return made, as_splits(labels, attributes, classes, groups)
+
+
+@pytest.fixture(scope="module")
+def digits_features(digits):
+    model = build_classifier(ModelOptions(), 10, ["train"], seed=0)
+    return {name: extract_features(model, getattr(digits, name), digits) for name in ("target", "val", "test")}
+
+
+def problem(source: str, classes: int, digits, digits_features) -> tuple[dict[str, np.ndarray], DatasetSplits]:
+    """Two classes are judged by their four cells, ten by aligned and conflicting samples."""
+    if source == "blobs":
+        return blobs(classes, {"target": 200, "val": 300, "test": 400}, cells=classes == 2)
+    if classes == 10:
+        return digits_features, digits
+    parts = {name: getattr(digits, name) for name in ("train", "target", "val", "test")}
+    labels = {name: split.labels // 5 for name, split in parts.items()}
+    attributes = {name: split.attributes // 5 for name, split in parts.items()}
+    return digits_features, as_splits(labels, attributes, 2, EvaluationGroups.CELLS)
+
+
+def independent(protocol, data, splits, classes):
+    """The protocol again, written out on scikit-learn: C by val, then the mean of the fits.
+
+    Returns the chosen C, every C's worst group on val, weights and biases of the features as they are (one row for
+    two classes), and the worst group and average on test.
+    """
+    values_of_c, fits = PUBLISHED[protocol]
+    y, a = np.array(splits.target.labels), np.array(splits.target.attributes)
+    scaler = StandardScaler().fit(data["target"].astype(float))
+    mean, width = (scaler.mean_, scaler.scale_) if protocol == "dfr" else (0, 1)
+    scaled = {name: (data[name].astype(float) - mean) / width for name in data}
+
+    def subsample(number):
+        if protocol == "scale":
+            return list(range(len(y)))
+        rng = np.random.default_rng(derive_seed("dfr", "dfr", SEED, "subsample", number))
+        if classes == 2:
+            cells = [[i for i in range(len(y)) if (y[i], a[i]) == (k, j)] for k in (0, 1) for j in (0, 1)]
+            smallest = min(len(cell) for cell in cells)
+            return [i for cell in cells for i in rng.permutation(cell)[:smallest]]
+        aligned = [i for i in range(len(y)) if y[i] == a[i]]
+        conflicting = [[i for i in range(len(y)) if y[i] == k != a[i]] for k in range(classes)]
+        # nine conflicting samples for an aligned one, in equal parts from each class
+        n = min(min(len(c) for c in conflicting), len(aligned) * (classes - 1) // classes)
+        rows = [i for c in conflicting for i in rng.permutation(c)[:n]]
+        return rows + list(rng.permutation(aligned)[: n * classes // (classes - 1)])
+
+    def fit(c, number):
+        rows = subsample(number)
+        random_state = derive_seed("dfr", protocol, SEED, "solver", number) % 2**32
+        weights, biases = [], []
+        for k in [1] if classes == 2 else range(classes):
+            model = LogisticRegression(l1_ratio=1, solver="liblinear", C=c, random_state=random_state, max_iter=1000)
+            model.fit(scaled["target"][rows], (y[rows] == k).astype(int))
+            weights.append(model.coef_[0])
+            biases.append(model.intercept_[0])
+        return np.array(weights), np.array(biases)
+
+    def right(weights, biases, name):
+        scores = scaled[name] @ weights.T + biases
+        predicted = (scores[:, 0] > 0).astype(int) if classes == 2 else scores.argmax(1)
+        return predicted == getattr(splits, name).labels
+
+    def worst(correct, name):
+        labels, attributes = np.array(getattr(splits, name).labels), np.array(getattr(splits, name).attributes)
+        groups = labels * classes + attributes if classes == 2 else labels == attributes
+        return min(correct[groups == group].mean() for group in set(groups))
+
+    path = {c: worst(right(*fit(c, "path"), "val"), "val") for c in values_of_c}
+    chosen = min(c for c in path if path[c] == max(path.values()))
+    fitted = [fit(chosen, number) for number in range(fits)]
+    weights, biases = (np.mean([f[i] for f in fitted], axis=0) for i in (0, 1))
+    correct = right(weights, biases, "test")
+    return (
+        chosen,
+        path,
+        weights / width,
+        biases - (weights / width) @ np.broadcast_to(mean, weights.shape[1]),
+        (
+            worst(correct, "test"),
+            correct.mean(),
+        ),
+    )
+
+
+@pytest.mark.parametrize("protocol", BOTH)
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("source", ["blobs", "digits"])
+def test_agrees_with_an_independent_computation(protocol, classes, source, digits, digits_features):
+    data, splits = problem(source, classes, digits, digits_features)
+    given = {name: of_split.astype(float) for name, of_split in data.items()}
+    result = refit(given.__getitem__, splits, protocol, Objective.WORST_GROUP, SEED)
+    chosen, path, weights, biases, (test_worst, test_average) = independent(protocol.value, data, splits, classes)
+    assert chosen == result.C
+    assert {point.C: point.val.worst_group for point in result.path} == pytest.approx(path)
+    assert len(set(path.values())) > 2, "the values of C must differ for the choice to be one"
+    ours = result.classifier
+    weight, bias = ours.weight, ours.bias
+    if classes == 2:
+        weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+    np.testing.assert_allclose(weight, weights, atol=1e-8, rtol=1e-8)
+    np.testing.assert_allclose(bias, biases, atol=1e-8, rtol=1e-8)
+    assert result.test.worst_group == pytest.approx(test_worst)
+    assert result.test.average == pytest.approx(test_average)
+    assert pickle.loads(pickle.dumps(result)).C == result.C
+
+
+@pytest.mark.parametrize("protocol", BOTH)
+def test_the_values_of_c_and_the_number_of_fits_are_the_published_ones(protocol):
+    values, fits = PUBLISHED[protocol.value]
+    assert tuple(sorted(values)) == dfr.RECIPES[protocol].C, "ascending: of equal ones the first is taken"
+    assert dfr.RECIPES[protocol].fits == fits
+
+
+@pytest.mark.parametrize("protocol", BOTH)
+def test_of_equal_objectives_the_strongest_penalty_is_taken(protocol):
+    data, splits = blobs(2, {"target": 200, "val": 20, "test": 20})
+    result = refit(data.__getitem__, splits, protocol, Objective.AVERAGE, 0)
+    best = max(point.val.average for point in result.path)
+    equal = [point.C for point in result.path if point.val.average == best]
+    assert len(equal) > 1
+    assert min(equal) == result.C
+
+
+def test_the_penalty_is_l1():
+    data, splits = blobs(2, {"target": 100, "val": 10, "test": 10}, dimension=200)
+    standardised = StandardScaler().fit_transform(data["target"])
+    assert (fit_l1(standardised, splits.target.labels, 0.05, 0).weight == 0).mean() > 0.8
+
+
+@pytest.mark.parametrize("protocol", BOTH)
+def test_a_poisonous_test_split_changes_nothing_that_is_chosen_or_fitted(protocol):
+    data, splits = blobs(10, {"target": 200, "val": 300, "test": 400})
+    clean = refit(data.__getitem__, splits, protocol, Objective.WORST_GROUP, 0)
+    rng = np.random.default_rng(1)
+    test = dataclasses.replace(splits.test, labels=rng.integers(0, 10, 400), attributes=rng.integers(0, 10, 400))
+    poisoned = dataclasses.replace(splits, test=test)
+    for poison in (np.nan, 1e300):
+        bad = {**data, "test": np.full_like(data["test"], poison)}
+        result = refit(bad.__getitem__, poisoned, protocol, Objective.WORST_GROUP, 0)
+        assert (result.C, result.val.worst_group) == (clean.C, clean.val.worst_group)
+        assert np.array_equal(result.classifier.weight, clean.classifier.weight)
+        assert result.test.average < 0.2 < clean.test.average
+
+
+@pytest.mark.parametrize("protocol", BOTH)
+def test_test_is_not_asked_for_before_everything_is_fitted(protocol, monkeypatch):
+    data, splits = blobs(10, {"target": 200, "val": 300, "test": 400})
+    events = []
+    monkeypatch.setattr(dfr, "fit_l1", lambda *arguments: events.append("fit") or fit_l1(*arguments))
+
+    def ask(split):
+        events.append(split)
+        return data[split]
+
+    refit(ask, splits, protocol, Objective.WORST_GROUP, 0)
+    values, fits = PUBLISHED[protocol.value]
+    assert sorted(events[:2]) == ["target", "val"]
+    assert events[2:] == ["fit"] * (len(values) + fits) + ["test"]
+
+
+def target_of(labels, attributes, classes, groups) -> DatasetSplits:
+    parts = {"train": [0], "val": [0], "test": [0]}
+    return as_splits(parts | {"target": labels}, parts | {"target": attributes}, classes, groups)
+
+
+CELLS, ALIGNED = EvaluationGroups.CELLS, EvaluationGroups.ALIGNED_CONFLICTING
+
+
+@pytest.mark.parametrize(
+    ("labels", "attributes", "groups", "protocols", "message"),
+    [
+        pytest.param([0, 0], [0, 1], CELLS, BOTH, "no sample of: class 1", id="a class"),
+        pytest.param([0, 0], [0, 1], ALIGNED, BOTH, "no sample of: class 1", id="a class, without cells"),
+        pytest.param([0, 0, 1], [0, 1, 1], CELLS, BOTH, r"group \(label 1, attribute 0\)", id="a cell"),
+        pytest.param([0, 1], [1, 0], ALIGNED, BOTH, "no sample of: aligned samples", id="aligned samples"),
+        pytest.param([0, 1], [0, 1], ALIGNED, BOTH, "conflicting samples", id="conflicting samples"),
+        pytest.param(
+            [0, 0, 1], [0, 1, 1], ALIGNED, [DfrProtocol.DFR], "conflicting samples of class 1", id="its subsamples"
+        ),
+    ],
+)
+def test_a_target_without_a_class_or_group_is_a_clear_error(labels, attributes, groups, protocols, message):
+    splits = target_of(labels, attributes, 2, groups)
+    for protocol in protocols:
+        with pytest.raises(UserError, match=message) as error:
+            refit({}.__getitem__, splits, protocol, Objective.WORST_GROUP, 0)
+        assert "Use another dataset.seed in a new search, or analyse this one with --dfr none" in str(error.value)
+    sized = dataclasses.replace(splits, options={"val_target_size": 20, "seed": 0})
+    with pytest.raises(UserError, match=r"a larger dataset\.val_target_size or another dataset\.seed"):
+        refit({}.__getitem__, sized, DfrProtocol.DFR, Objective.WORST_GROUP, 0)
+
+
+def test_a_subsample_has_equally_many_of_each_cell():
+    rng = np.random.default_rng(0)
+    labels, attributes = np.repeat([0, 0, 1, 1], [50, 9, 20, 7]), np.repeat([0, 1, 0, 1], [50, 9, 20, 7])
+    splits = target_of(labels, attributes, 2, CELLS)
+    draws = [balanced_subsample(splits.target, splits.info.groups, rng) for _ in range(20)]
+    for rows in draws:
+        assert len(set(rows)) == len(rows) == 28
+        assert np.bincount(labels[rows] * 2 + attributes[rows]).tolist() == [7] * 4
+    assert len({tuple(sorted(rows)) for rows in draws}) == 20
+    assert len(set(np.concatenate(draws))) > 80, "over the draws nearly every sample of every cell comes in"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_in_a_subsample_of_digits_the_attribute_says_nothing_about_the_label(seed):
+    digits = datasets.load("digits", seed=seed)
+    target, groups = digits.target, digits.info.groups
+    for draw in range(10):
+        rows = balanced_subsample(target, groups, np.random.default_rng(draw))
+        aligned = target.labels[rows] == target.attributes[rows]
+        assert len(set(rows)) == len(rows) > 300
+        assert aligned.mean() == pytest.approx(0.1, abs=0.003)
+        assert len(set(np.bincount(target.labels[rows][~aligned], minlength=10))) == 1
+
+
+@pytest.mark.parametrize("n_aligned", [1, 2, 30])
+@pytest.mark.parametrize("n_conflicting", [1, 2, 30])
+def test_a_subsample_keeps_every_class_however_few_samples_there_are(n_aligned, n_conflicting):
+    labels = np.concatenate([np.zeros(n_aligned, int), np.repeat(np.arange(10), n_conflicting)])
+    attributes = np.concatenate([np.zeros(n_aligned, int), np.repeat((np.arange(10) + 1) % 10, n_conflicting)])
+    splits = target_of(labels, attributes, 10, ALIGNED)
+    rows = balanced_subsample(splits.target, splits.info.groups, np.random.default_rng(0))
+    assert set(labels[rows]) == set(range(10))
+    assert (labels[rows] == attributes[rows]).any()
+
+
+def test_features_are_the_input_of_the_last_layer_in_eval_mode_without_augmentation(digits):
+    model = build_classifier(ModelOptions(), 10, ["train"], seed=0)
+    model.train()
+    with torch.no_grad():
+        model(torch.randn(64, 3, 16, 8))  # BatchNorm's statistics are no longer 0 and 1
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    extracted = extract_features(model, digits.val, digits)
+    assert np.array_equal(extracted, extract_features(model, digits.val, digits))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    images = (torch.tensor(digits.val.images[:100]).double() / 255 - 0.5) / 0.25
+    with torch.inference_mode():
+        by_hand = model.eval().double().backbone(images)
+        logits = model.head("train")(torch.from_numpy(extracted[:100]).double())
+        assert torch.allclose(logits, model(images), atol=1e-4)
+    assert extracted.shape == (1000, model.head("train").in_features)
+    np.testing.assert_allclose(extracted[:100], by_hand.numpy(), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    """The directory of an ended trial of one epoch."""
+    directory = Location.of(tmp_path_factory.mktemp("trial") / "erm-00000")
+    config = TrialConfig(method="erm", epochs=1, seeds=(0,), hyperparameters=Hyperparameters(batch_size=64, lr=0.01))
+    Trial("erm-00000", config, digits, torch.device("cpu"), directory).train_epoch()
+    return directory
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "cache_root", lambda: tmp_path / "cache")
+    return tmp_path / "cache" / "features"
+
+
+@pytest.fixture
+def images_seen():
+    """How many images have gone through a backbone."""
+    seen = []
+    hook = nn.modules.module.register_module_forward_hook(
+        lambda module, _, output: seen.append(len(output)) if isinstance(module, nn.Flatten) else None
+    )
+    yield lambda: sum(seen)
+    hook.remove()
+
+
+ALL_IMAGES = 400 + 1000 + 2000
+
+
+def test_each_image_goes_through_the_network_once_over_protocols_and_analyses(trained, own_cache, images_seen):
+    first = refit_checkpoint(trained, 0, DigitsOptions(), BOTH, Objective.WORST_GROUP)
+    assert [result.protocol for result in first] == list(BOTH)
+    assert images_seen() == ALL_IMAGES
+    second = refit_checkpoint(trained, 0, DigitsOptions(), BOTH, Objective.WORST_GROUP)
+    assert images_seen() == ALL_IMAGES
+    for a, b in zip(first, second, strict=True):
+        assert np.array_equal(a.classifier.weight, b.classifier.weight)
+        assert a.test.summary() == b.test.summary()
+    assert len(list(own_cache.iterdir())) == 3
+
+
+def test_a_changed_checkpoint_is_not_served_from_the_cache(trained, own_cache, images_seen, tmp_path):
+    directory = Location.of(tmp_path / trained.name)
+    record, weights = load_weights(trained, 0)
+    save_weights(directory, record, 0, weights)
+    path = weights_path(directory, 0).local
+    before = path.stat()
+    refit_checkpoint(directory, 0, DigitsOptions(), [DfrProtocol.DFR], Objective.WORST_GROUP)
+    weights["backbone.0.weight"][0, 0, 0, 0] += 0.5
+    save_weights(directory, record, 0, weights)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    refit_checkpoint(directory, 0, DigitsOptions(), [DfrProtocol.DFR], Objective.WORST_GROUP)
+    assert images_seen() == 2 * ALL_IMAGES
+    weights["heads.train_head.bias"] += 1  # features don't depend on the last layer
+    save_weights(directory, record, 0, weights)
+    refit_checkpoint(directory, 0, DigitsOptions(), [DfrProtocol.DFR], Objective.WORST_GROUP)
+    assert images_seen() == 2 * ALL_IMAGES
+
+
+def test_a_cached_feature_belongs_to_its_data_and_its_normalisation(digits, own_cache, images_seen):
+    model = build_classifier(ModelOptions(), 10, ["train"], seed=0)
+    plain = FrozenFeatures(model, "small_cnn", digits)("target")
+    others = [
+        dataclasses.replace(digits, fingerprint="another"),
+        dataclasses.replace(digits, info=dataclasses.replace(digits.info, mean=(0.4, 0.5, 0.5))),
+    ]
+    for number, splits in enumerate(others):
+        FrozenFeatures(model, "small_cnn", splits)("target")
+        assert images_seen() == 400 * (number + 2)
+    assert np.array_equal(FrozenFeatures(model, "small_cnn", digits)("target"), plain)
+    assert images_seen() == 1200
+
+
+def test_a_damaged_entry_of_the_cache_is_made_again(digits, own_cache, images_seen):
+    source = FrozenFeatures(build_classifier(ModelOptions(), 10, ["train"], seed=0), "small_cnn", digits)
+    whole = source("target")
+    (entry,) = own_cache.iterdir()
+    for number, damaged in enumerate((b"", b"garbage", entry.read_bytes()[:-100])):
+        entry.write_bytes(damaged)
+        assert np.array_equal(source("target"), whole)
+        assert images_seen() == 400 * (number + 2)
+    assert np.array_equal(source("target"), whole)
+    assert images_seen() == 1600
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_analysis(digits, own_cache, monkeypatch):
+    source = FrozenFeatures(build_classifier(ModelOptions(), 10, ["train"], seed=0), "small_cnn", digits)
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert source("target").shape == (400, 256)
+    assert list(own_cache.iterdir()) == []
+
+
+def test_a_checkpoint_of_other_splits_is_refused(digits, trained):
+    other = datasets.load("digits", seed=1)
+    with pytest.raises(UserError, match="test samples may have been trained on") as error:
+        refit_checkpoint(trained, 0, DigitsOptions(seed=1), BOTH, Objective.WORST_GROUP)
+    for said in (digits.fingerprint, other.fingerprint, "'seed': 0", "'seed': 1", str(trained)):
+        assert said in str(error.value)
+    (result,) = refit_checkpoint(trained, 0, DigitsOptions(), [DfrProtocol.SCALE], Objective.WORST_GROUP)
+    assert result.fingerprint == digits.fingerprint
+    assert result.val.worst_group > 0.1
+
+
+def test_weights_that_are_gone_are_no_error(tmp_path):
+    assert refit_checkpoint(Location.of(tmp_path), 0, DigitsOptions(), BOTH, Objective.WORST_GROUP) is None
+
+
+@pytest.mark.parametrize("weights", ["file", "imagenet", "none"])
+def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights, digits, tmp_path, monkeypatch):
+    torch.manual_seed(5)
+    network = get_model("resnet18", weights=None)
+    if weights == "file":
+        weights = str(tmp_path / "w.safetensors")
+        save_file(network.state_dict(), weights)
+    else:
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+        torch.save(network.state_dict(), tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth")
+    (result,) = refit_pretrained(
+        ModelOptions(name="resnet18", weights=weights),
+        DigitsOptions(),
+        digits.fingerprint,
+        [DfrProtocol.DFR],
+        Objective.WORST_GROUP,
+    )
+    network.fc = nn.Identity()
+    network.eval()
+
+    def by_hand(name):
+        images = (torch.tensor(getattr(digits, name).images).float() / 255 - 0.5) / 0.25
+        with torch.inference_mode():
+            return torch.cat([network(batch) for batch in images.split(256)]).double().numpy()
+
+    expected = refit(by_hand, digits, DfrProtocol.DFR, Objective.WORST_GROUP, 0)
+    assert result.C == expected.C
+    np.testing.assert_allclose(result.classifier.weight, expected.classifier.weight, atol=1e-6)
+    assert result.test.summary() == expected.test.summary()
+
+
+def test_a_network_without_pretrained_weights_has_no_baseline(digits):
+    with pytest.raises(UserError, match="small_cnn has no pretrained weights; torchvision's networks do"):
+        refit_pretrained(ModelOptions(), DigitsOptions(), digits.fingerprint, BOTH, Objective.WORST_GROUP)
+
+
+def test_the_pretrained_baseline_is_judged_on_the_splits_that_it_is_compared_on(tmp_path):
+    save_file(get_model("resnet18", weights=None).state_dict(), tmp_path / "w.safetensors")
+    model = ModelOptions(name="resnet18", weights=str(tmp_path / "w.safetensors"))
+    with pytest.raises(UserError, match="other splits"):
+        refit_pretrained(model, DigitsOptions(), "another", BOTH, Objective.WORST_GROUP)

@@ -1,0 +1,95 @@
+"""The pages in docs say what the code does."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.support.records import make_recorded_run
+from tests.support.runs import fast_spec
+
+DOCS = REPOSITORY / "docs"
+EXAMPLE = (DOCS / "example.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", EXAMPLE, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    """A directory in which ``runs/demo`` is a run whose tables are exported."""
+    from scale_tune.workflows.evaluate import evaluate
+
+    root = tmp_path_factory.mktemp("example")
+    spec = fast_spec(methods=["erm", "erm_target", "scale"], num_samples=4, epochs=2)
+    run = make_recorded_run(root / "runs", spec, name="demo", fail=("erm-00001",))
+    evaluate([run], 1, (), None, lambda line: None)
+    return root
+
+
+def test_the_page_of_the_tables_is_what_the_schemas_say():
+    page = runpy.run_path(str(DOCS / "make_tables.py"))["page"]()
+    assert (DOCS / "tables.md").read_text() == page, "run python docs/make_tables.py"
+
+
+def test_the_page_explains_every_column_with_its_type():
+    from scale_tune.tables.collect import SCHEMAS
+    from scale_tune.tables.schemas import COMPARISONS
+
+    page = (DOCS / "tables.md").read_text()
+    for name, schema in {**SCHEMAS, **COMPARISONS}.items():
+        section = page.split(f"### `{name}`")[1].split("\n### ")[0]
+        for field in schema:
+            assert re.search(
+                rf"^\| `{re.escape(field.name)}` \| {re.escape(str(field.type))} \|.*\| \S.* \|$", section, re.M
+            )
+
+
+def test_links_lead_somewhere():
+    for page in DOCS.glob("*.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_example_runs_in_pandas_polars_and_duckdb_and_they_agree(exported, monkeypatch, capsys):
+    monkeypatch.chdir(exported)
+    found = []
+    for code in blocks("python"):
+        namespace: dict = {}
+        exec(code, namespace)
+        found.append((namespace["selected"], namespace["by_batch"]))
+    pandas, polars, duckdb = found
+    assert capsys.readouterr().out.count("erm_target") >= 6
+
+    columns = ["trial", "objective", "test_worst_group_mean"]
+    expected = pandas[0][columns].values.tolist()
+    assert polars[0].select(columns).rows() == [tuple(row) for row in expected]
+    assert duckdb[0].select(*columns).fetchall() == [tuple(row) for row in expected]
+    assert len(expected) == 3
+
+    batches = pandas[1].astype(object).where(pandas[1].notna(), None).reset_index().values.tolist()
+    assert [list(row) for row in polars[1].sort("method").rows()] == batches
+    assert [list(row) for row in duckdb[1].fetchall()] == batches
+
+
+def test_the_example_selects_what_the_package_selects(exported, monkeypatch):
+    import pandas as pd
+
+    monkeypatch.chdir(exported)
+    namespace: dict = {}
+    exec(blocks("python")[0], namespace)
+    comparison = pd.read_parquet("runs/demo/results/comparison.parquet").set_index("method")
+    assert namespace["selected"]["trial"].to_dict() == comparison["trial"].to_dict()
+
+
+def test_its_command_is_one():
+    from tests.support.commands import run
+
+    (command,) = blocks("bash")
+    words = command.split()
+    assert words[:2] == ["python", "analyze.py"]
+    text = run("analyze", words[2], "--help").stdout
+    assert all(option in text for option in re.findall(r"--\w+", command))

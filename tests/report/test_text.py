@@ -1,0 +1,82 @@
+"""The comparison as text and LaTeX."""
+
+import re
+
+import pytest
+from rich.console import Console
+
+from scale_tune.analysis.selection import compare, differences
+from scale_tune.report.text import comparison_latex, comparison_tables, difference_lines, latex_escaped
+from tests.support.tables import group_rows, make_spec, make_tables, trial
+
+
+@pytest.fixture(scope="module")
+def runs():
+    groups = group_rows("scale-0", "val", [50, 60, 70], [100] * 3) + group_rows(
+        "scale-0", "test", [40, 50, 60], [80] * 3
+    )
+    trials = [trial("erm_target-0", 0.5), trial("scale-0", 0.6), trial("erm-0", 0.7, state="failed")]
+    return [make_tables(trials, groups, name="a_b")]
+
+
+def text_of(found) -> str:
+    console = Console(width=120, markup=False, highlight=False)
+    with console.capture() as capture:
+        for table in comparison_tables(found):
+            console.print(table)
+    return capture.get()
+
+
+def test_the_text_has_means_deviations_and_intervals_within_120_columns(runs):
+    text = text_of(compare(runs))
+    assert max(map(len, text.splitlines())) <= 120
+    scale = next(line for line in text.splitlines() if "scale-0" in line)
+    assert re.search(r"│ scale +│ +0\.600 ± 0\.100 │ +0\.500 ± 0\.100 │ +0\.800 ± 0\.050 │ .* │ +3 │ scale-0", scale)
+    below = text.splitlines()[text.splitlines().index(scale) + 1]
+    assert len(re.findall(r"\[0\.\d{3}, 0\.\d{3}\]", below)) == 4
+    assert re.search(r"│ erm +│ +– │ +– │ .* 0 │ none eligible", text)
+
+
+def test_several_runs_and_datasets_have_titles_and_names(runs):
+    birds = trial("scale-0", 0.4, **{"config.dataset": "waterbirds"})
+    other = make_tables([birds], name="c", spec=make_spec(dataset={"name": "waterbirds"}))
+    text = text_of(compare([*runs, other]))
+    assert "digits\n" in text or "digits " in text.splitlines()[0]
+    assert "waterbirds" in text
+    assert re.search(r"│ scale .*\n│ a_b  .* \[0\.", text)
+    assert max(map(len, text.splitlines())) <= 120
+    latex = comparison_latex(compare([*runs, other]))
+    assert r"\multicolumn{8}{l}{digits} \\" in latex
+    assert r"a\_b & scale &" in latex
+    assert latex.count(r"\midrule") == 2, "below the header and between the datasets"
+
+
+def test_latex_is_balanced_escaped_and_bold_at_the_best(runs):
+    latex = comparison_latex(compare(runs))
+    assert re.findall(r"\\begin\{(\w+)\}", latex) == re.findall(r"\\end\{(\w+)\}", latex)[::-1] == ["table", "tabular"]
+    for rule in ("toprule", "midrule", "bottomrule"):
+        assert latex.count(f"\\{rule}") == 1
+    rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 4
+    assert {line.count(" & ") for line in rows} == {6}
+    assert len(re.search(r"\\begin\{tabular\}\{(\w+)\}", latex)[1]) == 7
+    assert r"erm\_target & $50.0 \pm 0.0$ & $\mathbf{50.0} \pm 0.0$ &" in latex
+    assert r"scale & $\mathbf{60.0} \pm 10.0$ & $\mathbf{50.0} \pm 10.0$ &" in latex
+    assert r"erm & -- & -- & -- & -- & -- & 0 \\" in latex
+    assert latex.count("{") == latex.count("}")
+
+
+def test_nothing_in_a_name_is_a_command_of_latex():
+    assert latex_escaped(r"a_b & 50% #1 $x$ {y} ~ ^ \z") == (
+        r"a\_b \& 50\% \#1 \$x\$ \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}z"
+    )
+
+
+def test_differences_are_lines_of_the_first_method_against_the_others(runs):
+    (line,) = difference_lines(differences(runs))
+    assert re.fullmatch(
+        r"scale − erm_target: [+-]0\.000 \[-0\.\d{3}, 0\.\d{3}\] on test worst-group over 3 shared seeds, "
+        r"above in \d+ % of the resamples",
+        line,
+    )
+    assert difference_lines(differences([])) == []

@@ -1,0 +1,170 @@
+"""Repeated exports read only what is new, and never tell anything that has changed since."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from scale_tune.ledger.studies import Ledger
+from scale_tune.storage.rundir import RunDir
+from scale_tune.tables import collect as results
+from scale_tune.tables import unchanged as exported
+from scale_tune.training.records import RECORD_FILE, close_trial, drop_weights, read_final_record
+from tests.support.records import make_recorded_run
+from tests.support.runs import fast_spec
+
+SPEC = {"methods": ["erm_target", "scale"], "num_samples": 3, "epochs": 2, "scheduler": {"name": "none"}}
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDir:
+    run = make_recorded_run(tmp_path, fast_spec(**SPEC), fail=("scale-00001",), leave_running=1)
+    export(run)
+    return run
+
+
+@pytest.fixture
+def read(monkeypatch) -> list[str]:
+    """The trials whose records are read from now on."""
+    names = []
+    original = results.read_record
+
+    def read_record(directory):
+        names.append(directory.name)
+        return original(directory)
+
+    monkeypatch.setattr(results, "read_record", read_record)
+    return names
+
+
+def export(run: RunDir) -> dict[str, pa.Table]:
+    tables = results.collect(run)
+    results.write_tables(tables, run.results)
+    return tables
+
+
+def read_afresh(run: RunDir) -> dict[str, pa.Table]:
+    """The tables as they are without an earlier export."""
+    hidden = run.results.local.rename(run.path.local / "hidden")
+    try:
+        return results.collect(run)
+    finally:
+        hidden.rename(run.results.local)
+
+
+def assert_equal(found: dict[str, pa.Table], expected: dict[str, pa.Table]) -> None:
+    for name, table in expected.items():
+        assert found[name].equals(table), name
+
+
+def change(run: RunDir, name: str, **fields) -> None:
+    record = read_final_record(run.trial(name))
+    close_trial(run.trial(name), record.model_copy(update=fields))
+
+
+def test_records_of_ended_trials_are_read_once(run, read):
+    expected = read_afresh(run)
+    assert len(read) == 6
+    read.clear()
+    assert_equal(results.collect(run), expected)
+    assert set(read) == {"scale-00001", "scale-00002"}, "the failed one has no record; the other one is running"
+
+
+def test_a_record_that_was_replaced_is_read_again_and_no_other(run, read):
+    change(run, "erm_target-00001", node="another")
+    found = results.collect(run)
+    assert found["trials"].to_pandas().set_index("trial").loc["erm_target-00001", "node"] == "another"
+    assert set(read) == {"erm_target-00001", "scale-00001", "scale-00002"}
+    assert_equal(found, read_afresh(run))
+
+
+def test_a_record_that_is_gone_takes_its_rows_with_it(run):
+    (run.trial("erm_target-00000") / RECORD_FILE).delete()
+    found = results.collect(run)
+    assert "erm_target-00000" not in found["epochs"]["trial"].to_pylist()
+    assert_equal(found, read_afresh(run))
+
+
+def test_weights_that_were_dropped_are_no_longer_told(run):
+    directory = run.trial("scale-00000")
+    (directory / "seed-0.safetensors").write(b"")
+    assert export(run)["trials"].to_pandas().set_index("trial").loc["scale-00000", "checkpoint"] == "trials/scale-00000"
+    drop_weights(directory)
+    assert_equal(results.collect(run), read_afresh(run))
+    assert results.collect(run)["trials"]["checkpoint"].null_count == 6
+
+
+def test_trials_that_ended_since_are_added_in_the_order_of_the_ledger(run, read):
+    ledger = Ledger(run.ledger, run.read_spec())
+    issued = ledger.next_trial()
+    donor = read_final_record(run.trial("scale-00000"))
+    record = donor.model_copy(update={"trial": issued.name})
+    ledger.report(issued.name, record.objectives(), finished=True)
+    close_trial(run.trial(issued.name), record)
+    ledger.complete(issued.name)
+    found = export(run)
+    assert_equal(found, read_afresh(run))
+    assert found["trials"]["trial"].to_pylist() == sorted(found["trials"]["trial"].to_pylist())
+    read.clear()
+    results.collect(run)
+    assert read == ["scale-00001"]
+
+
+def test_a_trial_that_is_tried_again_is_read_from_its_checkpoints(run, read, monkeypatch):
+    """As --retry-failed may have it: an ended trial runs again under its number."""
+    original = results.read_trials
+
+    def running_again(path):
+        for trial in original(path):
+            again = trial.name == "scale-00000"
+            yield type(trial)(**vars(trial) | {"state": type(trial.state)("running")}) if again else trial
+
+    monkeypatch.setattr(results, "read_trials", lambda path: list(running_again(path)))
+    found = results.collect(run)
+    assert "scale-00000" in read
+    assert found["trials"].to_pandas().set_index("trial").loc["scale-00000", "state"] == "running"
+    assert_equal(export(run), read_afresh(run))
+
+
+def path_of(run: RunDir, name: str) -> Path:
+    return run.results.local / f"{name}.parquet"
+
+
+def rewrite(run: RunDir, name: str, changed) -> None:
+    """Change a table and keep what its metadata say."""
+    table = pq.read_table(path_of(run, name))
+    pq.write_table(changed(table).replace_schema_metadata(table.schema.metadata), path_of(run, name))
+
+
+SPOILED = {
+    "first row removed": lambda run, name: rewrite(run, name, lambda table: table.slice(1)),
+    "last row removed": lambda run, name: rewrite(run, name, lambda table: table.slice(0, table.num_rows - 1)),
+    "sorted": lambda run, name: rewrite(run, name, lambda table: table.sort_by([("trial", "descending")])),
+    "a column removed": lambda run, name: rewrite(run, name, lambda table: table.drop_columns([table.column_names[1]])),
+    "torn": lambda run, name: path_of(run, name).write_bytes(path_of(run, name).read_bytes()[:-100]),
+    "gone": lambda run, name: path_of(run, name).unlink(),
+    "another table": lambda run, name: pd.DataFrame({"a": [1]}).to_parquet(path_of(run, name)),
+}
+
+
+@pytest.mark.parametrize("name", ["trials", "epochs", "groups"])
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+def test_a_file_that_is_not_as_it_was_written_is_not_used(run, name, spoil):
+    expected = read_afresh(run)
+    spoil(run, name)
+    assert_equal(results.collect(run), expected)
+
+
+def test_tables_of_another_version_are_not_used(run, read, monkeypatch):
+    fields = [f if f.name != "loss" else f.with_metadata({"meaning": "another", "unit": ""}) for f in results.EPOCHS]
+    monkeypatch.setitem(results._OF_RECORDS, "epochs", pa.schema(fields, metadata=results.EPOCHS.metadata))
+    results.collect(run)
+    assert len(read) == 6
+
+
+def test_what_is_not_asked_for_is_not_taken(run):
+    assert (
+        exported.read_unchanged(run.results, {"epochs": results.EPOCHS}, {"scale-00000": None, "no-trial": "1"}) == {}
+    )
