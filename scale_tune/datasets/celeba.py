@@ -18,18 +18,21 @@ Three layouts on disk are understood, in ``celeba`` below the data directory: Ka
 """
 
 from pathlib import Path
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from scale_tune.datasets import sources
+from scale_tune.datasets import pictures, sources
+from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.pictures import SIDE, picture_reader
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.errors import UserError
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import CelebaOptions
+from scale_tune.spec.frozen import LocatedError
 
 MAJORITY_TRAIN = 10_000
 FACE_CROP = 178
@@ -45,6 +48,44 @@ ADVICE = (
 )
 
 
+class CelebaOptions(DatasetOptions):
+    """Options of ``celeba``."""
+
+    task: Literal["gender", "blond"] = "gender"
+    """``gender`` as in SCALE: predict gender, hair is spurious. ``blond`` as in DFR: predict hair, natural counts."""
+    spurious_strength: float = Field(default=1.0, gt=0, le=1)
+    """Of ``gender``: per minority group, train holds (1 - s) / s of the images of a majority group."""
+    target_size: int = Field(default=1000, ge=4, multiple_of=4)
+    """Of ``gender``: images of target, a quarter from each group."""
+
+    @model_validator(mode="after")
+    def _blond_has_natural_counts(self) -> Self:
+        for option in ("spurious_strength", "target_size"):
+            if self.task == "blond" and getattr(self, option) != type(self).model_fields[option].default:
+                raise LocatedError((option,), "the task blond keeps the natural counts; leave this out")
+        return self
+
+
+class Celeba(Dataset):
+    """Faces of celebrities."""
+
+    Options = CelebaOptions
+    versions: ClassVar = {"celeba": 1} | pictures.VERSIONS
+    options: CelebaOptions
+
+    def info(self) -> DatasetInfo:
+        """By task."""
+        return info(self.options)
+
+    def files(self) -> list[Path]:
+        """The lists of pictures."""
+        return files()
+
+    def plan(self) -> dict[SplitName, SplitPlan]:
+        """All four splits; the same for every layout on disk."""
+        return plan(self.options)
+
+
 def info(options: CelebaOptions) -> DatasetInfo:
     """How the task's pictures are presented and judged."""
     return DatasetInfo(
@@ -54,6 +95,8 @@ def info(options: CelebaOptions) -> DatasetInfo:
             evaluation_groups=EvaluationGroups.CELLS,
             aligned_attributes=(0, 1) if options.task == "gender" else (1, 0),
         ),
+        height=SIDE,
+        width=SIDE,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         crop_padding=16,
@@ -185,7 +228,5 @@ def _plan(table: pd.DataFrame, rows: NDArray[np.int64], options: CelebaOptions, 
         labels=labels,
         attributes=attributes,
         sources=rows[:, None],
-        height=SIDE,
-        width=SIDE,
         images=picture_reader(paths, FACE_CROP),
     )

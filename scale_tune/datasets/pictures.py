@@ -10,6 +10,9 @@ from PIL import Image
 
 from scale_tune.errors import UserError
 
+VERSIONS = {"pictures": 1}
+"""Raised when the array that is made of a picture changes; see :class:`scale_tune.datasets.contract.Dataset`."""
+
 SIDE = 224
 """Height and width of the prepared pictures, in pixels."""
 

@@ -7,18 +7,19 @@ the official validation split, each group split as evenly as it goes. Pictures a
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from scale_tune.datasets import sources
+from scale_tune.datasets import pictures, sources
 from scale_tune.datasets.celeba import IMAGENET_MEAN, IMAGENET_STD, TEST, TRAIN, VAL, halves
+from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.pictures import SIDE, picture_reader
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.errors import UserError
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import WaterbirdsOptions
 
 FOLDER = "waterbird_complete95_forest2water2"
 ADVICE = (
@@ -28,11 +29,31 @@ ADVICE = (
 
 INFO = DatasetInfo(
     groups=Groups(num_classes=2, num_attributes=2, evaluation_groups=EvaluationGroups.CELLS, aligned_attributes=(0, 1)),
+    height=SIDE,
+    width=SIDE,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
     crop_padding=16,
     flip=True,
 )
+
+
+class Waterbirds(Dataset):
+    """Birds on land and water."""
+
+    versions: ClassVar = {"waterbirds": 1} | pictures.VERSIONS
+
+    def info(self) -> DatasetInfo:
+        """Two classes, judged by cell."""
+        return INFO
+
+    def files(self) -> list[Path]:
+        """The list of pictures."""
+        return files()
+
+    def plan(self) -> dict[SplitName, SplitPlan]:
+        """All four splits, a pure function of the options and the list."""
+        return plan(self.options)
 
 
 def files() -> list[Path]:
@@ -44,7 +65,7 @@ def files() -> list[Path]:
     return [sources.find("waterbirds", [f"{FOLDER}/metadata.csv", "waterbirds/metadata.csv"], ADVICE)]
 
 
-def plan(options: WaterbirdsOptions) -> dict[SplitName, SplitPlan]:
+def plan(options: DatasetOptions) -> dict[SplitName, SplitPlan]:
     """All four splits, a pure function of the options and the list."""
     (path,) = files()
     table = read_list(path)
@@ -65,8 +86,6 @@ def plan(options: WaterbirdsOptions) -> dict[SplitName, SplitPlan]:
             labels=table["y"].to_numpy(np.int64)[rows],
             attributes=table["place"].to_numpy(np.int64)[rows],
             sources=rows[:, None],
-            height=SIDE,
-            width=SIDE,
             images=picture_reader(pictures, None),
         )
     return plans

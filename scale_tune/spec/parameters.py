@@ -5,9 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from scale_tune.spec.config import Frozen, Lenient, LocatedError
-
-Scalar = bool | int | float | str
+from scale_tune.spec.frozen import Frozen, Lenient, LocatedError, Scalar
 
 
 class _Range(Frozen):

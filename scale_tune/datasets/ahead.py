@@ -1,6 +1,5 @@
-"""Preparing a search space's data ahead of a search: download, build the cache, show the groups."""
+"""Preparing the data of a search ahead of it: download, build the cache, show the groups."""
 
-import hashlib
 from itertools import product
 
 import numpy as np
@@ -8,24 +7,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from scale_tune.datasets import dominoes, load_splits
+from scale_tune.datasets.contract import Dataset
+from scale_tune.datasets.preparation import load_splits
+from scale_tune.datasets.registry import dataset_of
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetSplits, Split
 from scale_tune.errors import UserError
-from scale_tune.spec.config import DATASETS, DatasetOptions, DominoesOptions, TrialConfig
+from scale_tune.spec.config import DatasetConfig
 from scale_tune.spec.parameters import Choice, Constant
-from scale_tune.spec.space import RunSpec
+from scale_tune.spec.space import DATASET, RunSpec
 
 
-def dataset_variants(spec: RunSpec) -> list[DatasetOptions]:
+def dataset_variants(spec: RunSpec) -> list[DatasetConfig]:
     """Every dataset that trials of the spec may be trained on, without ranges, which have no end of them."""
     values: dict[str, set[object]] = {}
     for method in spec.methods:
         for name, parameter in spec.method_space(method).items():
-            if name.startswith("dataset.") and isinstance(parameter, Choice | Constant):
-                values.setdefault(name.removeprefix("dataset."), set()).update(parameter.extremes())
+            if name.startswith(DATASET) and isinstance(parameter, Choice | Constant):
+                values.setdefault(name.removeprefix(DATASET), set()).update(parameter.extremes())
     fixed = spec.dataset.model_dump()
     drawn = [dict(zip(values, point, strict=True)) for point in product(*(sorted(v, key=str) for v in values.values()))]
-    return [DATASETS[spec.dataset.name](**(fixed | point)) for point in drawn]
+    return [DatasetConfig(**(fixed | point)) for point in drawn]
 
 
 def prepare(spec: RunSpec, console: Console) -> None:
@@ -34,42 +35,30 @@ def prepare(spec: RunSpec, console: Console) -> None:
     Raises:
         UserError: source files are missing or broken; the message says what to put where.
     """
-    for options in dataset_variants(spec):
-        if isinstance(options, DominoesOptions):
-            _download_dominoes(console)
-        splits = load_with_progress(options, console)
+    for config in dataset_variants(spec):
+        _download(dataset_of(config), config.name, console)
+        splits = load_with_progress(config, console)
         console.print(f"{splits.name} {splits.options}, fingerprint {splits.fingerprint}", soft_wrap=True)
         console.print(groups_table(splits))
 
 
-def load_with_progress(options: DatasetOptions, console: Console) -> DatasetSplits:
+def _download(dataset: Dataset, name: str, console: Console) -> None:
+    try:
+        dataset.files()
+    except UserError as missing:
+        console.print(f"downloading {name} …")
+        try:
+            dataset.download()
+        except UserError as error:
+            raise UserError(str(missing) if str(error) == str(missing) else f"{error}\n{missing}") from None
+
+
+def load_with_progress(config: DatasetConfig, console: Console) -> DatasetSplits:
     """Load a dataset; while it is being built, show how far that is."""
     columns = (TextColumn("preparing {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(options.name, total=None, visible=False)
-        return load_splits(
-            options, lambda done, total: progress.update(task, completed=done, total=total, visible=True)
-        )
-
-
-def identity(config: TrialConfig, splits: DatasetSplits) -> dict[str, str]:
-    """What identifies the data and the initial weights: ``dataset``, and ``weights`` if they come from a file."""
-    found = {"dataset": splits.fingerprint}
-    if (weights := config.model.weights_file) is not None:
-        with weights.open("rb") as file:
-            found["weights"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
-
-
-def _download_dominoes(console: Console) -> None:
-    try:
-        dominoes.files()
-    except UserError as missing:
-        console.print("downloading MNIST and CIFAR-10 …")
-        try:
-            dominoes.download()
-        except (OSError, RuntimeError) as error:
-            raise UserError(f"the download failed ({error}).\n{missing}") from None
+        task = progress.add_task(config.name, total=None, visible=False)
+        return load_splits(config, lambda done, total: progress.update(task, completed=done, total=total, visible=True))
 
 
 def groups_table(splits: DatasetSplits) -> Table:
