@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from scale_tune.analysis.selection import RunTables, ranked
 from scale_tune.errors import UserError
-from scale_tune.spec.config import Method, nearest
+from scale_tune.spec.frozen import nearest
 from scale_tune.spec.parameters import Choice, Constant, Parameter, Space
 from scale_tune.tables.labels import METRICS, shortened
 from scale_tune.tables.schemas import field, table_from, table_of
@@ -81,7 +81,7 @@ def ablate(run: RunTables, rows: str, cols: str, metric: str = "test_worst_group
         raise UserError(f"{', '.join(names)} must name different parameters")
     panels, notes = [], []
     for method in run.spec.methods:
-        of_method = trials[trials["method"] == method.value]
+        of_method = trials[trials["method"] == method]
         axes = {column: _values(run, method, of_method, column) for column in names.values()}
         if lacking := [_short(column) for column in list(axes)[:2] if not axes[column]]:
             notes.append(f"{method} is left out: it has no {' and no '.join(lacking)}")
@@ -135,7 +135,7 @@ def _short(column: str) -> str:
     return column.removeprefix("config.").removeprefix("dataset.")
 
 
-def _values(run: RunTables, method: Method, trials: pd.DataFrame, column: str) -> list[Any]:
+def _values(run: RunTables, method: str, trials: pd.DataFrame, column: str) -> list[Any]:
     """The values of a parameter that the method's grid has, numbers in ascending order."""
     parameter: Parameter | None = run.spec.method_space(method).get(column.removeprefix("config."))
     match parameter:
@@ -150,13 +150,13 @@ def _values(run: RunTables, method: Method, trials: pd.DataFrame, column: str) -
 
 def _panel(
     run: RunTables,
-    method: Method,
+    method: str,
     trials: pd.DataFrame,
     axes: dict[str, list[Any]],
     fixed: dict[str, Any],
     metric: str,
 ) -> tuple[Panel, list[str]]:
-    name = method.value + "".join(f" ({_short(column)}={shortened(value)})" for column, value in fixed.items())
+    name = method + "".join(f" ({_short(column)}={shortened(value)})" for column, value in fixed.items())
     row_column, col_column = list(axes)[:2]
     cells, shared = [], 0
     for row, col in product(axes[row_column], axes[col_column]):

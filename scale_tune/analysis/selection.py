@@ -14,9 +14,9 @@ import pandas as pd
 
 from scale_tune.analysis.bootstrap import Measured, intervals, paired_bootstrap
 from scale_tune.analysis.counts import NO_SEED, measured_dfr, measured_trial
-from scale_tune.datasets import info_of
+from scale_tune.datasets import dataset_of
 from scale_tune.datasets.groups import Groups
-from scale_tune.spec.config import DATASETS, Method
+from scale_tune.spec.config import DatasetConfig
 from scale_tune.spec.parameters import Choice, Constant
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables.labels import shortened
@@ -237,7 +237,7 @@ def dataset_names(found: Sequence[Entry]) -> dict[Data, str]:
 def config_text(entry: Entry) -> str:
     """The selected trial's values of what the search varied, apart from its data."""
     row = entry.selected()
-    space = entry.run.spec.method_space(Method(row["method"]))
+    space = entry.run.spec.method_space(row["method"])
     of_data = dict(entry.data)
     names = [n for n, p in space.items() if not isinstance(p, Constant) and f"config.{n}" not in of_data]
     return ", ".join(f"{name}={shortened(row[f'config.{name}'])}" for name in names)
@@ -273,7 +273,7 @@ def _confirmed(run: RunTables, selected: Entry) -> Entry:
     same = [row[configs].equals(wanted.astype(object)) for _, row in whole.astype(object).iterrows()]
     trial = whole.loc[same, "trial"].iloc[0] if any(same) else None
     measured: dict[str, Measured] = {}
-    if trial is not None and selected.method in list(Method):
+    if trial is not None and selected.protocol is None:
         measured = measured_trial(run.tables["groups"], trial, selected.groups)
     elif trial is not None:
         dfr = run.tables["dfr"]
@@ -349,7 +349,7 @@ def _data(run: RunTables) -> list[Data]:
     trials = run.tables["trials"]
     columns = [column for column in trials.columns if column == DATASET or column.startswith(f"{DATASET}.")]
     fixed = {
-        method: [column for column in columns if _is_fixed(run.spec, Method(method), column)]
+        method: [column for column in columns if _is_fixed(run.spec, method, column)]
         for method in trials["method"].unique()
     }
     return [
@@ -358,7 +358,7 @@ def _data(run: RunTables) -> list[Data]:
     ]
 
 
-def _is_fixed(spec: RunSpec, method: Method, column: str) -> bool:
+def _is_fixed(spec: RunSpec, method: str, column: str) -> bool:
     parameter = spec.method_space(method).get(column.removeprefix("config."))
     return parameter is None or isinstance(parameter, Choice | Constant)
 
@@ -367,4 +367,4 @@ def _groups(data: Data) -> Groups:
     options = dict(data)
     name = options[DATASET]
     task = {"task": options[f"{DATASET}.task"]} if f"{DATASET}.task" in options else {}
-    return info_of(DATASETS[name](**task)).groups
+    return dataset_of(DatasetConfig(name=name, **task)).info().groups

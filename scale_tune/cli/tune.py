@@ -84,12 +84,13 @@ def tune(
             raise UserError("--retry-failed goes with --resume RUN_DIR: a new run has no failed trials")
         else:
             from scale_tune.spec.loading import load_spec
+            from scale_tune.workflows.resolving import resolved
 
             overrides |= _settings_by_key(settings or [])
             if seeds is not None:
                 overrides["seeds"] = _parse_value(f"[{seeds}]", "--seeds")
             chosen = None if methods is None else [method.strip() for method in methods.split(",")]
-            spec = load_spec(space, overrides, chosen, epochs)
+            spec = load_spec(space, overrides, chosen, epochs, check=resolved)
             if prepare:
                 done = _prepare(spec)
             else:
@@ -120,7 +121,7 @@ def _default_name(space: Path) -> str:
 def _prepare(spec: "RunSpec") -> bool:
     from rich.console import Console
 
-    from scale_tune.datasets.prepare import prepare
+    from scale_tune.datasets.ahead import prepare
 
     prepare(spec, Console(markup=False, highlight=False))
     return True
@@ -153,10 +154,10 @@ def _launch(
 
 
 def _say_if_data_is_missing(spec: "RunSpec") -> None:
-    from scale_tune.datasets import check_sources
+    from scale_tune.datasets import dataset_of
 
     try:
-        check_sources(spec.dataset)
+        dataset_of(spec.dataset).files()
     except UserError as missing:
         typer.echo(f"note: this can't be run yet: {missing}")
 

@@ -24,12 +24,11 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import Method
 from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
 from scale_tune.spec.space import RunSpec
 
 
-def sampler(spec: RunSpec, method: Method, number: int) -> optuna.samplers.BaseSampler:
+def sampler(spec: RunSpec, method: str, number: int) -> optuna.samplers.BaseSampler:
     """What draws the parameters of the method's trial of this number.
 
     It is made for this trial alone, as its seed depends on the number: whenever and however often a driver is
@@ -45,7 +44,7 @@ def sampler(spec: RunSpec, method: Method, number: int) -> optuna.samplers.BaseS
         return optuna.samplers.PartialFixedSampler(points[number], drawing)
 
 
-def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(spec: RunSpec, method: str, seed: int) -> optuna.samplers.BaseSampler:
     match spec.sampler:
         case "tpe":
             # constant_liar: running trials count as bad, so that parallel draws keep apart from each other.
@@ -67,7 +66,7 @@ def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSa
             return _Sobol(spec.method_ranges(method), seed, derive_seed("qmc", spec.search_seed, method))
 
 
-def distributions(spec: RunSpec, method: Method) -> dict[str, BaseDistribution]:
+def distributions(spec: RunSpec, method: str) -> dict[str, BaseDistribution]:
     """From what a method's trials are drawn: every parameter that is not constant."""
     space = spec.method_space(method)
     return {name: distribution(p) for name, p in space.items() if not isinstance(p, Constant)}
@@ -197,7 +196,7 @@ def _ends(range_: FloatRange | IntRange) -> tuple[float, float]:
     return (math.log(low), math.log(high)) if range_.log else (low, high)
 
 
-def pruner(spec: RunSpec, method: Method) -> optuna.pruners.BasePruner:
+def pruner(spec: RunSpec, method: str) -> optuna.pruners.BasePruner:
     """What stops trials of the method early."""
     scheduler = spec.scheduler
     match scheduler.name:

@@ -27,7 +27,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from scale_tune.errors import UserError
 from scale_tune.ledger.samplers import distributions, pruner, sampler
-from scale_tune.spec.config import Method
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.rundir import Database
 
@@ -56,7 +55,7 @@ _STATES = {
     TrialState.COMPLETE: LedgerState.COMPLETE,
     TrialState.PRUNED: LedgerState.PRUNED,
 }
-_TRIAL_NAME = re.compile(rf"({'|'.join(Method)})-\d{{5,}}")
+_TRIAL_NAME = re.compile(r"[a-z][a-z0-9_]*-\d{5,}")
 ERROR = "error"
 """The attribute of a failed trial: why it failed. Null once it is to be tried again."""
 
@@ -66,7 +65,7 @@ class LedgerTrial:
     """A trial as the ledger has it."""
 
     name: str
-    method: Method
+    method: str
     number: int
     state: LedgerState
     params: dict[str, Any]
@@ -83,7 +82,7 @@ class LedgerTrial:
         return self.objectives[-1] if self.objectives else None
 
 
-def trial_name(method: Method, number: int) -> str:
+def trial_name(method: str, number: int) -> str:
     """As ``scale-00017``."""
     return f"{method}-{number:05d}"
 
@@ -115,7 +114,7 @@ class Ledger:
         # A driver that died may have noted an objective without having decided on it.
         self._undecided = {trial.name for trial in self._interrupted}
 
-    def _open_study(self, storage: BaseStorage, where: Path | Database, method: Method) -> optuna.Study:
+    def _open_study(self, storage: BaseStorage, where: Path | Database, method: str) -> optuna.Study:
         try:
             study = optuna.load_study(storage=storage, study_name=_study_name(where, method))
         except KeyError:
@@ -215,7 +214,7 @@ class Ledger:
         return _as_ledger_trial(method, study._storage.get_trial(_trial_id(study, number)))
 
 
-def create_studies(database: Database, methods: Iterable[Method]) -> None:
+def create_studies(database: Database, methods: Iterable[str]) -> None:
     """Make a new run's studies, all empty, in a database.
 
     Raises:
@@ -241,12 +240,12 @@ def read_trials(where: Path | Database) -> list[LedgerTrial]:
         UserError: there is no ledger, or it can't be read.
     """
     storage = _open_storage(where)
+    prefix = _study_name(where, "")
     try:
         return [
-            _as_ledger_trial(method, frozen)
+            _as_ledger_trial(study.study_name.removeprefix(prefix), frozen)
             for study in storage.get_all_studies()
-            for method in Method
-            if study.study_name == _study_name(where, method)
+            if study.study_name.startswith(prefix)
             for frozen in storage.get_all_trials(study._study_id, deepcopy=False)
         ]
     finally:
@@ -273,11 +272,11 @@ def check_covers(where: Path | Database, trials: Iterable[LedgerTrial], director
         )
 
 
-def _study_name(where: Path | Database, method: Method) -> str:
-    return method.value if isinstance(where, Path) else f"{where.run}/{method}"
+def _study_name(where: Path | Database, method: str) -> str:
+    return method if isinstance(where, Path) else f"{where.run}/{method}"
 
 
-def _create_studies(storage: BaseStorage, prefix: str, methods: Iterable[Method]) -> None:
+def _create_studies(storage: BaseStorage, prefix: str, methods: Iterable[str]) -> None:
     for method in methods:
         optuna.create_study(storage=storage, study_name=f"{prefix}{method}", direction="maximize", load_if_exists=True)
 
@@ -324,12 +323,12 @@ def _trial_id(study: optuna.Study, number: int) -> int:
     return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
 
 
-def _parse_name(name: str) -> tuple[Method, int]:
+def _parse_name(name: str) -> tuple[str, int]:
     method, _, number = name.rpartition("-")
-    return Method(method), int(number)
+    return method, int(number)
 
 
-def _as_ledger_trial(method: Method, frozen: FrozenTrial) -> LedgerTrial:
+def _as_ledger_trial(method: str, frozen: FrozenTrial) -> LedgerTrial:
     return LedgerTrial(
         name=trial_name(method, frozen.number),
         method=method,

@@ -20,7 +20,7 @@ from scale_tune.search.cluster import room
 from scale_tune.search.progress import Progress
 from scale_tune.search.stopping import SearchStopped, Stop
 from scale_tune.search.worker import TuneTrial
-from scale_tune.spec.config import Method
+from scale_tune.spec import usercode
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import is_temporary
 from scale_tune.storage.rundir import RunDir
@@ -56,6 +56,8 @@ class Search:
     progress: Progress
     stop: Stop
     retry_failed: bool
+    sources: usercode.Sources
+    """The users' Python files that trials need."""
     ledger: Ledger = field(init=False)
     issued: set[str] = field(default_factory=set)
     """Ray's ids of the trials that it works on."""
@@ -109,6 +111,7 @@ class LedgerSearcher(Searcher):
         return {
             "trial": trial.name,
             "config": ledger.spec.trial_config(trial.method, trial.params).model_dump_json(),
+            "sources": self.search.sources,
             "directory": str(self.search.run.trial(trial.name)),
             "threads": max(1, int(resources.cpus_per_trial)),
             "gpus": resources.gpus_per_trial,
@@ -310,9 +313,9 @@ def sweep(search: Search) -> None:
         keep_best(search, method)
 
 
-def keep_best(search: Search, method: Method) -> None:
+def keep_best(search: Search, method: str) -> None:
     """Drop the weights of the method's completed trials beyond the best ``keep_top`` that have any."""
-    trials = [trial for name in search.with_weights if (trial := search.ledger.trial(name)).method is method]
+    trials = [trial for name in search.with_weights if (trial := search.ledger.trial(name)).method == method]
     trials.sort(key=lambda trial: (-(trial.objective or 0), trial.number))
     for beyond in trials[search.spec.keep_top :]:
         drop_weights(search.run.trial(beyond.name))

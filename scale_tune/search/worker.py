@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from scale_tune.errors import UserError
+from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location
 
@@ -116,6 +117,7 @@ def _open_trial(config: dict[str, Any]) -> "Trial":
     from scale_tune.training.trial import Trial
 
     torch.set_num_threads(config["threads"])
+    usercode.provide(config["sources"])
     trial_config = TrialConfig.model_validate_json(config["config"])
     device = torch.device("cuda" if config["gpus"] and torch.cuda.is_available() else "cpu")
     splits = load_splits(trial_config.dataset)

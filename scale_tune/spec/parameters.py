@@ -59,6 +59,11 @@ class IntRange(_Range):
     low: int
     high: int
 
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Also the neighbours of the ends: an option may take only multiples of something."""
+        between = {self.low + 1, self.high - 1} & set(range(self.low, self.high + 1))
+        return (self.low, self.high, *sorted(between - {self.low, self.high}))
+
     def holds(self, value: Any) -> bool:
         """Whether the parameter can have the value."""
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high

@@ -169,6 +169,12 @@ class RunSpec(Frozen):
         if not parameter.holds(value):
             raise LocatedError(path, f"{method} needs {parameter} here, got {value!r}{in_quotes(value)}{remedy}")
 
+    @property
+    def files(self) -> set[str]:
+        """The names of the users' Python files that it needs."""
+        named = [self.dataset.file, self.model.file, *(own.file for own in self.methods.values())]
+        return {file.partition(":")[0] for file in named if file is not None}
+
     def parameter_path(self, method: str, name: str) -> KeyPath:
         """The keys that lead to a parameter of the method."""
         own = name in self.methods[method].space

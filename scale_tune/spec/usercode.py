@@ -8,7 +8,7 @@ be complete in itself but for packages that are.
 import hashlib
 import linecache
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -50,6 +50,11 @@ def read_sources(paths: Mapping[str, Path]) -> dict[str, str]:
 def provide(sources: Sources) -> None:
     """Make these files known to this process; of equal names the one that came last counts."""
     _provided.update(sources)
+
+
+def provided(files: Iterable[str]) -> dict[str, str]:
+    """The texts of files that are known to this process."""
+    return {file: _text(file) for file in files}
 
 
 def hashes(sources: Sources) -> dict[str, str]:
@@ -104,13 +109,13 @@ def load_class(file: str, base: type) -> type:
         UserError: as :func:`load`; or there is none, or more than one.
     """
     if ":" in file:
-        found = [load_attribute(file)]
-        if not (isinstance(found[0], type) and issubclass(found[0], base)):
-            raise UserError(f"{file} is no class derived from {base.__name__}")
-    else:
-        module = load(file)
-        own = (each for each in vars(module).values() if isinstance(each, type) and issubclass(each, base))
-        found = [each for each in own if each.__module__ == module.__name__]
+        named = load_attribute(file)
+        if not (isinstance(named, type) and issubclass(named, base)):
+            raise UserError(f"{file} is no class derived from scale_tune.{base.__name__}")
+        return named
+    module = load(file)
+    own = (each for each in vars(module).values() if isinstance(each, type) and issubclass(each, base))
+    found = [each for each in own if each.__module__ == module.__name__]
     if len(found) != 1:
         names = ", ".join(each.__name__ for each in found) or "none"
         raise UserError(

@@ -15,6 +15,7 @@ import sqlalchemy.exc
 import yaml
 
 from scale_tune.errors import UserError
+from scale_tune.spec import usercode
 from scale_tune.spec.loading import override, validate_spec
 from scale_tune.spec.space import RunSpec
 from scale_tune.spec.yamlfile import parse_yaml
@@ -60,6 +61,7 @@ class RunDir:
         self.spec = self.path / "spec.yaml"
         self.results = self.path / "results"
         self.trials = self.path / "trials"
+        self.code = self.path / "code"
 
     def trial(self, name: str) -> Location:
         """The directory of one trial."""
@@ -96,6 +98,25 @@ class RunDir:
     def provenance(self) -> dict[str, Any]:
         """How the run was made, and by its key ``resumed`` how it was resumed."""
         found: dict[str, Any] = self._content()["provenance"]
+        return found
+
+    def sources(self) -> dict[str, str]:
+        """The users' Python files that the run names, as they were when it was started.
+
+        Raises:
+            UserError: one is gone or was changed; the run's results would no longer be of one code.
+        """
+        found = {}
+        for name, known in self.provenance().get("code", {}).items():
+            try:
+                found[name] = (self.code / name).read().decode()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"can't read {self.code / name}: {error}; restore it from a copy") from None
+            if usercode.hashes({name: found[name]})[name] != known:
+                raise UserError(
+                    f"{self.code / name} was changed since the run was started, so its trials would differ; restore "
+                    "it, or start a new run with the changed file"
+                )
         return found
 
     def data(self) -> dict[str, str]:
@@ -166,25 +187,31 @@ def create_run(
         UserError: as :func:`check_new_run`, or the storage can't be written.
     """
     run = check_new_run(storage, name)
-    content = {"provenance": provenance(), "data": data, "spec": plain_spec(spec)}
+    sources = usercode.provided(spec.files)
+    made = provenance() | {"code": usercode.hashes(sources)}
+    content = {"provenance": made, "data": data, "spec": plain_spec(spec)}
     if database is not None:
         content["ledger"] = asdict(database)
     try:
         if run.path.local is None:
+            for file, text in sources.items():
+                (run.code / file).write(text.encode())
             run.spec.write(_text(content))
         else:
-            _create_directory(run.path.local, content)
+            _create_directory(run.path.local, content, sources)
     except OSError as error:
         raise UserError(f"can't make the run {run.path}: {error}; choose another --storage or --name") from None
     return run
 
 
-def _create_directory(path: Path, content: dict[str, Any]) -> None:
+def _create_directory(path: Path, content: dict[str, Any], sources: usercode.Sources) -> None:
     storage = path.parent
     storage.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=storage))
     try:
         write_atomically(temporary / "spec.yaml", _text(content))
+        for file, text in sources.items():
+            write_atomically(temporary / "code" / file, text.encode())
         # From now on a run without a ledger is one that lost it, and not one that has not begun.
         if "ledger" not in content:
             write_atomically(temporary / "ledger.log", b"")

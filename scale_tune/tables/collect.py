@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 from pydantic import BaseModel
 
+from scale_tune.datasets import registered_options
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import LedgerTrial, check_covers, read_trials
-from scale_tune.spec.config import DATASETS, Hyperparameters, ScaleHyperparameters, TrialConfig
-from scale_tune.spec.space import RunSpec
+from scale_tune.methods import registered_methods
+from scale_tune.spec.config import Hyperparameters, TrialConfig
+from scale_tune.spec.space import DATASET, RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables.columns import Columns, epoch_columns, group_columns, trial_values
@@ -36,17 +38,18 @@ def _config_fields() -> list[pa.Field]:
 
     def fields(model: type[BaseModel], prefix: str, of: str) -> Iterator[pa.Field]:
         for name, info in model.model_fields.items():
-            if name != "name":
-                type_ = types.get(info.annotation, pa.string())
-                yield _field(f"config.{prefix}{name}", type_, f"{name} of {of}")
+            type_ = types.get(info.annotation, pa.string())
+            yield _field(f"config.{prefix}{name}", type_, f"{name} of {of}")
 
     options: dict[str, pa.Field] = {}
-    for model in DATASETS.values():
-        for field in fields(model, "dataset.", "the dataset; null where the dataset has no such option"):
+    for _, method in registered_methods():
+        for field in fields(method.Options, "", "the methods that have it; null for others"):
+            options.setdefault(field.name, field)
+    for _, model in registered_options():
+        for field in fields(model, DATASET, "the dataset; null where the dataset has no such option"):
             options.setdefault(field.name, field)
     return [
         *fields(Hyperparameters, "", "the optimizer or the batches"),
-        *fields(ScaleHyperparameters, "", "SCALE; null for other methods"),
         _field("config.epochs", pa.int64(), "epochs that the trial was to train"),
         _field("config.schedule", pa.string(), "learning-rate schedule over the epochs"),
         _field("config.objective", pa.string(), "validation accuracy that was maximised"),
@@ -314,7 +317,7 @@ def _trial_row(trial: LedgerTrial, spec: RunSpec) -> dict[str, Any]:
     config = spec.trial_config(trial.method, trial.params)
     return {
         "trial": trial.name,
-        "method": trial.method.value,
+        "method": trial.method,
         "number": trial.number,
         "state": trial.state.value,
         **_config_columns(config),

@@ -34,7 +34,8 @@ def epoch_columns(record: TrialRecord) -> Columns:
                 columns["split"].append(split)
                 for name in ("loss", *ACCURACIES):
                     columns[name].append(getattr(measured, name))
-                for name in ("epoch", "cosine", "lr", "seconds"):
+                columns["cosine"].append(epoch.diagnostics.get("cosine"))
+                for name in ("epoch", "lr", "seconds"):
                     columns[name].append(getattr(epoch, name))
     return dict(columns)
 

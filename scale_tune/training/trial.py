@@ -87,7 +87,7 @@ class Trial:
         record.history.append(measured)
         if record.best is None or measured.objective > record.best.objective:
             record.best = _best_epoch(measured, counts)
-            self.best_weights[replica.seed] = _copied(replica.model.state_dict())
+            self.best_weights[replica.seed] = _copied(replica.method.network.state_dict())
 
     def _finish(self) -> None:
         for replica, record in zip(self.replicas, self.record.replicas, strict=True):
@@ -101,7 +101,7 @@ class Trial:
 
     def _evaluate_test(self, replica: Replica, best: BestEpoch) -> None:
         """Judge the selected epoch on test, after everything is trained and selected."""
-        replica.model.load_state_dict(self.best_weights[replica.seed])
+        replica.method.network.load_state_dict(self.best_weights[replica.seed])
         tally = replica.evaluate("test")
         counts = tally.counts()
         best.test = SplitRecord(loss=tally.mean_loss(), **counts.summary())

@@ -7,13 +7,16 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from scale_tune.datasets.prepare import identity, load_with_progress
+from scale_tune.datasets.ahead import load_with_progress
+from scale_tune.datasets.preparation import identity
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import Ledger, check_covers, create_studies, read_trials
 from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
 from scale_tune.search.progress import Progress, duration
 from scale_tune.search.run import Search, run_search
 from scale_tune.search.stopping import Stop
+from scale_tune.spec import usercode
+from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.lock import check_database, only_driver
@@ -48,7 +51,7 @@ def launch(
     check_new_run(storage, name)
     database = _new_database(storage, name, ledger)
     if address is None:  # here its progress can be shown
-        load_with_progress(spec.first_config().dataset, console)
+        load_with_progress(_any_config(spec).dataset, console)
     with cluster(address, stop) as reconnect:
         one_disk = address is None and storage.local is not None
         data = check_cluster(spec, None if one_disk else storage, console.print)
@@ -87,6 +90,7 @@ def resume(
         UserError: another driver works on it, the ledger is gone or damaged, or the data has changed.
     """
     stop = Stop(budget)
+    usercode.provide(run.sources())
     with only_driver(run):
         try:
             # What is wrong with the ledger is an error before anything is started.
@@ -149,8 +153,12 @@ def _check_same_data(run: RunDir, now: dict[str, str]) -> None:
             )
 
 
+def _any_config(spec: RunSpec) -> TrialConfig:
+    return spec.first_config(next(iter(spec.methods)))
+
+
 def _data_here(run: RunDir, spec: RunSpec) -> dict[str, str]:
-    config = spec.first_config()
+    config = _any_config(spec)
     try:
         return identity(config, load_with_progress(config.dataset, console))
     except OSError as error:
@@ -163,7 +171,8 @@ def _drive(
     console.print(f"run {run.path}")
     stop.how_to_go_on = _how_to_go_on(run)
     progress = Progress(Console(markup=False, highlight=False))
-    search = Search(run=run, spec=spec, progress=progress, stop=stop, retry_failed=retry_failed)
+    sources = usercode.provided(spec.files)
+    search = Search(run=run, spec=spec, progress=progress, stop=stop, retry_failed=retry_failed, sources=sources)
     try:
         with progress:
             done = run_search(search, reconnect)

@@ -16,7 +16,6 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from scale_tune.ledger.samplers import distributions
 from scale_tune.report.html.data import drawn, measured
-from scale_tune.spec.config import Method
 from scale_tune.spec.space import RunSpec
 
 Objectives = NDArray[np.float64]
@@ -36,7 +35,7 @@ def importances(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for method in spec.methods:
-        ended = measured(trials, method.value)
+        ended = measured(trials, method)
         if len(ended) < MIN_TRIALS or ended["objective"].nunique() < 2 or not distributions(spec, method):
             continue
         objectives = ended["objective"].to_numpy(dtype=np.float64)
@@ -45,7 +44,7 @@ def importances(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
         shuffled = [_shares(ended, draws.permutation(objectives), spec, method) for _ in range(SHUFFLES)]
         rows.extend(
             {
-                "method": method.value,
+                "method": method,
                 "parameter": name,
                 "importance": share,
                 "by_chance": max(s[name] for s in shuffled),
@@ -56,12 +55,12 @@ def importances(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "parameter", "importance", "by_chance", "trials"])
 
 
-def _shares(ended: pd.DataFrame, objectives: Objectives, spec: RunSpec, method: Method) -> dict[str, float]:
+def _shares(ended: pd.DataFrame, objectives: Objectives, spec: RunSpec, method: str) -> dict[str, float]:
     found = get_param_importances(study(ended, objectives, spec, method), evaluator=PedAnovaImportanceEvaluator())
     return {name: float(share) for name, share in found.items()}
 
 
-def study(ended: pd.DataFrame, objectives: Objectives, spec: RunSpec, method: Method) -> optuna.Study:
+def study(ended: pd.DataFrame, objectives: Objectives, spec: RunSpec, method: str) -> optuna.Study:
     """A method's study in memory; a trial that was stopped early counts as complete with the objective it had."""
     rebuilt = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler())
     searched = distributions(spec, method)

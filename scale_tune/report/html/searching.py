@@ -18,10 +18,10 @@ def history(analysed: Analysis) -> Section:
     objective = f"objective ({words(analysed.spec.objective)}, val)"
     drawn = []
     for method in analysed.spec.methods:
-        rows = data.history(trials, method.value)
+        rows = data.history(trials, method)
         if rows["objective"].notna().any():
             figure = figures.history(rows, objective)
-            drawn.append(ShownFigure(f"history-{method}", method.value, figure, f"Objective of each {method} trial"))
+            drawn.append(ShownFigure(f"history-{method}", method, figure, f"Objective of each {method} trial"))
     columns = [
         Column("method", "method"),
         Column("asked", "asked for", "integer"),
