@@ -29,6 +29,7 @@ drill: $(VENV)/.installed-drill
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
