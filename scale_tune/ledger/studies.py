@@ -26,10 +26,11 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from scale_tune.errors import UserError
-from scale_tune.ledger.samplers import distributions, pruner, sampler
+from scale_tune.ledger.pruners import pruner
+from scale_tune.ledger.samplers import distributions, sampler
 from scale_tune.spec.config import Method
 from scale_tune.spec.space import RunSpec
-from scale_tune.storage.rundir import Database
+from scale_tune.storage.database import Database
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from scale_tune.ledger.samplers import Hyperband, SuccessiveHalving, pruner
+from scale_tune.ledger.pruners import Hyperband, SuccessiveHalving, pruner
 from scale_tune.ledger.studies import Ledger, LedgerState, LedgerTrial
 from scale_tune.spec.config import Method
 from scale_tune.spec.space import RunSpec
