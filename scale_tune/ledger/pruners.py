@@ -8,11 +8,10 @@ import math
 import optuna
 from optuna.trial import FrozenTrial
 
-from scale_tune.spec.config import Method
 from scale_tune.spec.space import RunSpec
 
 
-def pruner(spec: RunSpec, method: Method) -> optuna.pruners.BasePruner:
+def pruner(spec: RunSpec, method: str) -> optuna.pruners.BasePruner:
     """What stops trials of the method early."""
     scheduler = spec.scheduler
     match scheduler.name:

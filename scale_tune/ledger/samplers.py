@@ -21,22 +21,29 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from scale_tune.ledger.studies import trial_id
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import Method
 from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
 from scale_tune.spec.space import RunSpec
 
 
-def sampler(spec: RunSpec, method: Method, number: int) -> optuna.samplers.BaseSampler:
+def sampler(spec: RunSpec, method: str, number: int, storage: BaseStorage) -> optuna.samplers.BaseSampler:
     """What draws the parameters of the method's trial of this number.
 
     It is made for this trial alone, as its seed depends on the number: whenever and however often a driver is
     restarted, no draw is repeated.
+
+    Args:
+        spec: what is searched.
+        method: whose parameters.
+        number: of the trial.
+        storage: that holds the method's study; some note there what a later trial's draw depends on.
     """
     seed = derive_seed("sampler", spec.search_seed, method, number) % 2**32
-    drawing = _sampler(spec, method, seed)
+    drawing = _sampler(spec, method, seed, storage)
     points = spec.method_points(method)
     if number >= len(points):
         return drawing
@@ -45,7 +52,7 @@ def sampler(spec: RunSpec, method: Method, number: int) -> optuna.samplers.BaseS
         return optuna.samplers.PartialFixedSampler(points[number], drawing)
 
 
-def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(spec: RunSpec, method: str, seed: int, storage: BaseStorage) -> optuna.samplers.BaseSampler:
     match spec.sampler:
         case "tpe":
             # constant_liar: running trials count as bad, so that parallel draws keep apart from each other.
@@ -57,9 +64,10 @@ def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSa
             # Trial n is point n of an order drawn from the seed: a restart must go on in the same order.
             return _Grid(choices, seed=derive_seed("grid", spec.search_seed) % 2**32)
         case "cmaes":
-            return _CmaEs(spec.method_ranges(method), seed)
+            return _CmaEs(spec.method_ranges(method), seed, storage)
         case "gp":
-            # It warns of doing without greenlet, which would only make it faster.
+            # It warns of doing without greenlet, which would only make it faster. Optuna has no other way to silence
+            # one warning; should the logger get another name, it is shown.
             logging.getLogger("optuna._gp.batched_lbfgsb").setLevel(logging.ERROR)
             return optuna.samplers.GPSampler(seed=seed)
         case "qmc":
@@ -67,7 +75,7 @@ def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSa
             return _Sobol(spec.method_ranges(method), seed, derive_seed("qmc", spec.search_seed, method))
 
 
-def distributions(spec: RunSpec, method: Method) -> dict[str, BaseDistribution]:
+def distributions(spec: RunSpec, method: str) -> dict[str, BaseDistribution]:
     """From what a method's trials are drawn: every parameter that is not constant."""
     space = spec.method_space(method)
     return {name: distribution(p) for name, p in space.items() if not isinstance(p, Constant)}
@@ -82,6 +90,17 @@ def distribution(parameter: FloatRange | IntRange | Choice) -> BaseDistribution:
             return IntDistribution(parameter.low, parameter.high, log=parameter.log)
         case Choice():
             return CategoricalDistribution(parameter.values)
+
+
+def suggest(trial: optuna.Trial, name: str, parameter: FloatRange | IntRange | Choice | Constant) -> None:
+    """Have the study's sampler draw the parameter, unless it is a constant or the trial has it already."""
+    match parameter:
+        case FloatRange():
+            trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+        case IntRange():
+            trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
+        case Choice():
+            trial.suggest_categorical(name, parameter.values)
 
 
 class _Grid(optuna.samplers.GridSampler):
@@ -128,6 +147,10 @@ class _CmaEs(_RangeSampler):
 
     GENERATION = "cmaes:generation"
 
+    def __init__(self, ranges: dict[str, FloatRange | IntRange], seed: int, storage: BaseStorage) -> None:
+        super().__init__(ranges, seed)
+        self.storage = storage
+
     def draw(self, study: optuna.Study, trial: FrozenTrial) -> NDArray[np.float64]:
         """From the distribution that the trials so far lead to."""
         import cmaes  # slow to import, like SciPy
@@ -142,7 +165,8 @@ class _CmaEs(_RangeSampler):
         # Of parallel trials more than a population may be of one generation; the first to end make the next.
         while len(generation := generations[optimizer.generation]) >= optimizer.population_size:
             optimizer.tell(generation[: optimizer.population_size])
-        study._storage.set_trial_system_attr(trial._trial_id, self.GENERATION, optimizer.generation)
+        drawn_for = trial_id(self.storage, study, trial.number)
+        self.storage.set_trial_system_attr(drawn_for, self.GENERATION, optimizer.generation)
         drawn: NDArray[np.float64] = optimizer.ask()
         return drawn
 

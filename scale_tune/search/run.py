@@ -15,12 +15,12 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from scale_tune.ledger.studies import Ledger, LedgerState
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import LedgerState, best_first
 from scale_tune.search.cluster import room
 from scale_tune.search.progress import Progress
 from scale_tune.search.stopping import SearchStopped, Stop
 from scale_tune.search.worker import TuneTrial
-from scale_tune.spec.config import Method
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import is_temporary
 from scale_tune.storage.rundir import RunDir
@@ -310,11 +310,10 @@ def sweep(search: Search) -> None:
         keep_best(search, method)
 
 
-def keep_best(search: Search, method: Method) -> None:
+def keep_best(search: Search, method: str) -> None:
     """Drop the weights of the method's completed trials beyond the best ``keep_top`` that have any."""
-    trials = [trial for name in search.with_weights if (trial := search.ledger.trial(name)).method is method]
-    trials.sort(key=lambda trial: (-(trial.objective or 0), trial.number))
-    for beyond in trials[search.spec.keep_top :]:
+    trials = [trial for name in search.with_weights if (trial := search.ledger.trial(name)).method == method]
+    for beyond in best_first(trials)[search.spec.keep_top :]:
         drop_weights(search.run.trial(beyond.name))
         search.with_weights.remove(beyond.name)
 

@@ -208,20 +208,20 @@ class RunSpec(Frozen):
                 if mistake["loc"][-1] == name.rpartition(".")[2]:
                     raise LocatedError(path, broken_rule(mistake)) from None
 
-    def method_space(self, method: Method) -> Space:
+    def method_space(self, method: str) -> Space:
         """The shared parameters and the method's own."""
-        return {**self.space, **self.methods[method].space}
+        return {**self.space, **self.methods[Method(method)].space}
 
-    def method_ranges(self, method: Method) -> dict[str, FloatRange | IntRange]:
+    def method_ranges(self, method: str) -> dict[str, FloatRange | IntRange]:
         """The parameters of the method that are numbers between two others."""
         return {n: p for n, p in self.method_space(method).items() if isinstance(p, FloatRange | IntRange)}
 
-    def method_points(self, method: Method) -> tuple[dict[str, Any], ...]:
+    def method_points(self, method: str) -> tuple[dict[str, Any], ...]:
         """The points that the method's first trials try, a point per trial."""
-        own = self.methods[method].try_first
+        own = self.methods[Method(method)].try_first
         return self.try_first if own is None else own
 
-    def method_samples(self, method: Method) -> int:
+    def method_samples(self, method: str) -> int:
         """How many trials the method has."""
         match self.sampler:
             case "grid":
@@ -236,16 +236,16 @@ class RunSpec(Frozen):
         """How many trials all methods have."""
         return sum(self.method_samples(method) for method in self.methods)
 
-    def method_epochs(self, method: Method) -> int:
+    def method_epochs(self, method: str) -> int:
         """How long each of the method's trials trains."""
-        return self.methods[method].epochs or self.epochs
+        return self.methods[Method(method)].epochs or self.epochs
 
     def first_config(self) -> TrialConfig:
         """The config of some trial that might be drawn, for trying out what all of them need."""
         method = next(iter(self.methods))
         return self.trial_config(method, {n: p.extremes()[0] for n, p in self.method_space(method).items()})
 
-    def trial_config(self, method: Method, drawn: dict[str, Any]) -> TrialConfig:
+    def trial_config(self, method: str, drawn: dict[str, Any]) -> TrialConfig:
         """The config of one trial from a value for every parameter that is not constant."""
         constants = {n: p.value for n, p in self.method_space(method).items() if isinstance(p, Constant)}
         values = {**constants, **drawn}
@@ -260,7 +260,7 @@ class RunSpec(Frozen):
             "schedule": self.schedule,
             "objective": self.objective,
         }
-        if method is Method.SCALE:
+        if method == Method.SCALE:
             fields["scale"] = {n: v for n, v in values.items() if n in SCALE_PARAMETERS}
         return TrialConfig.model_validate(fields)
 

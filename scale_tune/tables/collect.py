@@ -314,7 +314,7 @@ def _trial_row(trial: LedgerTrial, spec: RunSpec) -> dict[str, Any]:
     config = spec.trial_config(trial.method, trial.params)
     return {
         "trial": trial.name,
-        "method": trial.method.value,
+        "method": trial.method,
         "number": trial.number,
         "state": trial.state.value,
         **_config_columns(config),

@@ -39,7 +39,7 @@ def confirmation_spec(spec: RunSpec, best: Iterable[LedgerTrial]) -> RunSpec:
     """
     points: dict[str, list[dict[str, Any]]] = {}
     for trial in best:
-        points.setdefault(trial.method.value, []).append(trial.params)
+        points.setdefault(trial.method, []).append(trial.params)
     if not points:
         raise UserError("there is nothing to confirm yet: no trial has run to its end with all its seeds")
     plain = plain_spec(spec)

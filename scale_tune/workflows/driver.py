@@ -9,7 +9,8 @@ from rich.console import Console
 
 from scale_tune.datasets.prepare import identity, load_with_progress
 from scale_tune.errors import UserError
-from scale_tune.ledger.studies import Ledger, check_covers, create_studies, read_trials
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import check_covers, create_studies, read_trials
 from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
 from scale_tune.search.progress import Progress, duration
 from scale_tune.search.run import Search, run_search
