@@ -15,8 +15,10 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from scale_tune.ledger.studies import Ledger, LedgerState
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import LedgerState, best_first
 from scale_tune.search.cluster import room
+from scale_tune.search.messages import Failed, Full, Progressed, Unfit, decode
 from scale_tune.search.progress import Progress
 from scale_tune.search.stopping import SearchStopped, Stop
 from scale_tune.search.worker import TuneTrial
@@ -147,24 +149,27 @@ class LedgerScheduler(FIFOScheduler):
         """Whether the trial goes on. After trouble it does, into the end of its process."""
         search, ledger, run = self.search, self.search.ledger, self.search.run
         name = trial.config["trial"]
-        for note in result["notes"]:
+        report = decode(result)
+        for note in report.notes:
             search.progress.say(f"{name}: {note}")
-        if "error" in result:
-            ledger.fail(name, result["error"])
-            search.progress.say(f"{name} has failed: {result['error'].strip().splitlines()[-1]:.300}")
-        elif "full" in result:
-            search.stop.wish(f"there is no space left {result['full']}")
-        elif "unfit" in result:
-            search.unfit(name, result["unfit"])
-        elif ledger.report(name, result["objectives"], finished=result["finished"]):
-            close_pruned(run, name)
-            return TrialScheduler.STOP
-        elif result["finished"]:
-            ledger.complete(name)
-            if weights(run.trial(name)):
-                search.with_weights.add(name)
-                keep_best(search, ledger.trial(name).method)
-            return TrialScheduler.STOP
+        match report.outcome:
+            case Failed(traceback=text):
+                ledger.fail(name, text)
+                search.progress.say(f"{name} has failed: {text.strip().splitlines()[-1]:.300}")
+            case Full(where=where):
+                search.stop.wish(f"there is no space left {where}")
+            case Unfit(why=why):
+                search.unfit(name, why)
+            case Progressed(objectives=objectives, finished=finished):
+                if ledger.report(name, objectives, finished=finished):
+                    close_pruned(run, name)
+                    return TrialScheduler.STOP
+                if finished:
+                    ledger.complete(name)
+                    if weights(run.trial(name)):
+                        search.with_weights.add(name)
+                        keep_best(search, ledger.trial(name).method)
+                    return TrialScheduler.STOP
         return TrialScheduler.CONTINUE
 
 
@@ -316,8 +321,7 @@ def sweep(search: Search) -> None:
 def keep_best(search: Search, method: str) -> None:
     """Drop the weights of the method's completed trials beyond the best ``keep_top`` that have any."""
     trials = [trial for name in search.with_weights if (trial := search.ledger.trial(name)).method == method]
-    trials.sort(key=lambda trial: (-(trial.objective or 0), trial.number))
-    for beyond in trials[search.spec.keep_top :]:
+    for beyond in best_first(trials)[search.spec.keep_top :]:
         drop_weights(search.run.trial(beyond.name))
         search.with_weights.remove(beyond.name)
 

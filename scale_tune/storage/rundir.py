@@ -4,14 +4,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy.exc
 import yaml
 
 from scale_tune.errors import UserError
@@ -19,38 +16,9 @@ from scale_tune.spec import usercode
 from scale_tune.spec.loading import override, validate_spec
 from scale_tune.spec.space import RunSpec
 from scale_tune.spec.yamlfile import parse_yaml
+from scale_tune.storage.database import Database
 from scale_tune.storage.location import Location, sync_directory, write_atomically
 from scale_tune.storage.provenance import provenance
-
-
-@dataclass(frozen=True)
-class Database:
-    """A ledger in a database that many runs may share: the studies of this one are named ``<run>/<method>``."""
-
-    url: str
-    run: str
-
-    def __str__(self) -> str:
-        return f"{self.run} in {self.url}"
-
-    @property
-    def driver_url(self) -> str:
-        """With the driver that this package installs, whichever is SQLAlchemy's own first choice."""
-        return self.url.replace("postgresql://", "postgresql+psycopg://", 1)
-
-    @contextmanager
-    def opening(self) -> Iterator[None]:
-        """Say what is wrong with a database that can't be opened.
-
-        Raises:
-            UserError: SQLAlchemy raised an error, or has no driver for PostgreSQL.
-        """
-        try:
-            yield
-        except ImportError:
-            raise UserError("a ledger in PostgreSQL needs its driver: pip install 'scale-tune[postgresql]'") from None
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            raise UserError(f"can't open the ledger {self}: {error}") from None
 
 
 class RunDir:

@@ -10,7 +10,8 @@ from rich.console import Console
 from scale_tune.datasets.ahead import load_with_progress
 from scale_tune.datasets.preparation import identity
 from scale_tune.errors import UserError
-from scale_tune.ledger.studies import Ledger, check_covers, create_studies, read_trials
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import check_covers, create_studies, read_trials
 from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
 from scale_tune.search.progress import Progress, duration
 from scale_tune.search.run import Search, run_search
@@ -18,10 +19,11 @@ from scale_tune.search.stopping import Stop
 from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import RunSpec
+from scale_tune.storage.database import Database, check_database
 from scale_tune.storage.location import Location
-from scale_tune.storage.lock import check_database, only_driver
+from scale_tune.storage.lock import only_driver
 from scale_tune.storage.provenance import changes, provenance
-from scale_tune.storage.rundir import Database, RunDir, check_new_run, create_run
+from scale_tune.storage.rundir import RunDir, check_new_run, create_run
 from scale_tune.workflows.confirm import DIRECTORY, confirmation_of, confirmation_spec, unconfirmed
 
 console = Console(markup=False, highlight=False, soft_wrap=True)

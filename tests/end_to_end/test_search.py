@@ -56,7 +56,7 @@ def test_a_search_killed_twice_is_resumed_extended_and_analysed(space, tmp_path)
     result = run("tune", "--resume", directory, "--num-samples", 3)
     assert result.returncode == 0, result.stdout + result.stderr
     extended = ledger_of(directory)
-    assert Counter(t.method.value for t in extended) == of_each(3)
+    assert Counter(t.method for t in extended) == of_each(3)
     assert [t for t in extended if t.number < 2] == trials
 
     result = run("tune", "--resume", directory)

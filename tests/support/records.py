@@ -8,7 +8,7 @@ import numpy as np
 
 from scale_tune import datasets
 from scale_tune.datasets.groups import GroupCounts, Groups
-from scale_tune.ledger.studies import Ledger
+from scale_tune.ledger.ledger import Ledger
 from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from scale_tune import datasets
-from scale_tune.ledger.studies import Ledger
+from scale_tune.ledger.ledger import Ledger
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scale_tune.ledger.studies import Ledger
+from scale_tune.ledger.ledger import Ledger
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.tables import unchanged as exported

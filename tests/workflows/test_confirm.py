@@ -8,7 +8,8 @@ import pytest
 from scale_tune.analysis.caveats import caveats
 from scale_tune.analysis.selection import CONFIRMED, SEARCHED, compare, differences, ranked
 from scale_tune.errors import UserError
-from scale_tune.ledger.studies import Ledger, read_trials
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import read_trials
 from scale_tune.report.text import difference_lines
 from scale_tune.spec.loading import validate_spec
 from scale_tune.spec.space import RunSpec

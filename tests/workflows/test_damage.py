@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from scale_tune.errors import UserError
-from scale_tune.ledger.studies import Ledger, check_covers
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import check_covers
 from scale_tune.storage.location import Location, write_atomically
 from scale_tune.storage.lock import only_analysis
 from scale_tune.storage.rundir import RunDir
