@@ -79,7 +79,7 @@ def made_up(name: str, config: TrialConfig) -> TrialRecord:
     replicas = []
     for seed in config.seeds:
         random = np.random.default_rng([seed, *name.encode()])
-        replicas.append(_replica(seed, config, datasets.info_of(config.dataset).groups, random))
+        replicas.append(_replica(seed, config, datasets.dataset_of(config.dataset).info().groups, random))
     return TrialRecord(
         trial=name,
         config=config,
@@ -102,7 +102,7 @@ def _replica(seed: int, config: TrialConfig, groups: Groups, random: np.random.G
             epoch=epoch,
             lr=config.hyperparameters.lr,
             seconds=1.5,
-            cosine=None if config.scale is None else random.uniform(-1, 1),
+            diagnostics={"cosine": random.uniform(-1, 1)} if config.options else {},
             objective=objective,
             splits={split: SplitRecord(loss=random.exponential(), **c.summary()) for split, c in counts.items()},
         )

@@ -11,6 +11,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.training.records import close_trial
 from scale_tune.training.trial import Trial
+from scale_tune.workflows.resolving import resolved
 
 CPU = torch.device("cpu")
 
@@ -59,4 +60,4 @@ def fast_spec(**options) -> RunSpec:
         "seeds": [0, 1],
         "scheduler": {"name": "asha", "grace_period": 1, "reduction_factor": 2},
     }
-    return RunSpec.model_validate(fields | options)
+    return resolved(RunSpec.model_validate(fields | options))
