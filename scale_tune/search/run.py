@@ -16,26 +16,15 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from scale_tune.ledger.ledger import Ledger
-from scale_tune.ledger.studies import LedgerState, best_first
+from scale_tune.ledger.studies import LedgerState
+from scale_tune.search.closing import Closing
 from scale_tune.search.cluster import room
 from scale_tune.search.messages import Failed, Full, Progressed, Unfit, decode
 from scale_tune.search.progress import Progress
 from scale_tune.search.stopping import SearchStopped, Stop
 from scale_tune.search.worker import TuneTrial
 from scale_tune.spec.space import RunSpec
-from scale_tune.storage.location import is_temporary
 from scale_tune.storage.rundir import RunDir
-from scale_tune.training.records import (
-    checkpoints,
-    close_trial,
-    drop_checkpoints,
-    drop_half_written,
-    drop_weights,
-    is_checkpoint,
-    is_weights,
-    read_record,
-    weights,
-)
 
 MAX_WORKER_DEATHS = 5
 """A trial whose worker died more often than this, in one start of the driver, has failed.
@@ -58,18 +47,24 @@ class Search:
     stop: Stop
     retry_failed: bool
     ledger: Ledger = field(init=False)
+    closing: Closing = field(init=False)
     issued: set[str] = field(default_factory=set)
     """Ray's ids of the trials that it works on."""
     deaths: Counter[str] = field(default_factory=Counter)
     """How often each trial has lost its worker."""
     cap: int | None = None
     """Trials at once, once memory was found to be short."""
-    with_weights: set[str] = field(default_factory=set)
-    """The completed trials that have kept their weights."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray pickles what it calls, for a restoring of its own that is never used."""
         return {}
+
+    def close(self, name: str) -> None:
+        """Close a trial that has ended; where its storage fails, the sweep after the search does."""
+        try:
+            self.closing.close(name)
+        except OSError as error:
+            self.progress.say(f"{name} is closed later, as its files can't be reached now: {error}")
 
     def lost_worker(self, name: str, how: str) -> None:
         """Have a trial issued again, unless it has lost too many workers."""
@@ -143,7 +138,7 @@ class LedgerScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Whether the trial goes on. After trouble it does, into the end of its process."""
-        search, ledger, run = self.search, self.search.ledger, self.search.run
+        search, ledger = self.search, self.search.ledger
         name = trial.config["trial"]
         report = decode(result)
         for note in report.notes:
@@ -157,14 +152,11 @@ class LedgerScheduler(FIFOScheduler):
             case Unfit(why=why):
                 search.unfit(name, why)
             case Progressed(objectives=objectives, finished=finished):
-                if ledger.report(name, objectives, finished=finished):
-                    close_pruned(run, name)
-                    return TrialScheduler.STOP
+                pruned = ledger.report(name, objectives, finished=finished)
                 if finished:
                     ledger.complete(name)
-                    if weights(run.trial(name)):
-                        search.with_weights.add(name)
-                        keep_best(search, ledger.trial(name).method)
+                if finished or pruned:
+                    search.close(name)
                     return TrialScheduler.STOP
         return TrialScheduler.CONTINUE
 
@@ -210,11 +202,12 @@ def run_search(search: Search, reconnect: Callable[[], None]) -> bool:
     idle = 0
     while True:
         search.ledger = Ledger(search.run.ledger, search.spec)
+        search.closing = Closing(search.run, search.ledger)
         if search.retry_failed:
             retried = search.ledger.retry_failed()
             search.progress.say(f"trying again: {', '.join(retried) or 'none, as no trial has failed'}")
             search.retry_failed = False
-        sweep(search)
+        search.closing.sweep()
         before = _epochs(search.ledger)
         try:
             _drive_leg(search)
@@ -227,7 +220,7 @@ def run_search(search: Search, reconnect: Callable[[], None]) -> bool:
             _after_leg(search, error)
             reconnect()
         else:
-            sweep(search)
+            search.closing.sweep()
             return search.ledger.done
 
 
@@ -282,44 +275,6 @@ def _after_leg(search: Search, error: Exception) -> None:
     else:
         search.cap = min(search.cap or len(running), len(running)) - 1
         search.progress.say(f"memory is short: Ray killed a worker; going on with at most {search.cap} at once")
-
-
-def close_pruned(run: RunDir, name: str) -> None:
-    """Let a pruned trial's checkpoint give way to its record. May be repeated."""
-    directory = run.trial(name)
-    if checkpoints(directory) and (record := read_record(directory)) is not None:
-        close_trial(directory, record)
-
-
-def sweep(search: Search) -> None:
-    """Do for all trials what killed drivers and workers did not come to. No worker may be running.
-
-    A failed trial keeps its checkpoint: it may be tried again.
-    """
-    run = search.run
-    names = run.trials.names_below()
-    search.with_weights.clear()
-    for trial in search.ledger.trials():
-        found = names.get(trial.name, {})
-        if any(map(is_temporary, found)):
-            drop_half_written(run.trial(trial.name))
-        has_checkpoint = any(map(is_checkpoint, found))
-        if has_checkpoint and trial.state is LedgerState.PRUNED:
-            close_pruned(run, trial.name)
-        elif has_checkpoint and trial.state is LedgerState.COMPLETE:
-            drop_checkpoints(run.trial(trial.name))
-        if trial.state is LedgerState.COMPLETE and any(map(is_weights, found)):
-            search.with_weights.add(trial.name)
-    for method in search.spec.methods:
-        keep_best(search, method)
-
-
-def keep_best(search: Search, method: str) -> None:
-    """Drop the weights of the method's completed trials beyond the best ``keep_top`` that have any."""
-    trials = [trial for name in search.with_weights if (trial := search.ledger.trial(name)).method == method]
-    for beyond in best_first(trials)[search.spec.keep_top :]:
-        drop_weights(search.run.trial(beyond.name))
-        search.with_weights.remove(beyond.name)
 
 
 @contextmanager
