@@ -14,7 +14,8 @@ from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import check_covers, create_studies, read_trials
 from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
 from scale_tune.search.progress import Progress, duration
-from scale_tune.search.run import Search, run_search
+from scale_tune.search.run import run_search
+from scale_tune.search.state import Search
 from scale_tune.search.stopping import Stop
 from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig

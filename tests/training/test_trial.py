@@ -122,17 +122,52 @@ def test_the_kept_weights_are_those_of_the_best_epoch(digits, tmp_path):
         assert record.best.groups["test"].n == replica.evaluate("test").counts().n.tolist()
 
 
-def test_the_end_leaves_record_and_weights_and_no_optimizer_state(digits, tmp_path):
-    train_to_the_end(open_trial(tmp_path, digits, config()))
+def test_the_end_leaves_the_weights_the_record_and_the_checkpoint_before(digits, tmp_path):
+    trial = train_to_the_end(open_trial(tmp_path, digits, config()))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "record.json",
+        "checkpoint-00002.safetensors",
+        "checkpoint-00003.safetensors",
         "seed-0.safetensors",
         "seed-1.safetensors",
     ]
     assert not any("momentum" in name for name in load_weights(Location.of(tmp_path), 0)[1])
+    assert load_checkpoint(Location.of(tmp_path)) == (trial.record, {}), "there is nothing to go on with"
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_an_ended_trial_is_ended_also_for_the_next_worker(digits, tmp_path, closed):
+    trial = train_to_the_end(open_trial(tmp_path, digits, config()))
+    if closed:  # and an older copy of the ledger was restored
+        close_trial(Location.of(tmp_path), trial.record)
     again = open_trial(tmp_path, digits, config())
     assert again.record.finished
-    assert again.record == read_record(Location.of(tmp_path))
+    assert again.record == trial.record == read_record(Location.of(tmp_path))
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_an_end_that_was_cut_off_is_trained_again(digits, tmp_path, monkeypatch, writes):
+    """After so many of its three files, which are the weights of two seeds and the last checkpoint."""
+    trial = open_trial(tmp_path / "cut", digits, config())
+    while trial.record.epoch < 2:
+        trial.train_epoch()
+    left, write = iter(range(writes)), Location.write
+
+    def write_or_die(location, content):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        write(location, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Location, "write", write_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            trial.train_epoch()
+    resumed = open_trial(tmp_path / "cut", digits, config())
+    assert resumed.record.epoch == 2
+    train_to_the_end(resumed)
+    train_to_the_end(open_trial(tmp_path / "whole", digits, config()))
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+    for first, second in zip(weights(tmp_path / "cut"), weights(tmp_path / "whole"), strict=True):
+        assert_same_tensors(first, second)
 
 
 def test_test_is_judged_only_at_the_end(digits, tmp_path):
@@ -151,7 +186,8 @@ def test_a_record_without_weights_is_not_gone_on_from(digits, tmp_path):
     pruned.train_epoch()
     close_trial(Location.of(tmp_path / "pruned"), pruned.record)
     assert not checkpoints(Location.of(tmp_path / "pruned"))
-    train_to_the_end(open_trial(tmp_path / "pruned", digits, config()))
+    again = train_to_the_end(open_trial(tmp_path / "pruned", digits, config()))
+    close_trial(Location.of(tmp_path / "pruned"), again.record)
     train_to_the_end(open_trial(tmp_path / "whole", digits, config()))
     assert outcome(tmp_path / "pruned") == outcome(tmp_path / "whole")
 
@@ -229,7 +265,8 @@ def test_with_all_checkpoints_damaged_a_trial_begins_anew(digits, tmp_path, capl
 
 
 def test_a_damaged_record_is_an_error_that_names_it(digits, tmp_path):
-    train_to_the_end(open_trial(tmp_path, digits, config(epochs=1)))
+    trial = train_to_the_end(open_trial(tmp_path, digits, config(epochs=1)))
+    close_trial(Location.of(tmp_path), trial.record)
     record = tmp_path / "record.json"
     record.write_bytes(record.read_bytes()[:-20])
     with pytest.raises(UserError, match="record.json is damaged"):
