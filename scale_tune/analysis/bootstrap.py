@@ -20,15 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scale_tune.tables.schemas import ACCURACIES
+from scale_tune.accuracies import ACCURACIES, Floats, Integers, accuracies
 
 RESAMPLES = 10_000
 SEED = 0
 """Of the resampling: the same tables give the same intervals."""
 PERCENTILES = (2.5, 97.5)
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,13 +154,8 @@ def _resampled_images(counts: Counts, random: np.random.Generator) -> Integers:
 
 
 def _accuracies(counts: Counts, correct: Integers) -> dict[str, Floats]:
-    """The accuracies of counts of shape (…, groups), each of shape (…); one without a sample is left out."""
-    pooled = {"minority": ~counts.aligned, "majority": counts.aligned, "average": np.ones_like(counts.aligned)}
-    found = {"worst_group": (correct / counts.n).min(axis=-1)}
-    for accuracy, cells in pooled.items():
-        if cells.any():
-            found[accuracy] = correct[..., cells].sum(axis=-1) / counts.n[cells].sum()
-    return found
+    """The accuracies of counts of shape (…, groups), each of shape (…)."""
+    return accuracies(correct, counts.n, counts.aligned, np.arange(len(counts.n)))
 
 
 def _ends(values: Floats) -> tuple[float, float]:

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.analysis.bootstrap import Counts, Measured
 from scale_tune.datasets.groups import EvaluationGroups, Groups
-from scale_tune.tables.schemas import ACCURACIES
 
 SPLITS = ("val", "test")
 NO_SEED = -1

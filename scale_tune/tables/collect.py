@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 from pydantic import BaseModel
 
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import LedgerTrial, check_covers, read_trials
 from scale_tune.spec.config import DATASETS, Hyperparameters, ScaleHyperparameters, TrialConfig
@@ -23,7 +24,7 @@ from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables.columns import Columns, epoch_columns, group_columns, trial_values
-from scale_tune.tables.schemas import ACCURACIES, ACCURACY_MEANINGS, GONE, REFITTED
+from scale_tune.tables.schemas import GONE, REFITTED
 from scale_tune.tables.schemas import field as _field
 from scale_tune.tables.schemas import table_of as _table
 from scale_tune.tables.unchanged import joined, read_unchanged
@@ -59,8 +60,8 @@ def _config_fields() -> list[pa.Field]:
 
 def _accuracy_fields() -> Iterator[pa.Field]:
     for split in ("val", "test"):
-        for accuracy in ACCURACIES:
-            meaning = f"{ACCURACY_MEANINGS[accuracy]} on {split}, at each seed's best epoch"
+        for accuracy, meaning_of in ACCURACIES.items():
+            meaning = f"{meaning_of} on {split}, at each seed's best epoch"
             nulls = "null unless every seed has one and none diverged" + (
                 "; only of trials that ran to their end" * (split == "test")
             )
@@ -114,7 +115,7 @@ EPOCHS = pa.schema(
         _EPOCH,
         _field("split", pa.string(), "train and target: while training on their batches; val: after the epoch"),
         _field("loss", pa.float64(), "mean cross-entropy", "nat"),
-        *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in ACCURACY_MEANINGS.items()),
+        *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in ACCURACIES.items()),
         _field("cosine", pa.float64(), "mean over steps and groups of cos(g_tr, g_tg); SCALE only; of the epoch"),
         _field("lr", pa.float64(), "learning rate of the epoch"),
         _field("seconds", pa.float64(), "training and validation of the epoch, the same for each of its splits", "s"),
@@ -163,7 +164,7 @@ DFR = pa.schema(
         *(
             _field(f"{split}_{name}", pa.float64(), f"{meaning}, on {split}", "fraction")
             for split in ("val", "test")
-            for name, meaning in ACCURACY_MEANINGS.items()
+            for name, meaning in ACCURACIES.items()
         ),
         _FINGERPRINT,
     ],
@@ -178,7 +179,7 @@ DFR_PATH = pa.schema(
         _field("nonzero", pa.int64(), "non-zero coefficients of the one fit that was tried", "count"),
         *(
             _field(f"val_{name}", pa.float64(), f"{meaning}, on val, of the one fit that was tried", "fraction")
-            for name, meaning in ACCURACY_MEANINGS.items()
+            for name, meaning in ACCURACIES.items()
         ),
         _FINGERPRINT,
     ],

@@ -4,7 +4,7 @@ from collections import defaultdict
 from statistics import fmean, stdev
 from typing import Any
 
-from scale_tune.tables.schemas import ACCURACIES
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.training.records import ReplicaRecord, SplitRecord, TrialRecord
 
 Columns = dict[str, list[Any]]

@@ -10,14 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-ACCURACIES = ("worst_group", "minority", "majority", "average")
-
-ACCURACY_MEANINGS = {
-    "worst_group": "lowest accuracy among the dataset's non-empty evaluation groups",
-    "minority": "accuracy over all conflicting samples pooled",
-    "majority": "accuracy over all aligned samples pooled",
-    "average": "accuracy over all samples",
-}
+from scale_tune.accuracies import ACCURACIES
 
 REFITTED, GONE = "refitted", "weights gone"
 """The statuses of a row of the ``dfr`` table."""
@@ -56,7 +49,7 @@ def _estimates() -> Iterator[pa.Field]:
     for split in ("val", "test"):
         # What was chosen for being high on val is expected to be lower elsewhere.
         caution = "; optimistic, since epochs and configs were chosen by val" * (split == "val")
-        for accuracy, meaning in ACCURACY_MEANINGS.items():
+        for accuracy, meaning in ACCURACIES.items():
             of = f"{meaning} on {split}, at each seed's best epoch{caution}"
             for stat, what in (
                 ("mean", "mean over seeds"),

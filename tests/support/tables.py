@@ -1,9 +1,10 @@
 """Tables made by hand."""
 
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.analysis.selection import RunTables
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables import collect as results
-from scale_tune.tables.schemas import ACCURACIES, REFITTED, frame_of
+from scale_tune.tables.schemas import REFITTED, frame_of
 
 STATS = [f"{s}_{name}_{stat}" for s in ("val", "test") for name in ACCURACIES for stat in ("mean", "std")]
 FINGERPRINT = "made up"
