@@ -61,8 +61,8 @@ def _estimates() -> Iterator[pa.Field]:
 
 
 _INTERVAL = (
-    "what the intervals resample: 'seeds and images'; 'images' for a single seed, where the spread over seeds is not "
-    "known; 'seeds' for DFR on datasets judged by cell, whose counts are not kept, and then null for a single seed"
+    "what the intervals resample: 'seeds and images'; or 'images' for a single seed, of which the spread over seeds "
+    "is not known"
 )
 
 COMPARISON = pa.schema(
@@ -132,7 +132,7 @@ DIFFERENCES = pa.schema(
             "share of the resamples in which method is above other_method, half of those with equality included",
             "fraction",
         ),
-        field("interval", pa.string(), "what the interval resamples; 'seeds' if either has no counts of images"),
+        field("interval", pa.string(), "what the interval resamples, as in comparison"),
     ],
     metadata={"table": "differences", "rows": "one per accuracy and pair of methods on the same data with a result"},
 )
