@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from scale_tune.analysis.counts import group_sizes
+from scale_tune.analysis.counts import group_sizes, rows_of_trial
 from scale_tune.analysis.selection import Entry, RunTables, dataset_names, eligible, entries
 from scale_tune.spec.parameters import Choice, FloatRange, IntRange, Parameter
 from scale_tune.tables.labels import shortened
@@ -97,14 +97,12 @@ def _seeds(entry: Entry) -> Iterator[str]:
         yield f"{n} of the {entry.seeds_asked} seeds that were asked for"
     if n == 1:
         yield "1 seed: no standard deviation, and an interval that leaves out how much seeds differ"
-    elif entry.measured["val"].resampled == "seeds":
-        yield f"its intervals resample {n} seeds and not the images: they are too narrow"
 
 
 def _at_an_end(entry: Entry) -> Iterator[str]:
     """Parameters of the selected config at an end of what was searched. Data is not chosen for being good."""
     row = entry.selected()
-    for name, parameter in entry.run.spec.method_space(entry.method).items():
+    for name, parameter in entry.run.spec.method_space(row["method"]).items():
         if not name.startswith("dataset.") and (end := end_of(parameter, row[f"config.{name}"])):
             yield f"the selected {name} = {shortened(row[f'config.{name}'])} is {end}; better ones may lie beyond"
 
@@ -169,7 +167,7 @@ def _state(row: dict[Any, Any]) -> str:
 
 
 def _data_from_a_range(entry: Entry) -> Iterator[str]:
-    space = entry.run.spec.method_space(entry.method)
+    space = entry.run.spec.method_space(entry.selected()["method"])
     drawn = [n for n, p in space.items() if n.startswith("dataset.") and isinstance(p, FloatRange | IntRange)]
     if drawn:
         yield f"its trials differ in their data ({', '.join(drawn)} is drawn from a range), which selection overlooks"
@@ -217,7 +215,7 @@ def _small_groups(dataset: str, of_data: Sequence[Entry]) -> Iterator[str]:
     sizes: dict[str, int] = {}
     for entry in of_data:
         if entry.trial is not None:
-            sizes |= group_sizes(entry.run.tables["groups"], entry.trial, "test", entry.groups)
+            sizes |= group_sizes(rows_of_trial(entry.run.tables["groups"], entry.trial), "test")
     small = [f"{name} ({n})" for name, n in sizes.items() if n < SMALL_GROUP]
     if small:
         yield f"{dataset}: groups of test with fewer than {SMALL_GROUP} images: {', '.join(small)}"

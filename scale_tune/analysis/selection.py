@@ -13,11 +13,8 @@ from typing import Any
 import pandas as pd
 
 from scale_tune.analysis.bootstrap import Measured, intervals, paired_bootstrap
-from scale_tune.analysis.counts import NO_SEED, measured_dfr, measured_trial
-from scale_tune.datasets import dataset_of
-from scale_tune.datasets.groups import Groups
-from scale_tune.spec.config import DatasetConfig
-from scale_tune.spec.parameters import Choice, Constant
+from scale_tune.analysis.counts import NO_SEED, measured, rows_of_refit, rows_of_trial
+from scale_tune.spec.parameters import Choice, Constant, Space
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables.labels import shortened
 from scale_tune.tables.schemas import COMPARISON, DIFFERENCES, REFITTED, frame_of
@@ -101,11 +98,6 @@ class Entry:
     def seeds_asked(self) -> int:
         """How many the run trains of each trial; 1 of a network that is not trained."""
         return 1 if self.seeds == (NO_SEED,) else len(self.run.spec.seeds)
-
-    @property
-    def groups(self) -> Groups:
-        """How the data's groups are judged."""
-        return _groups(self.data)
 
     def selected(self) -> dict[str, Any]:
         """The selected trial's row of ``trials``."""
@@ -254,7 +246,7 @@ def _entry(run: RunTables, data: Data, method: str, trials: pd.DataFrame) -> Ent
         eligible=len(eligible(of_method)),
         trial=best,
         fingerprint=_fingerprint(of_method, best),
-        measured={} if best is None else measured_trial(run.tables["groups"], best, _groups(data)),
+        measured={} if best is None else measured(rows_of_trial(run.tables["groups"], best)),
     )
 
 
@@ -272,14 +264,14 @@ def _confirmed(run: RunTables, selected: Entry) -> Entry:
     whole = eligible(of_method)
     same = [row[configs].equals(wanted.astype(object)) for _, row in whole.astype(object).iterrows()]
     trial = whole.loc[same, "trial"].iloc[0] if any(same) else None
-    measured: dict[str, Measured] = {}
+    rows = run.tables["groups"].iloc[:0]
     if trial is not None and selected.protocol is None:
-        measured = measured_trial(run.tables["groups"], trial, selected.groups)
+        rows = rows_of_trial(run.tables["groups"], trial)
     elif trial is not None:
         dfr = run.tables["dfr"]
         seeds = dfr[(dfr["trial"] == trial) & (dfr["protocol"] == selected.protocol) & (dfr["status"] == REFITTED)]
         if len(seeds):
-            measured = measured_dfr(seeds, trial, run.tables["groups"], selected.groups)
+            rows = rows_of_refit(run.tables["groups"], seeds.iloc[0])
     return replace(
         selected,
         run=run,
@@ -287,7 +279,7 @@ def _confirmed(run: RunTables, selected: Entry) -> Entry:
         eligible=len(whole),
         trial=trial,
         fingerprint=_fingerprint(of_method, trial),
-        measured=measured,
+        measured=measured(rows),
     )
 
 
@@ -301,18 +293,16 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
     for (features, protocol), seeds in selected.groupby(["features", "protocol"]):
         refitted = dfr.loc[(dfr["protocol"] == protocol) & (dfr["features"] == features), "trial"].dropna()
         of_trial = seeds["trial"].iloc[0]
-        on_splits = judged.loc[judged["fingerprint"] == seeds["fingerprint"].iloc[0], "trial"]
-        judged_as = on_splits.iloc[0] if pd.isna(of_trial) else of_trial
         found.append(
             Entry(
                 run=run,
                 data=data,
-                method=f"{'dfr' if features == 'erm' else features} ({protocol})",
+                method=f"{features if pd.isna(of_trial) else 'dfr'} ({protocol})",
                 trials=trials[trials["trial"].isin(refitted)],
                 eligible=refitted.nunique(),
                 trial=None if pd.isna(of_trial) else of_trial,
                 fingerprint=str(seeds["fingerprint"].iloc[0]),
-                measured=measured_dfr(seeds, judged_as, run.tables["groups"], _groups(data)),
+                measured=measured(rows_of_refit(run.tables["groups"], seeds.iloc[0])),
                 protocol=str(protocol),
             )
         )
@@ -334,10 +324,10 @@ def _row(entry: Entry, dataset: str) -> dict[str, Any]:
         "seeds_kind": entry.run.seeds_kind,
         "interval": entry.measured["val"].resampled if entry.measured else None,
     }
-    for split, measured in entry.measured.items():
-        ends = intervals(measured)
-        for accuracy, values in measured.accuracies.items():
-            low, high = ends.get(accuracy, (None, None))
+    for split, of_split in entry.measured.items():
+        ends = intervals(of_split)
+        for accuracy, values in of_split.accuracies.items():
+            low, high = ends[accuracy]
             std = float(values.std(ddof=1)) if len(values) > 1 else None
             stats = {"mean": float(values.mean()), "std": std, "low": low, "high": high}
             row |= {f"{split}_{accuracy}_{stat}": value for stat, value in stats.items()}
@@ -349,7 +339,7 @@ def _data(run: RunTables) -> list[Data]:
     trials = run.tables["trials"]
     columns = [column for column in trials.columns if column == DATASET or column.startswith(f"{DATASET}.")]
     fixed = {
-        method: [column for column in columns if _is_fixed(run.spec, method, column)]
+        method: [column for column in columns if _is_fixed(run.spec.method_space(method), column)]
         for method in trials["method"].unique()
     }
     return [
@@ -358,13 +348,6 @@ def _data(run: RunTables) -> list[Data]:
     ]
 
 
-def _is_fixed(spec: RunSpec, method: str, column: str) -> bool:
-    parameter = spec.method_space(method).get(column.removeprefix("config."))
+def _is_fixed(space: Space, column: str) -> bool:
+    parameter = space.get(column.removeprefix("config."))
     return parameter is None or isinstance(parameter, Choice | Constant)
-
-
-def _groups(data: Data) -> Groups:
-    options = dict(data)
-    name = options[DATASET]
-    task = {"task": options[f"{DATASET}.task"]} if f"{DATASET}.task" in options else {}
-    return dataset_of(DatasetConfig(name=name, **task)).info().groups

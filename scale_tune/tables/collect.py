@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 from pydantic import BaseModel
 
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.datasets import registered_options
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import LedgerTrial, check_covers, read_trials
@@ -25,7 +26,8 @@ from scale_tune.spec.space import DATASET, RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables.columns import Columns, epoch_columns, group_columns, trial_values
-from scale_tune.tables.schemas import ACCURACIES, ACCURACY_MEANINGS, GONE, REFITTED
+from scale_tune.tables.refits import IS_REFIT, with_refits
+from scale_tune.tables.schemas import GONE, REFITTED
 from scale_tune.tables.schemas import field as _field
 from scale_tune.tables.schemas import table_of as _table
 from scale_tune.tables.unchanged import joined, read_unchanged
@@ -62,8 +64,8 @@ def _config_fields() -> list[pa.Field]:
 
 def _accuracy_fields() -> Iterator[pa.Field]:
     for split in ("val", "test"):
-        for accuracy in ACCURACIES:
-            meaning = f"{ACCURACY_MEANINGS[accuracy]} on {split}, at each seed's best epoch"
+        for accuracy, meaning_of in ACCURACIES.items():
+            meaning = f"{meaning_of} on {split}, at each seed's best epoch"
             nulls = "null unless every seed has one and none diverged" + (
                 "; only of trials that ran to their end" * (split == "test")
             )
@@ -117,7 +119,7 @@ EPOCHS = pa.schema(
         _EPOCH,
         _field("split", pa.string(), "train and target: while training on their batches; val: after the epoch"),
         _field("loss", pa.float64(), "mean cross-entropy", "nat"),
-        *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in ACCURACY_MEANINGS.items()),
+        *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in ACCURACIES.items()),
         _field("cosine", pa.float64(), "mean over steps and groups of cos(g_tr, g_tg); SCALE only; of the epoch"),
         _field("lr", pa.float64(), "learning rate of the epoch"),
         _field("seconds", pa.float64(), "training and validation of the epoch, the same for each of its splits", "s"),
@@ -127,17 +129,38 @@ EPOCHS = pa.schema(
 
 GROUPS = pa.schema(
     [
-        _TRIAL,
-        _SEED,
-        _field("epoch", pa.int64(), "the seed's best epoch: the first with the highest validation objective"),
-        _field("split", pa.string(), "train and target: while training; val and test: in eval mode after the epoch"),
+        _field("trial", pa.string(), "trial; of a refit the erm trial whose network gives the features, or null"),
+        _field("seed", pa.int64(), "seed of the replica; null for a refit of the pretrained network"),
+        _field("features", pa.string(), "of a refit as in dfr; null for the trial's own network"),
+        _field("protocol", pa.string(), "of a refit as in dfr; null for the trial's own network"),
+        _field("fingerprint", pa.string(), "of a refit as in dfr; null for the trial's own network"),
+        _field(
+            "epoch",
+            pa.int64(),
+            "the seed's best epoch: the first with the highest validation objective; null for a refit",
+        ),
+        _field(
+            "split",
+            pa.string(),
+            "train and target: while training; val and test: in eval mode after the epoch, or of the refitted layer",
+        ),
         _field("label", pa.int64(), "class"),
         _field("attribute", pa.int64(), "value of the spurious feature"),
+        _field("aligned", pa.bool_(), "whether the attribute goes with the label as in training; else it conflicts"),
+        _field(
+            "evaluation_group",
+            pa.string(),
+            "group that the cell is judged with, the worst of which is the worst group: aligned or conflicting, or "
+            "the cell alone, as 'label 0, attribute 1'",
+        ),
         _field("n", pa.int64(), "samples", "count"),
         _field("correct", pa.int64(), "correctly predicted samples", "count"),
         _field("accuracy", pa.float64(), "correct / n; null for an empty group", "fraction"),
     ],
-    metadata={"table": "groups", "rows": "one per trial, seed, split and group at the seed's best epoch"},
+    metadata={
+        "table": "groups",
+        "rows": "one per trial, seed, split and cell at the seed's best epoch, and per refit, val or test, and cell",
+    },
 )
 
 _REFITTED = (
@@ -166,7 +189,7 @@ DFR = pa.schema(
         *(
             _field(f"{split}_{name}", pa.float64(), f"{meaning}, on {split}", "fraction")
             for split in ("val", "test")
-            for name, meaning in ACCURACY_MEANINGS.items()
+            for name, meaning in ACCURACIES.items()
         ),
         _FINGERPRINT,
     ],
@@ -181,7 +204,7 @@ DFR_PATH = pa.schema(
         _field("nonzero", pa.int64(), "non-zero coefficients of the one fit that was tried", "count"),
         *(
             _field(f"val_{name}", pa.float64(), f"{meaning}, on val, of the one fit that was tried", "fraction")
-            for name, meaning in ACCURACY_MEANINGS.items()
+            for name, meaning in ACCURACIES.items()
         ),
         _FINGERPRINT,
     ],
@@ -193,7 +216,7 @@ Format = Literal["parquet", "csv"]
 _OF_RECORDS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS}
 """The tables that are made from the records of trials."""
 _ADDED = {"dfr": DFR, "dfr_path": DFR_PATH}
-"""The tables that analyses add to."""
+"""The tables that analyses alone add to; they also add the rows of refits to ``groups``."""
 SCHEMAS = _OF_RECORDS | _ADDED
 
 
@@ -231,6 +254,7 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
         for name, rows in _tables_of(trial, known, spec, run, has_weights=has_weights).items():
             parts[name][trial.name] = (stamps[trial.name], rows)
     of_records = {name: joined(parts[name], schema) for name, schema in _OF_RECORDS.items()}
+    of_records["groups"] = with_refits(of_records["groups"], _read_added(run, "groups", IS_REFIT))
     return of_records | {name: _read_added(run, name) for name in _ADDED}
 
 
@@ -256,7 +280,9 @@ def _part(trial: str, columns: Columns, schema: pa.Schema) -> pa.Table:
     """One trial's rows of a table."""
     if not columns:
         return schema.empty_table()
-    return pa.Table.from_pydict({"trial": [trial] * len(columns["seed"]), **columns}, schema=schema)
+    rows = len(columns["seed"])
+    whole = {name: columns.get(name, [None] * rows) for name in schema.names}
+    return pa.Table.from_pydict(whole | {"trial": [trial] * rows}, schema=schema)
 
 
 def write_tables(tables: dict[str, pa.Table], directory: Location, format_: Format = "parquet") -> list[Location]:
@@ -293,21 +319,16 @@ def _encoded(table: pa.Table, format_: Format) -> bytes:
     return buffer.getvalue()
 
 
-def dfr_tables(rows: list[dict[str, Any]], path_rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
-    """The tables ``dfr`` and ``dfr_path`` of these rows."""
-    return {"dfr": _table(rows, DFR), "dfr_path": _table(path_rows, DFR_PATH)}
-
-
-def _read_added(run: RunDir, name: str) -> pa.Table:
+def _read_added(run: RunDir, name: str, only: Any = None) -> pa.Table:
     """What analyses have added to this run's table so far; columns that an older version lacked are null."""
     path = run.results / f"{name}.parquet"
     try:
-        return pq.read_table(io.BytesIO(path.read()), schema=SCHEMAS[name])
+        return pq.read_table(io.BytesIO(path.read()), schema=SCHEMAS[name], filters=only)
     except FileNotFoundError:
         return _table([], SCHEMAS[name])
     except (OSError, pa.ArrowException) as error:
         raise UserError(
-            f"can't read {path}, which holds refitted layers: {error}; restore it from a copy, or delete it: "
+            f"can't read {path}, which remembers refitted layers: {error}; restore it from a copy, or delete it: "
             "they are then refitted again"
         ) from None
 

@@ -10,14 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-ACCURACIES = ("worst_group", "minority", "majority", "average")
-
-ACCURACY_MEANINGS = {
-    "worst_group": "lowest accuracy among the dataset's non-empty evaluation groups",
-    "minority": "accuracy over all conflicting samples pooled",
-    "majority": "accuracy over all aligned samples pooled",
-    "average": "accuracy over all samples",
-}
+from scale_tune.accuracies import ACCURACIES
 
 REFITTED, GONE = "refitted", "weights gone"
 """The statuses of a row of the ``dfr`` table."""
@@ -56,7 +49,7 @@ def _estimates() -> Iterator[pa.Field]:
     for split in ("val", "test"):
         # What was chosen for being high on val is expected to be lower elsewhere.
         caution = "; optimistic, since epochs and configs were chosen by val" * (split == "val")
-        for accuracy, meaning in ACCURACY_MEANINGS.items():
+        for accuracy, meaning in ACCURACIES.items():
             of = f"{meaning} on {split}, at each seed's best epoch{caution}"
             for stat, what in (
                 ("mean", "mean over seeds"),
@@ -68,8 +61,8 @@ def _estimates() -> Iterator[pa.Field]:
 
 
 _INTERVAL = (
-    "what the intervals resample: 'seeds and images'; 'images' for a single seed, where the spread over seeds is not "
-    "known; 'seeds' for DFR on datasets judged by cell, whose counts are not kept, and then null for a single seed"
+    "what the intervals resample: 'seeds and images'; or 'images' for a single seed, of which the spread over seeds "
+    "is not known"
 )
 
 COMPARISON = pa.schema(
@@ -139,7 +132,7 @@ DIFFERENCES = pa.schema(
             "share of the resamples in which method is above other_method, half of those with equality included",
             "fraction",
         ),
-        field("interval", pa.string(), "what the interval resamples; 'seeds' if either has no counts of images"),
+        field("interval", pa.string(), "what the interval resamples, as in comparison"),
     ],
     metadata={"table": "differences", "rows": "one per accuracy and pair of methods on the same data with a result"},
 )

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scale_tune.datasets.groups import GroupCounts
+from scale_tune.datasets.groups import GroupCounts, Groups
 from scale_tune.errors import UserError
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location, is_temporary
@@ -58,6 +58,19 @@ class EpochRecord(Record):
     splits: dict[str, SplitRecord]
 
 
+class CellsRecord(Record):
+    """How each cell of the dataset is judged, ``[label][attribute]``."""
+
+    aligned: list[list[bool]]
+    evaluation_group: list[list[str]]
+    """The name of the evaluation group that it belongs to."""
+
+    @classmethod
+    def of(cls, groups: Groups) -> "CellsRecord":
+        """The dataset's cells as plain lists."""
+        return cls(aligned=groups.aligned.tolist(), evaluation_group=groups.evaluation_group_names.tolist())
+
+
 class GroupsRecord(Record):
     """Counts per cell, ``[label][attribute]``."""
 
@@ -101,6 +114,7 @@ class TrialRecord(Record):
     config: TrialConfig
     fingerprint: str
     """Of the dataset's splits."""
+    cells: CellsRecord
     node: str
     device: str
     threads: int

@@ -14,6 +14,7 @@ from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from scale_tune.training.records import (
     BestEpoch,
+    CellsRecord,
     EpochRecord,
     GroupsRecord,
     ReplicaRecord,
@@ -53,6 +54,7 @@ class Trial:
             trial=name,
             config=config,
             fingerprint=splits.fingerprint,
+            cells=CellsRecord.of(splits.info.groups),
             node=platform.node(),
             device=str(device),
             threads=torch.get_num_threads(),

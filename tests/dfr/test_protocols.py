@@ -170,7 +170,7 @@ def test_agrees_with_an_independent_computation(protocol, classes, source, digit
     result = refit(given.__getitem__, splits, protocol, Objective.WORST_GROUP, SEED)
     chosen, path, weights, biases, (test_worst, test_average) = independent(protocol.value, data, splits, classes)
     assert chosen == result.C
-    assert {point.C: point.val.worst_group for point in result.path} == pytest.approx(path)
+    assert {point.C: point.val.summary()["worst_group"] for point in result.path} == pytest.approx(path)
     assert len(set(path.values())) > 2, "the values of C must differ for the choice to be one"
     ours = result.classifier
     weight, bias = ours.weight, ours.bias
@@ -178,8 +178,8 @@ def test_agrees_with_an_independent_computation(protocol, classes, source, digit
         weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
     np.testing.assert_allclose(weight, weights, atol=1e-8, rtol=1e-8)
     np.testing.assert_allclose(bias, biases, atol=1e-8, rtol=1e-8)
-    assert result.test.worst_group == pytest.approx(test_worst)
-    assert result.test.average == pytest.approx(test_average)
+    assert result.test.summary()["worst_group"] == pytest.approx(test_worst)
+    assert result.test.summary()["average"] == pytest.approx(test_average)
     assert pickle.loads(pickle.dumps(result)).C == result.C
 
 
@@ -194,8 +194,8 @@ def test_the_values_of_c_and_the_number_of_fits_are_the_published_ones(protocol)
 def test_of_equal_objectives_the_strongest_penalty_is_taken(protocol):
     data, splits = blobs(2, {"target": 200, "val": 20, "test": 20})
     result = refit(data.__getitem__, splits, protocol, Objective.AVERAGE, 0)
-    best = max(point.val.average for point in result.path)
-    equal = [point.C for point in result.path if point.val.average == best]
+    best = max(point.val.summary()["average"] for point in result.path)
+    equal = [point.C for point in result.path if point.val.summary()["average"] == best]
     assert len(equal) > 1
     assert min(equal) == result.C
 
@@ -216,9 +216,9 @@ def test_a_poisonous_test_split_changes_nothing_that_is_chosen_or_fitted(protoco
     for poison in (np.nan, 1e300):
         bad = {**data, "test": np.full_like(data["test"], poison)}
         result = refit(bad.__getitem__, poisoned, protocol, Objective.WORST_GROUP, 0)
-        assert (result.C, result.val.worst_group) == (clean.C, clean.val.worst_group)
+        assert (result.C, result.val.summary()["worst_group"]) == (clean.C, clean.val.summary()["worst_group"])
         assert np.array_equal(result.classifier.weight, clean.classifier.weight)
-        assert result.test.average < 0.2 < clean.test.average
+        assert result.test.summary()["average"] < 0.2 < clean.test.summary()["average"]
 
 
 @pytest.mark.parametrize("protocol", BOTH)
@@ -423,7 +423,7 @@ def test_a_checkpoint_of_other_splits_is_refused(digits, trained):
         assert said in str(error.value)
     (result,) = refit_checkpoint(trained, 0, DIGITS, [DfrProtocol.SCALE], Objective.WORST_GROUP, {})
     assert result.fingerprint == digits.fingerprint
-    assert result.val.worst_group > 0.1
+    assert result.val.summary()["worst_group"] > 0.1
 
 
 def test_weights_that_are_gone_are_no_error(tmp_path):

@@ -15,6 +15,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.training.records import (
     BestEpoch,
+    CellsRecord,
     EpochRecord,
     GroupsRecord,
     ReplicaRecord,
@@ -76,14 +77,15 @@ def _make(run: RunDir, spec: RunSpec, fail: tuple[str, ...], leave_running: int)
 
 def made_up(name: str, config: TrialConfig) -> TrialRecord:
     """The record of an ended trial whose accuracies are drawn from a level that its name and seed fix."""
-    replicas = []
+    replicas, groups = [], datasets.dataset_of(config.dataset).info().groups
     for seed in config.seeds:
         random = np.random.default_rng([seed, *name.encode()])
-        replicas.append(_replica(seed, config, datasets.dataset_of(config.dataset).info().groups, random))
+        replicas.append(_replica(seed, config, groups, random))
     return TrialRecord(
         trial=name,
         config=config,
         fingerprint=FINGERPRINT,
+        cells=CellsRecord.of(groups),
         node="node",
         device="cpu",
         threads=1,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.analysis import selection as analysis
 from scale_tune.report.html import Analysis
 from scale_tune.spec.parameters import Choice, Constant, IntRange
@@ -13,7 +14,6 @@ from scale_tune.spec.space import RunSpec
 from scale_tune.tables import collect as results
 
 MADE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
-ACCURACIES = results.ACCURACIES
 TRACEBACK = "Traceback (most recent call last):\n  File 'x.py', line 1\nRuntimeError: CUDA out of memory"
 
 

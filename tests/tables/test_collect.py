@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scale_tune import datasets
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.datasets.digits import INFO
 from scale_tune.datasets.groups import GroupCounts
 from scale_tune.errors import UserError
@@ -85,7 +86,7 @@ def test_the_best_epochs_numbers_recomputed_from_groups_equal_those_in_trials(ta
         for trial, row in trials.iterrows():
             seeds = [v for (t, s, _), v in recomputed.items() if (t, s) == (trial, split)]
             assert bool(seeds) == (row["state"] in states)
-            for name in results.ACCURACIES:
+            for name in ACCURACIES:
                 if seeds:
                     values = [seed[name] for seed in seeds]
                     assert row[f"{split}_{name}_mean"] == pytest.approx(np.mean(values))

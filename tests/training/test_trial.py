@@ -117,7 +117,7 @@ def test_the_kept_weights_are_those_of_the_best_epoch(digits, tmp_path):
     trial = train_to_the_end(open_trial(tmp_path, digits, config()))
     for replica, record in zip(trial.replicas, trial.record.replicas, strict=True):
         replica.method.network.load_state_dict(load_weights(Location.of(tmp_path), replica.seed)[1])
-        assert replica.evaluate("val").counts().worst_group == record.best.objective
+        assert replica.evaluate("val").counts().summary()["worst_group"] == record.best.objective
         assert replica.evaluate("test").counts().summary()["average"] == record.best.test.average
         assert record.best.groups["test"].n == replica.evaluate("test").counts().n.tolist()
 

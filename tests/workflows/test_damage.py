@@ -83,7 +83,7 @@ def append(run: RunDir, text: str) -> None:
         pytest.param(no_seeds, "erm-00000/record.json is damaged", id="a record of no seed"),
         pytest.param(
             lambda run: (run.results.local / "dfr.parquet").write_bytes(b"PAR1 torn"),
-            "can't read .*dfr.parquet, which holds refitted layers",
+            "can't read .*dfr.parquet, which remembers refitted layers",
             id="a torn table of refits",
         ),
         pytest.param(results_as_a_file, "results", id="results that are a file"),

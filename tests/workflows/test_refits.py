@@ -12,6 +12,8 @@ from safetensors.torch import save_file
 from torchvision.models import get_model
 
 from scale_tune.analysis.selection import ranked
+from scale_tune.datasets import load_splits
+from scale_tune.datasets.groups import GroupCounts
 from scale_tune.dfr import protocols as dfr
 from scale_tune.errors import UserError
 from scale_tune.networks import classifier as models
@@ -21,6 +23,7 @@ from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
+from scale_tune.tables.refits import KEY
 from scale_tune.training.records import weights_path
 from scale_tune.workflows import evaluate as evaluation
 from scale_tune.workflows.evaluate import evaluate, parse_protocols
@@ -232,13 +235,53 @@ def test_what_is_refitted_is_kept_when_an_analysis_is_interrupted(run, monkeypat
         patched.setattr(refits, "side_by_side", interrupted)
         with pytest.raises(KeyboardInterrupt):
             analyse(run)
-    assert set(run.results.names()) == {"dfr.parquet", "dfr_path.parquet"}
+    assert set(run.results.names()) == {"groups.parquet", "dfr.parquet", "dfr_path.parquet"}
     kept = results.load(run.path)
     assert kept["dfr"]["seed"].tolist() == [0, 0]
     (run.results / "dfr.parquet").delete()  # as if it had died between the two files
     found, _ = analyse(run)
     assert len(found.runs[0].tables["dfr"]) == 4
-    assert not results.load(run.path)["dfr_path"].duplicated(["seed", "protocol", "C"]).any()
+    tables = results.load(run.path)
+    assert not tables["dfr_path"].duplicated(["seed", "protocol", "C"]).any()
+    assert not tables["groups"].duplicated(CELL).any()
+
+
+CELL = [*KEY, "split", "label", "attribute"]
+
+
+def test_groups_hold_the_counts_of_every_refit_beside_those_of_the_trials(run):
+    own = results.load(run.path)["groups"]
+    found, _ = analyse(run)
+    tables = results.load(run.path)
+    groups, dfr = tables["groups"], tables["dfr"]
+    pd.testing.assert_frame_equal(groups[groups["protocol"].isna()], own, check_dtype=False)
+    assert not groups.duplicated(CELL).any()
+    assert len(dfr) == 4
+    info = load_splits(found.runs[0].spec.dataset).info
+    for row in dfr.to_dict("records"):
+        of_refit = groups[np.logical_and.reduce([groups[name] == row[name] for name in KEY])]
+        assert set(of_refit["split"]) == {"val", "test"}
+        for split, cells in of_refit.groupby("split"):
+            n, right = (cells.pivot(index="label", columns="attribute", values=v).to_numpy() for v in ("n", "correct"))
+            accuracies = GroupCounts(n=n, correct=right, groups=info.groups).summary()
+            assert accuracies == {name: row[f"{split}_{name}"] for name in accuracies}
+    assert_same_rows(found.runs[0].tables["groups"], groups)
+    none, _ = analyse(run, [])
+    assert_same_rows(none.runs[0].tables["groups"], own)
+    assert_same_rows(results.load(run.path)["groups"], groups)
+
+
+def assert_same_rows(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_refits_whose_counts_somebody_deleted_are_refitted_again(run):
+    first, _ = analyse(run)
+    (run.results / "groups.parquet").delete()
+    again, lines = analyse(run)
+    assert lines[0] == "refitting the last layer of 2 networks"
+    pd.testing.assert_frame_equal(again.comparison, first.comparison)
+    assert not results.load(run.path)["dfr"].duplicated([*KEY]).any()
 
 
 def test_an_error_of_a_checkpoint_ends_the_analysis_and_keeps_what_was_refitted(run, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from scale_tune.analysis import selection as analysis
+from scale_tune.analysis.counts import rows_of_trial
 from scale_tune.spec.parameters import Choice, Constant, IntRange, Parameter
 from scale_tune.spec.space import RunSpec
 
@@ -84,7 +85,7 @@ def per_seed(epochs: pd.DataFrame, trial: str, column: str) -> pd.DataFrame:
 
 def best_epochs(groups: pd.DataFrame, trial: str) -> pd.Series:
     """The selected epoch of each seed."""
-    return groups[groups["trial"] == trial].groupby("seed")["epoch"].first()
+    return rows_of_trial(groups, trial).groupby("seed")["epoch"].first()
 
 
 def group_accuracies(groups: pd.DataFrame, trial: str) -> tuple[str, pd.DataFrame]:
@@ -94,7 +95,7 @@ def group_accuracies(groups: pd.DataFrame, trial: str) -> tuple[str, pd.DataFram
         The split, test if it was judged and val otherwise, and columns ``label``, ``attribute``, ``n`` (of one
         seed), ``accuracy``; a group without samples has no accuracy.
     """
-    of_trial = groups[groups["trial"] == trial]
+    of_trial = rows_of_trial(groups, trial)
     split = "test" if (of_trial["split"] == "test").any() else "val"
     sums = of_trial[of_trial["split"] == split].groupby(["label", "attribute"])[["n", "correct"]].sum().reset_index()
     sums["accuracy"] = (sums["correct"] / sums["n"]).where(sums["n"] > 0)

@@ -53,7 +53,7 @@ def groups(analysed: Analysis, shown: pd.DataFrame) -> Section:
         counts[split] = _cells_table(f"groups-{split}-counts", f"Samples of {split}", cells, "n", "integer")
     lead = (
         "Accuracy by label (down) and attribute (across) at each seed's best epoch, the seeds pooled. Dark is low; the "
-        "scale runs from 0 to 1 for all. DFR's refitted layers are not split by group in the tables."
+        "scale runs from 0 to 1 for all. Those of refitted layers are in groups.parquet."
         if drawn
         else "No trial has been evaluated yet."
     )
