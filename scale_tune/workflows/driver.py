@@ -132,7 +132,7 @@ def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
     from scale_tune.tables import collect as results  # pandas takes its time
 
     confirmation = confirmation_of(run)
-    searched = analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=results.load(run.path))
+    searched = analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=results.load_results(run.path))
     trials = {trial.name: trial for trial in read_trials(run.ledger)}
     spec = confirmation_spec(searched.spec, [trials[name] for name in analysis.best_configs(searched, top_k)["trial"]])
     if confirmation.spec.is_file():

@@ -77,7 +77,7 @@ def test_a_search_killed_twice_is_resumed_extended_and_analysed(space, tmp_path)
     assert {path.name for path in (tmp_path / "tables").iterdir()} >= {f"{name}.parquet" for name in results.SCHEMAS}
     for row in (*METHODS, "dfr (scale)", "dfr (dfr)", "pretrained baseline left out: small_cnn"):
         assert row in result.stdout
-    tables = results.load(directory)
+    tables = results.load_results(directory)
     assert len(tables["dfr"]) == 4
     assert tables["dfr"]["trial"].nunique() == 1
 
@@ -90,7 +90,7 @@ def test_a_diverging_and_a_failing_trial_do_not_stop_the_search(space, tmp_path)
         "--methods", "erm,erm_target", *wild,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
-    trials = results.load(directory)["trials"].set_index("trial")
+    trials = results.load_results(directory)["trials"].set_index("trial")
     diverged = trials.loc["erm-00000"]
     assert (diverged["state"], diverged["diverged"], diverged["seeds"]) == ("complete", 2, 0)
     assert 0 <= diverged["objective"] <= 1
@@ -104,7 +104,7 @@ def test_a_diverging_and_a_failing_trial_do_not_stop_the_search(space, tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "1 failed" in result.stdout
     assert "erm_target-00001 has failed: AssertionError: by design" in result.stdout
-    trials = results.load(directory)["trials"].set_index("trial")
+    trials = results.load_results(directory)["trials"].set_index("trial")
     failed = trials.loc["erm_target-00001"]
     assert failed["state"] == "failed"
     assert failed["error"].startswith("Traceback")

@@ -98,9 +98,9 @@ def test_damage_is_one_clear_error_and_the_tables_stay(run, damage, message):
 
 
 def test_what_is_no_trial_beside_the_trials_is_nobodys_business(run):
-    before = results.load(run.path)["trials"]
+    before = results.load_results(run.path)["trials"]
     shutil.copytree(run.trial("erm-00000").local, run.trials.local / "erm-00000-copy")
-    assert results.load(run.path)["trials"].equals(before)
+    assert results.load_results(run.path)["trials"].equals(before)
 
 
 def test_a_search_does_not_go_on_with_a_ledger_that_was_cut(run):

@@ -33,7 +33,7 @@ class Analysis:
     """Of the run."""
     spec: RunSpec
     tables: Mapping[str, pd.DataFrame]
-    """As :func:`scale_tune.tables.collect.load` gives them."""
+    """As :func:`scale_tune.tables.collect.load_results` gives them."""
     comparison: pd.DataFrame
     """A row per method, also of other runs, as :func:`scale_tune.analysis.selection.compare` makes it."""
     differences: pd.DataFrame
