@@ -145,21 +145,14 @@ def _launch(
     check_new_run(where, name)
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
+        from scale_tune.workflows.rehearsal import rehearse
+
         print_plan(spec)
-        _say_if_data_is_missing(spec)
+        rehearse(spec, typer.echo)
         return True
     from scale_tune.workflows.driver import launch
 
     return launch(spec, where, name, address, ledger, budget)
-
-
-def _say_if_data_is_missing(spec: "RunSpec") -> None:
-    from scale_tune.datasets import dataset_of
-
-    try:
-        dataset_of(spec.dataset).files()
-    except UserError as missing:
-        typer.echo(f"note: this can't be run yet: {missing}")
 
 
 def _resume(

@@ -13,7 +13,8 @@ from scale_tune.datasets.registry import dataset_of
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetSplits, Split
 from scale_tune.errors import UserError
 from scale_tune.spec.config import DatasetConfig
-from scale_tune.spec.parameters import Choice, Constant
+from scale_tune.spec.frozen import Scalar
+from scale_tune.spec.parameters import Choice, Constant, Parameter
 from scale_tune.spec.space import DATASET, RunSpec
 
 
@@ -27,6 +28,25 @@ def dataset_variants(spec: RunSpec) -> list[DatasetConfig]:
     fixed = spec.dataset.model_dump()
     drawn = [dict(zip(values, point, strict=True)) for point in product(*(sorted(v, key=str) for v in values.values()))]
     return [DatasetConfig(**(fixed | point)) for point in drawn]
+
+
+def dataset_corners(spec: RunSpec) -> list[DatasetConfig]:
+    """The datasets at the ends of what is searched: if each of these can be made, so can those between."""
+    found: list[DatasetConfig] = []
+    for method in spec.methods:
+        searched = {n.removeprefix(DATASET): p for n, p in spec.method_space(method).items() if n.startswith(DATASET)}
+        for point in product(*(_ends(parameter) for parameter in searched.values())):
+            config = DatasetConfig(**(spec.dataset.model_dump() | dict(zip(searched, point, strict=True))))
+            if config not in found:
+                found.append(config)
+    return found
+
+
+def _ends(parameter: Parameter) -> list[Scalar]:
+    """Of numbers the lowest and the highest; every value of what has no order."""
+    values = list(parameter.extremes())
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    return sorted({min(numbers), max(numbers)}) if len(numbers) == len(values) else values
 
 
 def prepare(spec: RunSpec, console: Console) -> None:

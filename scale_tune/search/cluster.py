@@ -12,13 +12,14 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from scale_tune.datasets.ahead import dataset_corners
 from scale_tune.datasets.preparation import identity
 from scale_tune.datasets.sources import data_root
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import Stop
 from scale_tune.search.watchdog import watchdog
 from scale_tune.spec import usercode
-from scale_tune.spec.config import TrialConfig
+from scale_tune.spec.config import DatasetConfig, TrialConfig
 from scale_tune.spec.space import ResourceSpec, RunSpec
 from scale_tune.storage.location import Location
 
@@ -117,10 +118,12 @@ def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], 
     """
     nodes = nodes_with_room(spec.resources)
     configs = [spec.first_config(method).model_dump_json() for method in spec.methods]
+    corners = [corner.model_dump_json() for corner in dataset_corners(spec)]
     sources = usercode.provided(spec.files)
     with _probe(storage) as probe:
         results = {
-            _try_out_on(node, spec.resources, configs, sources, probe): node["NodeManagerHostname"] for node in nodes
+            _try_out_on(node, spec.resources, configs, corners, sources, probe): node["NodeManagerHostname"]
+            for node in nodes
         }
         if len(ray.wait(list(results), num_returns=len(results), timeout=PATIENCE_SECONDS)[0]) < len(results):
             say("waiting for the workers to prepare the data, or for the cluster to have room …")
@@ -187,6 +190,7 @@ def _try_out_on(
     node: dict[str, Any],
     resources: ResourceSpec,
     configs: list[str],
+    corners: list[str],
     sources: usercode.Sources,
     probe: Location | None,
 ) -> Any:
@@ -197,7 +201,7 @@ def _try_out_on(
             max_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         )
-        return task.remote(configs, sources, resources.gpus_per_trial, probe)
+        return task.remote(configs, corners, sources, resources.gpus_per_trial, probe)
     except ValueError as error:  # Ray has rules of its own, as that more than one GPU is a whole number
         raise UserError(f"Ray can't give a trial {resources!r}: {error}") from None
 
@@ -215,7 +219,7 @@ def _room(node: dict[str, Any], resources: ResourceSpec) -> int:
 
 
 def _try_out(
-    configs: list[str], sources: usercode.Sources, gpus: float, probe: Location | None
+    configs: list[str], corners: list[str], sources: usercode.Sources, gpus: float, probe: Location | None
 ) -> tuple[str, dict[str, str]]:
     """On a worker: what every trial of each method will do, for a batch.
 
@@ -224,7 +228,7 @@ def _try_out(
     """
     import torch
 
-    from scale_tune.datasets import load_splits
+    from scale_tune.datasets import dataset_of, load_splits
     from scale_tune.training.replica import try_out
 
     if probe is not None and not probe.exists():
@@ -232,6 +236,8 @@ def _try_out(
     device = torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
     usercode.provide(sources)
     parsed = [TrialConfig.model_validate_json(config) for config in configs]
+    for corner in corners:
+        dataset_of(DatasetConfig.model_validate_json(corner)).plan()
     for config in parsed:
         try_out(config, load_splits(config.dataset), device)
     return device.type, identity(parsed[0], load_splits(parsed[0].dataset))
