@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -55,8 +56,7 @@ def cluster(address: str | None, stop: Stop) -> Iterator[Callable[[], None]]:
     def connect() -> None:
         _connect(address)
         stop.install()  # Ray has taken SIGTERM
-        if address is None or not address.startswith("ray://"):
-            watched.enter_context(watchdog(ray.get_runtime_context().gcs_address, stop))
+        watched.enter_context(watchdog(ray.get_runtime_context().gcs_address, stop))
 
     with ExitStack() as watched:
         connect()
@@ -73,7 +73,7 @@ def _connect(address: str | None) -> None:
             # Nothing large goes through the object store: data and checkpoints are files.
             ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
         else:
-            _check_reachable(address)
+            check_reachable(address)
             told = {name: value for name in TOLD if (value := os.environ.get(name))}
             # All nodes run the driver's own code of this package; what it depends on must be installed there.
             environment = {"env_vars": told, "py_modules": [str(PACKAGE)]}
@@ -83,14 +83,21 @@ def _connect(address: str | None) -> None:
         raise UserError(f"{where}: {error}") from None
 
 
-def _check_reachable(address: str) -> None:
-    """Ray itself would try for many minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        return
+def check_reachable(address: str) -> None:
+    """Somebody listens at the address; Ray itself would try for many minutes.
+
+    Args:
+        address: as ``host:port`` or ``http://host:port``; anything else, as ``auto``, is not looked at.
+
+    Raises:
+        UserError: nobody does.
+    """
+    parts = urlsplit(address if "://" in address else f"//{address}")
     try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        if port is not None:
+            socket.create_connection((parts.hostname or "", port), timeout=10).close()
+    except (OSError, ValueError) as error:
         raise UserError(f"can't connect to a Ray cluster at --address {address}: {error}") from None
 
 

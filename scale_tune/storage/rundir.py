@@ -115,11 +115,11 @@ class RunDir:
         return data, lines
 
 
-def check_new_run(storage: Location, name: str) -> RunDir:
-    """Where the run would be.
+def check_name(name: str) -> None:
+    """Whether a run can have this name.
 
     Raises:
-        UserError: the name can't be a directory's, or is taken; or the storage can't be reached.
+        UserError: it can't be a directory's.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise UserError(
@@ -127,6 +127,15 @@ def check_new_run(storage: Location, name: str) -> RunDir:
             "and start with a letter or digit; "
             "use --storage for the directory it goes into"
         )
+
+
+def check_new_run(storage: Location, name: str) -> RunDir:
+    """Where the run would be.
+
+    Raises:
+        UserError: the name can't be a directory's, or is taken; or the storage can't be reached.
+    """
+    check_name(name)
     path = storage / name
     try:
         taken = path.exists()
