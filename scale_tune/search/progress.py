@@ -8,6 +8,7 @@ from rich.live import Live
 from rich.table import Table
 
 from scale_tune.ledger.studies import Ledger, LedgerState, LedgerTrial
+from scale_tune.ranking import best_of
 from scale_tune.spec.config import Method
 from scale_tune.spec.space import RunSpec
 
@@ -121,8 +122,9 @@ def best_lines(trials: list[LedgerTrial], spec: RunSpec) -> list[str]:
 
 def best_trial(trials: list[LedgerTrial], method: Method) -> LedgerTrial | None:
     """The trial of a method with the highest objective so far, ended or not; None before the first epoch."""
-    measured = [t for t in trials if t.method is method and t.state is not LedgerState.FAILED and t.objectives]
-    return max(measured, key=lambda trial: trial.objectives[-1], default=None)
+    of_method = [t for t in trials if t.method is method and t.state is not LedgerState.FAILED and t.objectives]
+    best = best_of(trial.objectives[-1] for trial in of_method)
+    return None if best is None else of_method[best]
 
 
 def describe(params: dict[str, object]) -> str:

@@ -16,6 +16,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from scale_tune.ledger.studies import Ledger, LedgerState
+from scale_tune.ranking import best_first
 from scale_tune.search.cluster import room
 from scale_tune.search.progress import Progress
 from scale_tune.search.stopping import SearchStopped, Stop
@@ -313,10 +314,10 @@ def sweep(search: Search) -> None:
 def keep_best(search: Search, method: Method) -> None:
     """Drop the weights of the method's completed trials beyond the best ``keep_top`` that have any."""
     trials = [trial for name in search.with_weights if (trial := search.ledger.trial(name)).method is method]
-    trials.sort(key=lambda trial: (-(trial.objective or 0), trial.number))
-    for beyond in trials[search.spec.keep_top :]:
-        drop_weights(search.run.trial(beyond.name))
-        search.with_weights.remove(beyond.name)
+    trials.sort(key=lambda trial: trial.number)
+    for beyond in best_first(trial.objective or 0 for trial in trials)[search.spec.keep_top :]:
+        drop_weights(search.run.trial(trials[beyond].name))
+        search.with_weights.remove(trials[beyond].name)
 
 
 @contextmanager

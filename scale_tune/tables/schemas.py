@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from scale_tune.accuracies import ACCURACIES
 
+Row = dict[str, Any]
+
 REFITTED, GONE = "refitted", "weights gone"
 """The statuses of a row of the ``dfr`` table."""
 
@@ -38,6 +40,11 @@ def frame_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pd.DataFrame:
     """The rows as a data frame with the schema's columns and types."""
     frame: pd.DataFrame = table_of(rows, schema).to_pandas()
     return frame
+
+
+def rows_of(frame: pd.DataFrame) -> list[Row]:
+    """The rows of a data frame, by column."""
+    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
 
 
 def table_from(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -68,6 +75,11 @@ _INTERVAL = (
 COMPARISON = pa.schema(
     [
         field("run", pa.string(), "name of the run"),
+        field(
+            "confirms",
+            pa.string(),
+            "of a run by --confirm, the run whose selected configs it has trained again; null for any other",
+        ),
         field(
             "dataset",
             pa.string(),
