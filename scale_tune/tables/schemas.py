@@ -16,6 +16,8 @@ Row = dict[str, Any]
 
 REFITTED, GONE = "refitted", "weights gone"
 """The statuses of a row of the ``dfr`` table."""
+PRETRAINED = "pretrained"
+"""The ``features`` of a network that no trial has trained."""
 
 
 def field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> pa.Field:
@@ -89,8 +91,8 @@ COMPARISON = pa.schema(
         field(
             "method",
             pa.string(),
-            "erm, erm_target or scale; or dfr or pretrained, by whose network was refitted, with the protocol in "
-            "parentheses",
+            "how networks were trained, as erm; or dfr or pretrained, by whose network was refitted, with the protocol "
+            "in parentheses",
         ),
         field(
             "trial",

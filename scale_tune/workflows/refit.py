@@ -13,16 +13,17 @@ import pyarrow as pa
 
 from scale_tune.analysis import selection as analysis
 from scale_tune.analysis.selection import RunTables
+from scale_tune.dfr import FEATURES_OF
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import read_trials
-from scale_tune.spec.config import DfrProtocol, Method, TrialConfig
+from scale_tune.spec.config import DfrProtocol, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.tables.collect import Format
 from scale_tune.tables.columns import cell_columns
 from scale_tune.tables.refits import IS_REFIT, identity, with_refits
-from scale_tune.tables.schemas import GONE, REFITTED, table_of
+from scale_tune.tables.schemas import GONE, PRETRAINED, REFITTED, table_of
 from scale_tune.training.records import CellsRecord, GroupsRecord, weights_path
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class AnalysedRun:
             UserError: it was one, and not of the pretrained baseline, which is then left out.
         """
         if isinstance(refitted, UserError):
-            if refit.key["features"] != "pretrained":
+            if refit.key["features"] != PRETRAINED:
                 raise refitted
             self._notes.append(f"pretrained baseline left out: {refitted}")
         elif refitted is None:  # just now: the search goes on, and a better trial has taken its place
@@ -147,7 +148,7 @@ class AnalysedRun:
         best = analysis.best_configs(run, top_k)
         trials = read_trials(self._run.ledger)
         configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in trials}
-        for trial in best.loc[best["method"] == Method.ERM, "trial"]:
+        for trial in best.loc[best["method"] == FEATURES_OF, "trial"]:
             for seed in configs[trial].seeds:
                 self._ask_for_checkpoint(trial, seed, configs[trial])
         if self._pretrained and len(best):
@@ -156,7 +157,7 @@ class AnalysedRun:
             self._ask_for_pretrained({row["fingerprint"]: configs[row["trial"]] for _, row in first.iterrows()})
 
     def _ask_for_checkpoint(self, trial: str, seed: int, config: TrialConfig) -> None:
-        key = {"features": "erm", "trial": trial, "seed": seed}
+        key = {"features": FEATURES_OF, "trial": trial, "seed": seed}
         directory = self._run.trial(trial)
         if not (missing := self._lacking(key)):
             return
@@ -172,7 +173,7 @@ class AnalysedRun:
     def _ask_for_pretrained(self, configs: dict[str, TrialConfig]) -> None:
         """Ask for it on the splits of each config, given their fingerprints."""
         for fingerprint, config in configs.items():
-            key = {"features": "pretrained", "trial": None, "seed": None, "fingerprint": fingerprint}
+            key = {"features": PRETRAINED, "trial": None, "seed": None, "fingerprint": fingerprint}
             if not (missing := self._lacking(key)):
                 continue
             try:

@@ -9,7 +9,6 @@ import pandas as pd
 
 from scale_tune.analysis import selection as analysis
 from scale_tune.analysis.counts import rows_of_trial
-from scale_tune.spec.config import Method
 from scale_tune.spec.parameters import Choice, Constant, IntRange, Parameter
 from scale_tune.spec.space import RunSpec
 
@@ -44,11 +43,11 @@ def progress(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
     """How many trials of each method are in each state, and how many were asked for; a row per method of the spec."""
     rows = []
     for method in spec.methods:
-        states = trials.loc[trials["method"] == method.value, "state"]
+        states = trials.loc[trials["method"] == method, "state"]
         counts = {state: int((states == state).sum()) for state in STATES}
         # A run may have been extended by a driver that draws the new trials one by one.
         asked = max(spec.method_samples(method), len(states))
-        rows.append({"method": method.value, "asked": asked, **counts, "absent": asked - len(states)})
+        rows.append({"method": str(method), "asked": asked, **counts, "absent": asked - len(states)})
     return pd.DataFrame(rows)
 
 
@@ -96,7 +95,7 @@ def parameters(spec: RunSpec) -> dict[str, dict[str, Parameter]]:
     for method in spec.methods:
         for name, parameter in spec.method_space(method).items():
             if not isinstance(parameter, Constant):
-                found.setdefault(name, {})[method.value] = parameter
+                found.setdefault(name, {})[str(method)] = parameter
     return found
 
 
@@ -117,7 +116,7 @@ def measured(trials: pd.DataFrame, method: str) -> pd.DataFrame:
 def config_of(trials: pd.DataFrame, trial: str, spec: RunSpec) -> dict[str, Any]:
     """What the search drew for a trial."""
     row = trials.loc[trials["trial"] == trial].iloc[0]
-    space = spec.method_space(Method(row["method"]))
+    space = spec.method_space(row["method"])
     return {n: drawn(p, row[f"config.{n}"]) for n, p in space.items() if not isinstance(p, Constant)}
 
 

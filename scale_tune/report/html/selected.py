@@ -9,6 +9,7 @@ from scale_tune.report.html import data, figures, lines
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.markup import Column, PrintedTable, is_missing
 from scale_tune.report.html.parts import Section, ShownFigure, label, seeds_table, words
+from scale_tune.report.html.style import looks_of
 from scale_tune.tables.schemas import Row, rows_of
 
 MAX_PATHS = 6
@@ -28,7 +29,7 @@ def validation_against_test(analysed: Analysis, shown: pd.DataFrame) -> Section:
         Column("test_worst_group", "test worst-group", "estimate"),
         Column("test_average", "test average", "estimate"),
     ]
-    figure = figures.validation_against_test(judged, shown)
+    figure = figures.validation_against_test(judged, shown, looks_of(analysed.spec.methods))
     return Section(
         id="validation",
         title=title,
@@ -79,7 +80,7 @@ def curves(analysed: Analysis, shown: pd.DataFrame) -> Section:
             curves.append((method, label(trial, selected), seeds, data.best_epochs(groups, trial)))
     if not curves:
         return Section(id="epochs", title="Worst group over epochs", lead="No trial has completed an epoch yet.")
-    figure = lines.learning_curves(curves)
+    figure = lines.learning_curves(curves, looks_of(analysed.spec.methods))
     tables = [seeds_table(f"epochs-{m}-table", f"{m} ({trial})", seeds) for m, trial, seeds, _ in curves]
     return Section(
         id="epochs",
