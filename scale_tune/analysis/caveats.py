@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from scale_tune.analysis.counts import group_sizes, rows_of_trial
-from scale_tune.analysis.selection import Entry, RunTables, dataset_names, eligible, entries
+from scale_tune.analysis.selection import Entry, RunTables, dataset_names, eligible, entries, ranked
+from scale_tune.ranking import best_first
 from scale_tune.spec.parameters import Choice, FloatRange, IntRange, Parameter
 from scale_tune.tables.labels import shortened
 
@@ -132,9 +133,10 @@ def _end(low: bool, high: bool, text: str, lower: str, upper: str) -> str:
 def _beaten(entry: Entry) -> Iterator[str]:
     objective = entry.selected()["objective"]
     others = entry.trials.drop(eligible(entry.trials).index)
-    better = others[others["objective"] > objective].sort_values("objective", ascending=False)
+    better = others[others["objective"] > objective]
     if better.empty:
         return
+    better = better.iloc[best_first(better["objective"])]
     named = [f"{r['trial']} ({_state(r)}, {r['objective']:.3f})" for r in better.head(LISTED).to_dict("records")]
     more = f" and {len(better) - LISTED} more" * (len(better) > LISTED)
     yield (
@@ -147,7 +149,7 @@ def _better_on_fresh_seeds(entry: Entry) -> Iterator[str]:
     """Of the other configs that were confirmed, the best, if it is better than the selected one."""
     if entry.protocol is None:
         objective = entry.selected()["objective"]
-        best = eligible(entry.trials).sort_values(["objective", "number"], ascending=[False, True]).iloc[0]
+        best = ranked(entry.trials).iloc[0]
         if best["objective"] > objective:
             yield (
                 f"on fresh seeds another of the best configs, {best['trial']} of {entry.run.name}, has more on val "

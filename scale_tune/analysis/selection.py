@@ -14,10 +14,11 @@ import pandas as pd
 
 from scale_tune.analysis.bootstrap import Measured, intervals, paired_bootstrap
 from scale_tune.analysis.counts import NO_SEED, measured, rows_of_refit, rows_of_trial
+from scale_tune.ranking import best_first
 from scale_tune.spec.parameters import Choice, Constant, Space
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables.labels import shortened
-from scale_tune.tables.schemas import COMPARISON, DIFFERENCES, REFITTED, frame_of
+from scale_tune.tables.schemas import COMPARISON, DIFFERENCES, REFITTED, Row, frame_of, rows_of
 
 SEARCHED, CONFIRMED = "searched", "confirmed"
 """The kinds of seeds: those that a config was selected by, and fresh ones."""
@@ -99,10 +100,10 @@ class Entry:
         """How many the run trains of each trial; 1 of a network that is not trained."""
         return 1 if self.seeds == (NO_SEED,) else len(self.run.spec.seeds)
 
-    def selected(self) -> dict[str, Any]:
+    def selected(self) -> Row:
         """The selected trial's row of ``trials``."""
-        (row,) = self.trials[self.trials["trial"] == self.trial].to_dict("records")
-        return {str(column): value for column, value in row.items()}
+        (row,) = rows_of(self.trials[self.trials["trial"] == self.trial])
+        return row
 
     def mean(self, split: str) -> float:
         """The mean over seeds of the accuracy that selects; minus infinity without a result."""
@@ -122,7 +123,8 @@ def ranked(trials: pd.DataFrame) -> pd.DataFrame:
     the earlier trial comes first. The result has no column of test.
     """
     blind = trials[[column for column in trials.columns if not column.startswith("test_")]]
-    return eligible(blind).sort_values(["method", "objective", "number"], ascending=[True, False, True])
+    in_order = eligible(blind).sort_values("number", kind="stable")
+    return in_order.iloc[best_first(in_order["objective"])].sort_values("method", kind="stable")
 
 
 def best_configs(run: RunTables, top_k: int) -> pd.DataFrame:
@@ -148,6 +150,26 @@ def select_best(trials: pd.DataFrame) -> pd.Series:
     return ranked(trials).groupby("method")["trial"].first()
 
 
+def leading(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trial that stands for each method: the selected one, or else the best so far of those that have not failed.
+
+    Args:
+        trials: the ``trials`` table.
+
+    Returns:
+        Columns ``method``, ``trial`` and ``selected``. A method without any objective has no row.
+    """
+    selected, rows = select_best(trials), []
+    for method, of_method in trials.groupby("method", sort=False):
+        so_far = of_method[of_method["objective"].notna() & (of_method["state"] != "failed")]
+        if method in selected:
+            rows.append({"method": method, "trial": selected[method], "selected": True})
+        elif len(so_far):
+            best = so_far["trial"].iloc[best_first(so_far["objective"])[0]]
+            rows.append({"method": method, "trial": best, "selected": False})
+    return pd.DataFrame(rows, columns=["method", "trial", "selected"])
+
+
 def select_best_dfr(dfr: pd.DataFrame, objective: str) -> pd.DataFrame:
     """For each kind of features and protocol, the rows (one per seed) of the trial with the highest mean on val.
 
@@ -164,7 +186,7 @@ def select_best_dfr(dfr: pd.DataFrame, objective: str) -> pd.DataFrame:
         trials = rows["trial"].fillna("")
         of_trial = rows.groupby(trials)[f"val_{objective}"].agg(["mean", "size"])
         whole = of_trial[of_trial["size"] == of_trial["size"].max()]
-        best.append(rows[trials == whole["mean"].idxmax()])
+        best.append(rows[trials == whole.index[best_first(whole["mean"])[0]]])
     return pd.concat(best)
 
 
@@ -211,7 +233,7 @@ def entries(runs: Sequence[RunTables]) -> list[Entry]:
     for run in runs:
         for entry in run.entries:
             by_data.setdefault(entry.data, []).append(entry)
-    return [entry for found in by_data.values() for entry in sorted(found, key=lambda e: -e.mean("val"))]
+    return [found[i] for found in by_data.values() for i in best_first(entry.mean("val") for entry in found)]
 
 
 def dataset_names(found: Sequence[Entry]) -> dict[Data, str]:
@@ -309,9 +331,10 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
     return found
 
 
-def _row(entry: Entry, dataset: str) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _row(entry: Entry, dataset: str) -> Row:
+    row: Row = {
         "run": entry.run.name,
+        "confirms": entry.run.confirms.name if entry.run.confirms else None,
         "dataset": dataset,
         "method": entry.method,
         "trial": entry.trial,

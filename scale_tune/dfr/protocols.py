@@ -39,6 +39,7 @@ from scale_tune.datasets.splits import DatasetSplits, Split
 from scale_tune.dfr.features import Features, FeaturesOf, FrozenFeatures
 from scale_tune.errors import UserError
 from scale_tune.networks import build_classifier, pretrained
+from scale_tune.ranking import best_first
 from scale_tune.seeding import derive_seed
 from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, ModelOptions, Objective
@@ -209,7 +210,7 @@ def refit(
     for C in fitter.recipe.C:
         fitted = fitter.fit(C, "path")
         path.append(PathPoint(C=C, nonzero=fitted.nonzero, val=_judge(fitted, on_val, splits.val, splits)))
-    chosen = max(path, key=lambda point: point.val.objective(objective)).C
+    chosen = path[best_first(point.val.objective(objective) for point in path)[0]].C
     fits = [fitter.fit(chosen, number) for number in range(fitter.recipe.fits)]
     classifier = LinearClassifier(
         weight=np.mean([fit.weight for fit in fits], axis=0), bias=np.mean([fit.bias for fit in fits], axis=0)

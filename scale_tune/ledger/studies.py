@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from scale_tune.errors import UserError
+from scale_tune.ranking import best_first
 from scale_tune.storage.database import Database
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -84,10 +85,10 @@ def parse_name(name: str) -> tuple[str, int]:
     return method, int(number)
 
 
-def best_first(trials: Iterable[LedgerTrial]) -> list[LedgerTrial]:
+def best_trials_first(trials: Iterable[LedgerTrial]) -> list[LedgerTrial]:
     """The trials of one method that have an objective: the highest first, of equal ones the lowest number."""
-    measured = [(trial.objective, trial) for trial in trials if trial.objective is not None]
-    return [trial for _, trial in sorted(measured, key=lambda pair: (-pair[0], pair[1].number))]
+    measured = sorted((trial for trial in trials if trial.objectives), key=lambda trial: trial.number)
+    return [measured[i] for i in best_first(trial.objectives[-1] for trial in measured)]
 
 
 def create_studies(database: Database, methods: Iterable[str]) -> None:

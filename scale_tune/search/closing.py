@@ -9,7 +9,7 @@ again from it.
 import logging
 
 from scale_tune.ledger.ledger import Ledger
-from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_first
+from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_trials_first
 from scale_tune.storage.location import is_temporary
 from scale_tune.storage.rundir import RunDir
 from scale_tune.training.records import (
@@ -95,6 +95,6 @@ class Closing:
     def _keep_best(self, method: str) -> None:
         """Drop the weights of the method's completed trials beyond the best ``keep_top`` that have any."""
         trials = [trial for name in self._with_weights if (trial := self.ledger.trial(name)).method == method]
-        for beyond in best_first(trials)[self.ledger.spec.keep_top :]:
+        for beyond in best_trials_first(trials)[self.ledger.spec.keep_top :]:
             drop_weights(self.run.trial(beyond.name))
             self._with_weights.remove(beyond.name)

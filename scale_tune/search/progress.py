@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 
 from scale_tune.ledger.ledger import Ledger
-from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_first
+from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_trials_first
 from scale_tune.spec.space import RunSpec
 
 ENDED = (LedgerState.COMPLETE, LedgerState.PRUNED, LedgerState.FAILED)
@@ -122,7 +122,7 @@ def best_lines(trials: list[LedgerTrial], spec: RunSpec) -> list[str]:
 def best_trial(trials: list[LedgerTrial], method: str) -> LedgerTrial | None:
     """The trial of a method with the highest objective so far, ended or not; None before the first epoch."""
     eligible = (trial for trial in trials if trial.method == method and trial.state is not LedgerState.FAILED)
-    return next(iter(best_first(eligible)), None)
+    return next(iter(best_trials_first(eligible)), None)
 
 
 def describe(params: dict[str, object]) -> str:

@@ -54,7 +54,7 @@ _EPOCH = _field("epoch", pa.int64(), "epoch, from 1")
 TRIALS = pa.schema(
     [
         _TRIAL,
-        _field("method", pa.string(), "what trained it"),
+        _field("method", pa.string(), "how its networks are trained, as erm"),
         _field("number", pa.int64(), "number of the trial in its method's study, from 0"),
         _field("state", pa.string(), "complete, pruned (stopped early), failed (raised an error), running or waiting"),
         *config_fields(),
@@ -98,7 +98,11 @@ EPOCHS = pa.schema(
 
 GROUPS = pa.schema(
     [
-        _field("trial", pa.string(), "trial; of a refit the erm trial whose network gives the features, or null"),
+        _field(
+            "trial",
+            pa.string(),
+            "trial; of a refit the one whose network gives the features, null for the pretrained network",
+        ),
         _field("seed", pa.int64(), "seed of the replica; null for a refit of the pretrained network"),
         _field("features", pa.string(), "of a refit as in dfr; null for the trial's own network"),
         _field("protocol", pa.string(), "of a refit as in dfr; null for the trial's own network"),
@@ -133,12 +137,13 @@ GROUPS = pa.schema(
 )
 
 _REFITTED = (
-    _field("trial", pa.string(), "erm trial whose network gives the features; null for pretrained"),
+    _field("trial", pa.string(), "trial whose network gives the features; null for pretrained"),
     _field("seed", pa.int64(), "seed of its replica; null for pretrained"),
     _field(
         "features",
         pa.string(),
-        "of which network: erm, a trial's at its best epoch; or pretrained, the model's ImageNet weights or file",
+        "of which network: of a trial at its best epoch, the trial's method, which is erm; or pretrained, the model's "
+        "ImageNet weights or file",
     ),
     _field("protocol", pa.string(), "how the last layer was refitted: scale or dfr"),
 )

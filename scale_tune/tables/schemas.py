@@ -12,8 +12,12 @@ import pyarrow as pa
 
 from scale_tune.accuracies import ACCURACIES
 
+Row = dict[str, Any]
+
 REFITTED, GONE = "refitted", "weights gone"
 """The statuses of a row of the ``dfr`` table."""
+PRETRAINED = "pretrained"
+"""The ``features`` of a network that no trial has trained."""
 
 
 def field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> pa.Field:
@@ -38,6 +42,11 @@ def frame_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pd.DataFrame:
     """The rows as a data frame with the schema's columns and types."""
     frame: pd.DataFrame = table_of(rows, schema).to_pandas()
     return frame
+
+
+def rows_of(frame: pd.DataFrame) -> list[Row]:
+    """The rows of a data frame, by column."""
+    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
 
 
 def table_from(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -69,6 +78,11 @@ COMPARISON = pa.schema(
     [
         field("run", pa.string(), "name of the run"),
         field(
+            "confirms",
+            pa.string(),
+            "of a run by --confirm, the run whose selected configs it has trained again; null for any other",
+        ),
+        field(
             "dataset",
             pa.string(),
             "dataset, with those of its options that differ within the comparison. An option searched as a choice "
@@ -77,8 +91,8 @@ COMPARISON = pa.schema(
         field(
             "method",
             pa.string(),
-            "erm, erm_target or scale; or dfr or pretrained, by whose network was refitted, with the protocol in "
-            "parentheses",
+            "how networks were trained, as erm; or dfr or pretrained, by whose network was refitted, with the protocol "
+            "in parentheses",
         ),
         field(
             "trial",

@@ -9,6 +9,7 @@ from torch import Tensor
 from scale_tune.datasets.groups import GroupCounts
 from scale_tune.datasets.splits import DatasetSplits
 from scale_tune.errors import UserError
+from scale_tune.ranking import best_of
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
@@ -87,7 +88,7 @@ class Trial:
             record.diverged_epoch = epoch
             return
         record.history.append(measured)
-        if record.best is None or measured.objective > record.best.objective:
+        if best_of(epoch.objective for epoch in record.history) == len(record.history) - 1:
             record.best = _best_epoch(measured, counts)
             self.best_weights[replica.seed] = _copied(replica.method.network.state_dict())
 

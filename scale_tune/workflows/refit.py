@@ -24,7 +24,7 @@ from scale_tune.tables import collect as results
 from scale_tune.tables.collect import Format
 from scale_tune.tables.columns import cell_columns
 from scale_tune.tables.refits import IS_REFIT, identity, with_refits
-from scale_tune.tables.schemas import GONE, REFITTED, table_of
+from scale_tune.tables.schemas import GONE, PRETRAINED, REFITTED, table_of
 from scale_tune.training.records import CellsRecord, GroupsRecord, weights_path
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class AnalysedRun:
             UserError: it was one, and not of the pretrained baseline, which is then left out.
         """
         if isinstance(refitted, UserError):
-            if refit.key["features"] != "pretrained":
+            if refit.key["features"] != PRETRAINED:
                 raise refitted
             self._notes.append(f"pretrained baseline left out: {refitted}")
         elif refitted is None:  # just now: the search goes on, and a better trial has taken its place
@@ -150,10 +150,7 @@ class AnalysedRun:
         trials = read_trials(self._run.ledger)
         configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in trials}
         for trial in best["trial"]:
-            if (
-                self._spec.methods[configs[trial].method].file is None
-                and method_class(configs[trial].method).refit_by_dfr
-            ):
+            if _is_refitted(configs[trial]):
                 for seed in configs[trial].seeds:
                     self._ask_for_checkpoint(trial, seed, configs[trial])
         if self._pretrained and len(best):
@@ -180,7 +177,7 @@ class AnalysedRun:
     def _ask_for_pretrained(self, configs: dict[str, TrialConfig]) -> None:
         """Ask for it on the splits of each config, given their fingerprints."""
         for fingerprint, config in configs.items():
-            key = {"features": "pretrained", "trial": None, "seed": None, "fingerprint": fingerprint}
+            key = {"features": PRETRAINED, "trial": None, "seed": None, "fingerprint": fingerprint}
             if not (missing := self._lacking(key)):
                 continue
             try:
@@ -204,6 +201,10 @@ class AnalysedRun:
         wanted = {protocol: key | {"protocol": protocol.value} for protocol in self._protocols}
         self._asked_for.extend(wanted.values())
         return [p for p, want in wanted.items() if not any(want.items() <= row.items() for row in self._rows)]
+
+
+def _is_refitted(config: TrialConfig) -> bool:
+    return config.file is None and method_class(config.method).refit_by_dfr
 
 
 def _is_refitted(config: TrialConfig) -> bool:

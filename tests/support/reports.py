@@ -151,7 +151,7 @@ def comparison_of(name: str, tables: dict[str, pd.DataFrame], spec: RunSpec, wid
     for method in spec.methods:
         row = {"run": name, "dataset": spec.dataset.name, "method": method.value, "trial": best.get(method), "seeds": 0}
         row |= {"selected_by": spec.objective.value, "trials": 0, "eligible": 0, "seeds_asked": len(spec.seeds)}
-        row |= {"config": "", "seeds_kind": "searched", "interval": "seeds and images"}
+        row |= {"config": "", "confirms": None, "seeds_kind": "searched", "interval": "seeds and images"}
         chosen = tables["trials"][tables["trials"]["trial"] == row["trial"]]
         for column in [f"{split}_{accuracy}" for split in ("val", "test") for accuracy in ACCURACIES]:
             mean, std = (chosen[f"{column}_{s}"].iloc[0] if len(chosen) else np.nan for s in ("mean", "std"))

@@ -117,6 +117,8 @@ def test_the_selected_config_on_fresh_seeds_stands_beside_the_searched(confirmed
     assert len(found.comparison) == 2
     assert (searched["method"], searched["config"]) == (fresh["method"], fresh["config"])
     assert fresh["run"] == f"{searched['run']}/confirm"
+    assert fresh["confirms"] == searched["run"]
+    assert pd.isna(searched["confirms"])
     again = results.load_results(confirmation_of(confirmed).path)["trials"].set_index("trial").loc[fresh["trial"]]
     assert fresh["test_worst_group_mean"] == pytest.approx(again["test_worst_group_mean"])
     seeds = results.load_results(confirmation_of(confirmed).path)["epochs"]["seed"]
