@@ -37,4 +37,4 @@ def _deterministic():
 def digits():
     from scale_tune import datasets
 
-    return datasets.load("digits")
+    return datasets.load_dataset("digits")
