@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scale_tune.datasets import celeba, load_dataset, pictures, sources
+from scale_tune.datasets import celeba, load_dataset, pictures, sources, waterbirds
 from scale_tune.datasets.celeba import Celeba, CelebaOptions
 from scale_tune.datasets.contract import DatasetOptions
 from scale_tune.datasets.digits import Digits
@@ -41,8 +41,8 @@ def make_pictures(tmp_path) -> str:
     rng = np.random.default_rng(0)
     for name, shape in (("face", (218, 178, 3)), ("bird", (260, 300, 3)), ("grey", (40, 90))):
         Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / f"{name}.png")
-    made = [pictures.read_picture(tmp_path / "face.png", 178)]
-    made += [pictures.read_picture(tmp_path / f"{name}.png", None) for name in ("bird", "grey")]
+    made = [pictures.read_picture(tmp_path / "face.png", celeba.face, "")]
+    made += [pictures.read_picture(tmp_path / f"{name}.png", waterbirds.whole, "") for name in ("bird", "grey")]
     return sha(*made)
 
 
