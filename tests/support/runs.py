@@ -11,8 +11,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.training.records import close_trial
 from scale_tune.training.trial import Trial
-
-CPU = torch.device("cpu")
+from tests.conftest import DEVICE
 
 
 def make_run(
@@ -30,7 +29,7 @@ def make_run(
     ledger = Ledger(run.ledger, spec)
     while (issued := ledger.next_trial()) is not None:
         config = spec.trial_config(issued.method, issued.params)
-        trial = Trial(issued.name, config, datasets.load_splits(config.dataset), CPU, run.trial(issued.name))
+        trial = Trial(issued.name, config, datasets.load_splits(config.dataset), DEVICE, run.trial(issued.name))
         if issued.name == fail:
             ledger.fail(issued.name, "Traceback (most recent call last): a reason")
             continue
