@@ -11,6 +11,12 @@ DEVICE = torch.device(os.environ.get("SCALE_TUNE_TEST_DEVICE", "cpu"))
 """What tests train on."""
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where two run at once, files with Ray come first: they are the long ones, and the short ones even out the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory):
     """Datasets are prepared once per test session, and not in the user's cache."""
