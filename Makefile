@@ -31,8 +31,8 @@ browser: $(VENV)/.installed
 # Machines and networks that fail: kills, full disks, clusters, S3, PostgreSQL. It takes root, half an hour, and
 # Debian's package postgresql.
 drill: $(VENV)/.installed-drill
-	$(BIN)/python -m pytest $(TWO) -m 'drill and not alone'
-	$(BIN)/python -m pytest -m 'drill and alone'
+	$(BIN)/python -m pytest $(TWO) -vv -m 'drill and not alone'
+	$(BIN)/python -m pytest -vv -m 'drill and alone'
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
