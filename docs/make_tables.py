@@ -25,12 +25,19 @@ whatever became of it. A file is written under another name and renamed, so that
 one, whole.
 
 The same meanings and units are in the metadata of each parquet file's fields, as
-`pyarrow.parquet.read_schema("trials.parquet").field("objective").metadata`. `results.load(RUN_DIR)` gives the tables
-of a run as pandas data frames without writing anything. [A two-minute example](example.md) uses them.
+`pyarrow.parquet.read_schema("trials.parquet").field("objective").metadata`. `scale_tune.load_results(RUN_DIR)` gives
+the tables of a run as pandas data frames without writing anything. [A two-minute example](example.md) uses them.
 
 An export is incremental: records of trials that have ended are read once, and afterwards their rows are taken from the
 tables in `RUN_DIR/results`, whose metadata tell which version of which record they are from. Deleting these files is
-always safe, but for `dfr.parquet` and `dfr_path.parquet`, which are the only places where refits are remembered.
+safe, but `dfr.parquet`, `dfr_path.parquet` and the last rows of `groups.parquet` are the only places where refits are
+remembered: what `dfr` or `groups` lacks is refitted again, if the weights are still there.
+
+`groups` is where any accuracy can be recomputed from: `correct / n` of the cells pooled. The lowest of the
+`evaluation_group`s is the worst group, `aligned` tells majority from minority. A trial's own rows have a null
+`protocol`; those of a refitted last layer have the same key as its row of `dfr` (`trial`, `seed`, `features`,
+`protocol`, `fingerprint`). Filter by it before anything else: `groups[groups["protocol"].isna()]` in pandas,
+`where protocol is null` in SQL.
 
 In CSV, an empty field is null; text is in quotes, and an error's traceback has line breaks within them.
 """

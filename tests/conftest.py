@@ -41,4 +41,4 @@ def device() -> torch.device:
 def digits():
     from scale_tune import datasets
 
-    return datasets.load("digits")
+    return datasets.load_dataset("digits")

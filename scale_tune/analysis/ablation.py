@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from scale_tune.analysis.selection import RunTables, ranked
 from scale_tune.errors import UserError
-from scale_tune.spec.config import Method, nearest
+from scale_tune.spec.frozen import nearest
 from scale_tune.spec.parameters import Choice, Constant, Parameter, Space
 from scale_tune.tables.labels import METRICS, shortened
 from scale_tune.tables.schemas import field, table_from, table_of
@@ -81,14 +81,14 @@ def ablate(run: RunTables, rows: str, cols: str, metric: str = "test_worst_group
         raise UserError(f"{', '.join(names)} must name different parameters")
     panels, notes = [], []
     for method in run.spec.methods:
-        of_method = trials[trials["method"] == method.value]
-        axes = {column: _values(run, method, of_method, column) for column in names.values()}
+        of_method, space = trials[trials["method"] == method], run.spec.method_space(method)
+        axes = {column: _values(space, of_method, column) for column in names.values()}
         if lacking := [_short(column) for column in list(axes)[:2] if not axes[column]]:
             notes.append(f"{method} is left out: it has no {' and no '.join(lacking)}")
             continue
         for value in (axes[names["--by"]] or [None]) if by is not None else [None]:
             fixed = {} if value is None else {names["--by"]: value}
-            panel, said = _panel(run, method, of_method, axes, fixed, metric)
+            panel, said = _panel(method, space, of_method, axes, fixed, metric)
             panels.append(panel)
             notes += said
     return _joined(names, metric, panels, notes)
@@ -135,9 +135,9 @@ def _short(column: str) -> str:
     return column.removeprefix("config.").removeprefix("dataset.")
 
 
-def _values(run: RunTables, method: Method, trials: pd.DataFrame, column: str) -> list[Any]:
+def _values(space: Space, trials: pd.DataFrame, column: str) -> list[Any]:
     """The values of a parameter that the method's grid has, numbers in ascending order."""
-    parameter: Parameter | None = run.spec.method_space(method).get(column.removeprefix("config."))
+    parameter: Parameter | None = space.get(column.removeprefix("config."))
     match parameter:
         case Choice():
             values = list(parameter.values)
@@ -149,14 +149,14 @@ def _values(run: RunTables, method: Method, trials: pd.DataFrame, column: str) -
 
 
 def _panel(
-    run: RunTables,
-    method: Method,
+    method: str,
+    space: Space,
     trials: pd.DataFrame,
     axes: dict[str, list[Any]],
     fixed: dict[str, Any],
     metric: str,
 ) -> tuple[Panel, list[str]]:
-    name = method.value + "".join(f" ({_short(column)}={shortened(value)})" for column, value in fixed.items())
+    name = method + "".join(f" ({_short(column)}={shortened(value)})" for column, value in fixed.items())
     row_column, col_column = list(axes)[:2]
     cells, shared = [], 0
     for row, col in product(axes[row_column], axes[col_column]):
@@ -166,7 +166,7 @@ def _panel(
         shared = max(shared, len(of_cell))
     notes = list(_missing(name, cells, _short(row_column), _short(col_column)))
     if shared > 1:
-        notes.append(_sharing(name, shared, run.spec.method_space(method), {*axes}))
+        notes.append(_sharing(name, shared, space, {*axes}))
     frame = table_of(cells, schema(row_column, col_column)).to_pandas()
     return Panel(name=name, rows=axes[row_column], cols=axes[col_column], cells=frame), notes
 

@@ -15,62 +15,61 @@ the truth in 86 to 99 % of the cases; one over seeds alone did in 49 to 75 %.
 Ends are percentiles of the resampled means (Efron and Tibshirani, 1993, chapter 13).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scale_tune.tables.schemas import ACCURACIES
+from scale_tune.accuracies import ACCURACIES, Flags, Floats, Integers, accuracies
 
 RESAMPLES = 10_000
 SEED = 0
 """Of the resampling: the same tables give the same intervals."""
 PERCENTILES = (2.5, 97.5)
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Images and correct predictions in the non-empty evaluation groups of a split."""
+    """Images and correct predictions on a split, in strata: the aligned or conflicting images of an evaluation group.
+
+    All seeds are judged on the same images.
+    """
 
     n: Integers
-    """Of shape (groups,), above 0: all seeds are judged on the same images."""
+    """Of shape (strata,), above 0."""
     correct: Integers
-    """Of shape (seeds, groups)."""
-    aligned: NDArray[np.bool_]
-    """Of shape (groups,): which groups hold aligned samples."""
+    """Of shape (seeds, strata)."""
+    aligned: Flags
+    """Of shape (strata,): which hold aligned samples."""
+    evaluation_groups: Integers
+    """Of shape (strata,): a number of the evaluation group that each belongs to."""
+
+    def accuracies(self, correct: Integers) -> dict[str, Floats]:
+        """The accuracies of so many correct predictions, of shape (…, strata), each of shape (…)."""
+        return accuracies(correct, self.n, self.aligned, self.evaluation_groups)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A method on a split: the accuracies of each seed and, where they are known, the counts behind them."""
+    """What each seed of a method got right on a split."""
 
     seeds: tuple[int, ...]
-    accuracies: dict[str, Floats]
-    """By the names in ``ACCURACIES``, each of shape (seeds,)."""
-    counts: Counts | None = None
+    counts: Counts
 
-    @classmethod
-    def of_counts(cls, seeds: tuple[int, ...], counts: Counts) -> "Measured":
-        """What the counts say."""
-        return cls(seeds=seeds, accuracies=_accuracies(counts, counts.correct), counts=counts)
+    @cached_property
+    def accuracies(self) -> dict[str, Floats]:
+        """By the names in ``ACCURACIES``, each of shape (seeds,); one without samples is left out."""
+        return self.counts.accuracies(self.counts.correct)
 
     @property
-    def resampled(self) -> str | None:
-        """What an interval resamples, as the tables call it; None if there is nothing to resample."""
-        if self.counts is not None:
-            return "seeds and images" if len(self.seeds) > 1 else "images"
-        return "seeds" if len(self.seeds) > 1 else None
+    def resampled(self) -> str:
+        """What an interval resamples, as the tables call it."""
+        return "seeds and images" if len(self.seeds) > 1 else "images"
 
-    def of_seeds(self, seeds: tuple[int, ...], *, with_counts: bool = True) -> "Measured":
+    def of_seeds(self, seeds: tuple[int, ...]) -> "Measured":
         """The same with these seeds alone, in this order."""
         rows = [self.seeds.index(seed) for seed in seeds]
-        counts = None
-        if self.counts is not None and with_counts:
-            counts = Counts(n=self.counts.n, correct=self.counts.correct[rows], aligned=self.counts.aligned)
-        return Measured(seeds=seeds, accuracies={k: v[rows] for k, v in self.accuracies.items()}, counts=counts)
+        return Measured(seeds=seeds, counts=replace(self.counts, correct=self.counts.correct[rows]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,25 +87,22 @@ class Difference:
 
 
 def intervals(measured: Measured) -> dict[str, tuple[float, float]]:
-    """The 95 % interval of the mean over seeds of each accuracy; empty if there is nothing to resample."""
-    if measured.resampled is None:
-        return {}
+    """The 95 % interval of the mean over seeds of each accuracy."""
     random = np.random.default_rng(SEED)
     means = _resampled_means(measured, _drawn_seeds(measured, random), random)
     return {accuracy: _ends(values) for accuracy, values in means.items()}
 
 
 def paired_bootstrap(first: Measured, second: Measured) -> dict[str, Difference]:
-    """How two methods differ, by accuracy, over the seeds that both have; empty if there is nothing to resample.
+    """How two methods differ, by accuracy, over the seeds that both have; empty if there are none.
 
     Both methods are resampled with the same seeds, since a seed fixes the initial weights and the order of the data
     for both. Their images are resampled independently: they would agree in part, so the interval is rather too wide.
     """
     seeds = tuple(seed for seed in first.seeds if seed in second.seeds)
-    with_counts = first.counts is not None and second.counts is not None
-    first, second = (measured.of_seeds(seeds, with_counts=with_counts) for measured in (first, second))
-    if not seeds or first.resampled is None:
+    if not seeds:
         return {}
+    first, second = first.of_seeds(seeds), second.of_seeds(seeds)
     random = np.random.default_rng(SEED)
     drawn = _drawn_seeds(first, random)
     first_means, second_means = (_resampled_means(measured, drawn, random) for measured in (first, second))
@@ -133,37 +129,24 @@ def _drawn_seeds(measured: Measured, random: np.random.Generator) -> Integers:
 
 def _resampled_means(measured: Measured, drawn: Integers, random: np.random.Generator) -> dict[str, Floats]:
     """Of each accuracy, the mean over the drawn seeds, of shape (resamples,)."""
-    if measured.counts is None:
-        return {accuracy: values[drawn].mean(axis=1) for accuracy, values in measured.accuracies.items()}
     correct = _resampled_images(measured.counts, random)
     of_drawn = np.take_along_axis(correct, drawn[:, :, None], axis=1)
-    return {accuracy: values.mean(axis=1) for accuracy, values in _accuracies(measured.counts, of_drawn).items()}
+    return {accuracy: values.mean(axis=1) for accuracy, values in measured.counts.accuracies(of_drawn).items()}
 
 
 def _resampled_images(counts: Counts, random: np.random.Generator) -> Integers:
-    """Correct predictions on each group's images drawn with replacement, of shape (resamples, seeds, groups).
+    """Correct predictions on each stratum's images drawn with replacement, of shape (resamples, seeds, strata).
 
-    The images of a group fall into bands: those that every seed gets right, those that all but the worst one do, and
+    The images of a stratum fall into bands: those that every seed gets right, those that all but the worst one do, and
     so on. A draw of n images is a multinomial draw of bands, and a seed has right what lies in its bands.
     """
-    seeds, groups = counts.correct.shape
-    resampled = np.empty((RESAMPLES, seeds, groups), np.int64)
-    for group, (n, correct) in enumerate(zip(counts.n, counts.correct.T, strict=True)):
+    resampled = np.empty((RESAMPLES, *counts.correct.shape), np.int64)
+    for stratum, (n, correct) in enumerate(zip(counts.n, counts.correct.T, strict=True)):
         order = np.argsort(correct)
         bands = np.diff(correct[order], prepend=0, append=n)
         drawn = random.multinomial(n, bands / n, size=RESAMPLES)
-        resampled[:, order, group] = drawn[:, :-1].cumsum(axis=1)
+        resampled[:, order, stratum] = drawn[:, :-1].cumsum(axis=1)
     return resampled
-
-
-def _accuracies(counts: Counts, correct: Integers) -> dict[str, Floats]:
-    """The accuracies of counts of shape (…, groups), each of shape (…); one without a sample is left out."""
-    pooled = {"minority": ~counts.aligned, "majority": counts.aligned, "average": np.ones_like(counts.aligned)}
-    found = {"worst_group": (correct / counts.n).min(axis=-1)}
-    for accuracy, cells in pooled.items():
-        if cells.any():
-            found[accuracy] = correct[..., cells].sum(axis=-1) / counts.n[cells].sum()
-    return found
 
 
 def _ends(values: Floats) -> tuple[float, float]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from scale_tune.analysis.counts import group_sizes
-from scale_tune.analysis.selection import Entry, RunTables, dataset_names, eligible, entries
-from scale_tune.spec.config import Method
+from scale_tune.analysis.counts import group_sizes, rows_of_trial
+from scale_tune.analysis.selection import Entry, RunTables, dataset_names, eligible, entries, ranked
+from scale_tune.ranking import best_first
 from scale_tune.spec.parameters import Choice, FloatRange, IntRange, Parameter
 from scale_tune.tables.labels import shortened
 
@@ -86,7 +86,7 @@ def _of_entry(entry: Entry) -> Iterator[str]:
         yield from _seeds(entry)
     if entry.run.confirms is not None:
         yield from _better_on_fresh_seeds(entry)
-    elif entry.method in list(Method):  # what suits ERM was searched for ERM, not for a refitted layer
+    elif entry.protocol is None:  # what suits ERM was searched for ERM, not for a refitted layer
         yield from _at_an_end(entry)
         yield from _beaten(entry)
         yield from _data_from_a_range(entry)
@@ -98,14 +98,12 @@ def _seeds(entry: Entry) -> Iterator[str]:
         yield f"{n} of the {entry.seeds_asked} seeds that were asked for"
     if n == 1:
         yield "1 seed: no standard deviation, and an interval that leaves out how much seeds differ"
-    elif entry.measured["val"].resampled == "seeds":
-        yield f"its intervals resample {n} seeds and not the images: they are too narrow"
 
 
 def _at_an_end(entry: Entry) -> Iterator[str]:
     """Parameters of the selected config at an end of what was searched. Data is not chosen for being good."""
     row = entry.selected()
-    for name, parameter in entry.run.spec.method_space(Method(entry.method)).items():
+    for name, parameter in entry.run.spec.method_space(row["method"]).items():
         if not name.startswith("dataset.") and (end := end_of(parameter, row[f"config.{name}"])):
             yield f"the selected {name} = {shortened(row[f'config.{name}'])} is {end}; better ones may lie beyond"
 
@@ -135,9 +133,10 @@ def _end(low: bool, high: bool, text: str, lower: str, upper: str) -> str:
 def _beaten(entry: Entry) -> Iterator[str]:
     objective = entry.selected()["objective"]
     others = entry.trials.drop(eligible(entry.trials).index)
-    better = others[others["objective"] > objective].sort_values("objective", ascending=False)
+    better = others[others["objective"] > objective]
     if better.empty:
         return
+    better = better.iloc[best_first(better["objective"])]
     named = [f"{r['trial']} ({_state(r)}, {r['objective']:.3f})" for r in better.head(LISTED).to_dict("records")]
     more = f" and {len(better) - LISTED} more" * (len(better) > LISTED)
     yield (
@@ -148,9 +147,9 @@ def _beaten(entry: Entry) -> Iterator[str]:
 
 def _better_on_fresh_seeds(entry: Entry) -> Iterator[str]:
     """Of the other configs that were confirmed, the best, if it is better than the selected one."""
-    if entry.method in list(Method):
+    if entry.protocol is None:
         objective = entry.selected()["objective"]
-        best = eligible(entry.trials).sort_values(["objective", "number"], ascending=[False, True]).iloc[0]
+        best = ranked(entry.trials).iloc[0]
         if best["objective"] > objective:
             yield (
                 f"on fresh seeds another of the best configs, {best['trial']} of {entry.run.name}, has more on val "
@@ -170,7 +169,7 @@ def _state(row: dict[Any, Any]) -> str:
 
 
 def _data_from_a_range(entry: Entry) -> Iterator[str]:
-    space = entry.run.spec.method_space(Method(entry.method))
+    space = entry.run.spec.method_space(entry.selected()["method"])
     drawn = [n for n, p in space.items() if n.startswith("dataset.") and isinstance(p, FloatRange | IntRange)]
     if drawn:
         yield f"its trials differ in their data ({', '.join(drawn)} is drawn from a range), which selection overlooks"
@@ -218,7 +217,7 @@ def _small_groups(dataset: str, of_data: Sequence[Entry]) -> Iterator[str]:
     sizes: dict[str, int] = {}
     for entry in of_data:
         if entry.trial is not None:
-            sizes |= group_sizes(entry.run.tables["groups"], entry.trial, "test", entry.groups)
+            sizes |= group_sizes(rows_of_trial(entry.run.tables["groups"], entry.trial), "test")
     small = [f"{name} ({n})" for name, n in sizes.items() if n < SMALL_GROUP]
     if small:
         yield f"{dataset}: groups of test with fewer than {SMALL_GROUP} images: {', '.join(small)}"

@@ -13,14 +13,12 @@ from typing import Any
 import pandas as pd
 
 from scale_tune.analysis.bootstrap import Measured, intervals, paired_bootstrap
-from scale_tune.analysis.counts import NO_SEED, measured_dfr, measured_trial
-from scale_tune.datasets import info_of
-from scale_tune.datasets.groups import Groups
-from scale_tune.spec.config import DATASETS, Method
-from scale_tune.spec.parameters import Choice, Constant
+from scale_tune.analysis.counts import NO_SEED, measured, rows_of_refit, rows_of_trial
+from scale_tune.ranking import best_first
+from scale_tune.spec.parameters import Choice, Constant, Space
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables.labels import shortened
-from scale_tune.tables.schemas import COMPARISON, DIFFERENCES, REFITTED, frame_of
+from scale_tune.tables.schemas import COMPARISON, DIFFERENCES, REFITTED, Row, frame_of, rows_of
 
 SEARCHED, CONFIRMED = "searched", "confirmed"
 """The kinds of seeds: those that a config was selected by, and fresh ones."""
@@ -38,7 +36,7 @@ class RunTables:
     spec: RunSpec
     """What it searched."""
     tables: dict[str, pd.DataFrame] = field(repr=False)
-    """As :func:`scale_tune.tables.collect.load` gives them."""
+    """As :func:`scale_tune.tables.collect.load_results` gives them."""
     confirms: "RunTables | None" = field(default=None, repr=False)
     """The run whose selected configs this one has trained again, see :mod:`scale_tune.workflows.confirm`."""
 
@@ -102,15 +100,10 @@ class Entry:
         """How many the run trains of each trial; 1 of a network that is not trained."""
         return 1 if self.seeds == (NO_SEED,) else len(self.run.spec.seeds)
 
-    @property
-    def groups(self) -> Groups:
-        """How the data's groups are judged."""
-        return _groups(self.data)
-
-    def selected(self) -> dict[str, Any]:
+    def selected(self) -> Row:
         """The selected trial's row of ``trials``."""
-        (row,) = self.trials[self.trials["trial"] == self.trial].to_dict("records")
-        return {str(column): value for column, value in row.items()}
+        (row,) = rows_of(self.trials[self.trials["trial"] == self.trial])
+        return row
 
     def mean(self, split: str) -> float:
         """The mean over seeds of the accuracy that selects; minus infinity without a result."""
@@ -130,7 +123,8 @@ def ranked(trials: pd.DataFrame) -> pd.DataFrame:
     the earlier trial comes first. The result has no column of test.
     """
     blind = trials[[column for column in trials.columns if not column.startswith("test_")]]
-    return eligible(blind).sort_values(["method", "objective", "number"], ascending=[True, False, True])
+    in_order = eligible(blind).sort_values("number", kind="stable")
+    return in_order.iloc[best_first(in_order["objective"])].sort_values("method", kind="stable")
 
 
 def best_configs(run: RunTables, top_k: int) -> pd.DataFrame:
@@ -156,6 +150,26 @@ def select_best(trials: pd.DataFrame) -> pd.Series:
     return ranked(trials).groupby("method")["trial"].first()
 
 
+def leading(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trial that stands for each method: the selected one, or else the best so far of those that have not failed.
+
+    Args:
+        trials: the ``trials`` table.
+
+    Returns:
+        Columns ``method``, ``trial`` and ``selected``. A method without any objective has no row.
+    """
+    selected, rows = select_best(trials), []
+    for method, of_method in trials.groupby("method", sort=False):
+        so_far = of_method[of_method["objective"].notna() & (of_method["state"] != "failed")]
+        if method in selected:
+            rows.append({"method": method, "trial": selected[method], "selected": True})
+        elif len(so_far):
+            best = so_far["trial"].iloc[best_first(so_far["objective"])[0]]
+            rows.append({"method": method, "trial": best, "selected": False})
+    return pd.DataFrame(rows, columns=["method", "trial", "selected"])
+
+
 def select_best_dfr(dfr: pd.DataFrame, objective: str) -> pd.DataFrame:
     """For each kind of features and protocol, the rows (one per seed) of the trial with the highest mean on val.
 
@@ -172,7 +186,7 @@ def select_best_dfr(dfr: pd.DataFrame, objective: str) -> pd.DataFrame:
         trials = rows["trial"].fillna("")
         of_trial = rows.groupby(trials)[f"val_{objective}"].agg(["mean", "size"])
         whole = of_trial[of_trial["size"] == of_trial["size"].max()]
-        best.append(rows[trials == whole["mean"].idxmax()])
+        best.append(rows[trials == whole.index[best_first(whole["mean"])[0]]])
     return pd.concat(best)
 
 
@@ -219,7 +233,7 @@ def entries(runs: Sequence[RunTables]) -> list[Entry]:
     for run in runs:
         for entry in run.entries:
             by_data.setdefault(entry.data, []).append(entry)
-    return [entry for found in by_data.values() for entry in sorted(found, key=lambda e: -e.mean("val"))]
+    return [found[i] for found in by_data.values() for i in best_first(entry.mean("val") for entry in found)]
 
 
 def dataset_names(found: Sequence[Entry]) -> dict[Data, str]:
@@ -237,7 +251,7 @@ def dataset_names(found: Sequence[Entry]) -> dict[Data, str]:
 def config_text(entry: Entry) -> str:
     """The selected trial's values of what the search varied, apart from its data."""
     row = entry.selected()
-    space = entry.run.spec.method_space(Method(row["method"]))
+    space = entry.run.spec.method_space(row["method"])
     of_data = dict(entry.data)
     names = [n for n, p in space.items() if not isinstance(p, Constant) and f"config.{n}" not in of_data]
     return ", ".join(f"{name}={shortened(row[f'config.{name}'])}" for name in names)
@@ -254,7 +268,7 @@ def _entry(run: RunTables, data: Data, method: str, trials: pd.DataFrame) -> Ent
         eligible=len(eligible(of_method)),
         trial=best,
         fingerprint=_fingerprint(of_method, best),
-        measured={} if best is None else measured_trial(run.tables["groups"], best, _groups(data)),
+        measured={} if best is None else measured(rows_of_trial(run.tables["groups"], best)),
     )
 
 
@@ -272,14 +286,14 @@ def _confirmed(run: RunTables, selected: Entry) -> Entry:
     whole = eligible(of_method)
     same = [row[configs].equals(wanted.astype(object)) for _, row in whole.astype(object).iterrows()]
     trial = whole.loc[same, "trial"].iloc[0] if any(same) else None
-    measured: dict[str, Measured] = {}
-    if trial is not None and selected.method in list(Method):
-        measured = measured_trial(run.tables["groups"], trial, selected.groups)
+    rows = run.tables["groups"].iloc[:0]
+    if trial is not None and selected.protocol is None:
+        rows = rows_of_trial(run.tables["groups"], trial)
     elif trial is not None:
         dfr = run.tables["dfr"]
         seeds = dfr[(dfr["trial"] == trial) & (dfr["protocol"] == selected.protocol) & (dfr["status"] == REFITTED)]
         if len(seeds):
-            measured = measured_dfr(seeds, trial, run.tables["groups"], selected.groups)
+            rows = rows_of_refit(run.tables["groups"], seeds.iloc[0])
     return replace(
         selected,
         run=run,
@@ -287,7 +301,7 @@ def _confirmed(run: RunTables, selected: Entry) -> Entry:
         eligible=len(whole),
         trial=trial,
         fingerprint=_fingerprint(of_method, trial),
-        measured=measured,
+        measured=measured(rows),
     )
 
 
@@ -301,27 +315,26 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
     for (features, protocol), seeds in selected.groupby(["features", "protocol"]):
         refitted = dfr.loc[(dfr["protocol"] == protocol) & (dfr["features"] == features), "trial"].dropna()
         of_trial = seeds["trial"].iloc[0]
-        on_splits = judged.loc[judged["fingerprint"] == seeds["fingerprint"].iloc[0], "trial"]
-        judged_as = on_splits.iloc[0] if pd.isna(of_trial) else of_trial
         found.append(
             Entry(
                 run=run,
                 data=data,
-                method=f"{'dfr' if features == 'erm' else features} ({protocol})",
+                method=f"{features if pd.isna(of_trial) else 'dfr'} ({protocol})",
                 trials=trials[trials["trial"].isin(refitted)],
                 eligible=refitted.nunique(),
                 trial=None if pd.isna(of_trial) else of_trial,
                 fingerprint=str(seeds["fingerprint"].iloc[0]),
-                measured=measured_dfr(seeds, judged_as, run.tables["groups"], _groups(data)),
+                measured=measured(rows_of_refit(run.tables["groups"], seeds.iloc[0])),
                 protocol=str(protocol),
             )
         )
     return found
 
 
-def _row(entry: Entry, dataset: str) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _row(entry: Entry, dataset: str) -> Row:
+    row: Row = {
         "run": entry.run.name,
+        "confirms": entry.run.confirms.name if entry.run.confirms else None,
         "dataset": dataset,
         "method": entry.method,
         "trial": entry.trial,
@@ -334,10 +347,10 @@ def _row(entry: Entry, dataset: str) -> dict[str, Any]:
         "seeds_kind": entry.run.seeds_kind,
         "interval": entry.measured["val"].resampled if entry.measured else None,
     }
-    for split, measured in entry.measured.items():
-        ends = intervals(measured)
-        for accuracy, values in measured.accuracies.items():
-            low, high = ends.get(accuracy, (None, None))
+    for split, of_split in entry.measured.items():
+        ends = intervals(of_split)
+        for accuracy, values in of_split.accuracies.items():
+            low, high = ends[accuracy]
             std = float(values.std(ddof=1)) if len(values) > 1 else None
             stats = {"mean": float(values.mean()), "std": std, "low": low, "high": high}
             row |= {f"{split}_{accuracy}_{stat}": value for stat, value in stats.items()}
@@ -349,7 +362,7 @@ def _data(run: RunTables) -> list[Data]:
     trials = run.tables["trials"]
     columns = [column for column in trials.columns if column == DATASET or column.startswith(f"{DATASET}.")]
     fixed = {
-        method: [column for column in columns if _is_fixed(run.spec, Method(method), column)]
+        method: [column for column in columns if _is_fixed(run.spec.method_space(method), column)]
         for method in trials["method"].unique()
     }
     return [
@@ -358,13 +371,6 @@ def _data(run: RunTables) -> list[Data]:
     ]
 
 
-def _is_fixed(spec: RunSpec, method: Method, column: str) -> bool:
-    parameter = spec.method_space(method).get(column.removeprefix("config."))
+def _is_fixed(space: Space, column: str) -> bool:
+    parameter = space.get(column.removeprefix("config."))
     return parameter is None or isinstance(parameter, Choice | Constant)
-
-
-def _groups(data: Data) -> Groups:
-    options = dict(data)
-    name = options[DATASET]
-    task = {"task": options[f"{DATASET}.task"]} if f"{DATASET}.task" in options else {}
-    return info_of(DATASETS[name](**task)).groups

@@ -1,7 +1,4 @@
-"""Accuracies of groups, and what the literature reads from them.
-
-Everything is derived from counts per cell (label, attribute): no accuracy is ever averaged over batches.
-"""
+"""How a dataset's cells (label, attribute) are judged, and counts of the samples in them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +6,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from scale_tune.accuracies import ACCURACIES, accuracies
 from scale_tune.spec.config import Objective
 
 
@@ -46,6 +44,15 @@ class Groups:
         cells: NDArray[np.bool_] = np.eye(self.num_attributes, dtype=np.bool_)[list(self.aligned_attributes)]
         return cells
 
+    @property
+    def evaluation_group_names(self) -> NDArray[np.str_]:
+        """The name of the evaluation group that each cell belongs to, of shape (classes, attributes)."""
+        if self.evaluation_groups is EvaluationGroups.ALIGNED_CONFLICTING:
+            return np.where(self.aligned, "aligned", "conflicting")
+        return np.array(
+            [[f"label {label}, attribute {a}" for a in range(self.num_attributes)] for label in range(self.num_classes)]
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class GroupCounts:
@@ -76,46 +83,19 @@ class GroupCounts:
         if (self.correct > self.n).any() or (self.correct < 0).any():
             raise ValueError("correct must lie between 0 and n in every cell")
 
-    @property
-    def average(self) -> float | None:
-        """Accuracy over all samples; None without samples."""
-        return self._accuracy(np.ones_like(self.groups.aligned))
-
-    @property
-    def minority(self) -> float | None:
-        """Accuracy over all conflicting samples pooled; None without any."""
-        return self._accuracy(~self.groups.aligned)
-
-    @property
-    def majority(self) -> float | None:
-        """Accuracy over all aligned samples pooled; None without any."""
-        return self._accuracy(self.groups.aligned)
-
-    @property
-    def worst_group(self) -> float | None:
-        """The lowest accuracy among the non-empty evaluation groups; None without samples."""
-        if self.groups.evaluation_groups is EvaluationGroups.ALIGNED_CONFLICTING:
-            accuracies = [self.majority, self.minority]
-        else:
-            accuracies = [c / n if n else None for c, n in zip(self.correct.flat, self.n.flat, strict=True)]
-        return min((float(a) for a in accuracies if a is not None), default=None)
-
     def objective(self, objective: Objective) -> float:
         """The accuracy to maximise.
 
         Raises:
             ValueError: the split has no sample that it could be measured on.
         """
-        value: float | None = getattr(self, objective.value)
+        value = self.summary()[objective.value]
         if value is None:
             raise ValueError(f"{objective.value} accuracy is undefined: the split has no sample of that group")
         return value
 
     def summary(self) -> dict[str, float | None]:
-        """The accuracies by the names that the tables use."""
-        names = ("worst_group", "minority", "majority", "average")
-        return {name: getattr(self, name) for name in names}
-
-    def _accuracy(self, cells: NDArray[np.bool_]) -> float | None:
-        n = int(self.n[cells].sum())
-        return int(self.correct[cells].sum()) / n if n else None
+        """Every accuracy by its name; None where the split has no sample to measure it on."""
+        judged = self.groups.aligned.ravel(), self.groups.evaluation_group_names.ravel()
+        found = accuracies(self.correct.ravel(), self.n.ravel(), *judged)
+        return {name: float(found[name]) if name in found else None for name in ACCURACIES}

@@ -14,53 +14,27 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
-from pydantic import BaseModel
 
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import LedgerTrial, check_covers, read_trials
-from scale_tune.spec.config import DATASETS, Hyperparameters, ScaleHyperparameters, TrialConfig
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables.columns import Columns, epoch_columns, group_columns, trial_values
-from scale_tune.tables.schemas import ACCURACIES, ACCURACY_MEANINGS, GONE, REFITTED
+from scale_tune.tables.config_columns import config_columns, config_fields, own_fields
+from scale_tune.tables.refits import IS_REFIT, with_refits
+from scale_tune.tables.schemas import GONE, REFITTED
 from scale_tune.tables.schemas import field as _field
 from scale_tune.tables.schemas import table_of as _table
 from scale_tune.tables.unchanged import joined, read_unchanged
 from scale_tune.training.records import RECORD_FILE, is_weights, read_record
 
 
-def _config_fields() -> list[pa.Field]:
-    """One column per value that a search may vary, for every method and dataset, null where it doesn't apply."""
-    types: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64()}
-
-    def fields(model: type[BaseModel], prefix: str, of: str) -> Iterator[pa.Field]:
-        for name, info in model.model_fields.items():
-            if name != "name":
-                type_ = types.get(info.annotation, pa.string())
-                yield _field(f"config.{prefix}{name}", type_, f"{name} of {of}")
-
-    options: dict[str, pa.Field] = {}
-    for model in DATASETS.values():
-        for field in fields(model, "dataset.", "the dataset; null where the dataset has no such option"):
-            options.setdefault(field.name, field)
-    return [
-        *fields(Hyperparameters, "", "the optimizer or the batches"),
-        *fields(ScaleHyperparameters, "", "SCALE; null for other methods"),
-        _field("config.epochs", pa.int64(), "epochs that the trial was to train"),
-        _field("config.schedule", pa.string(), "learning-rate schedule over the epochs"),
-        _field("config.objective", pa.string(), "validation accuracy that was maximised"),
-        _field("config.model", pa.string(), "network"),
-        _field("config.weights", pa.string(), "its initial weights"),
-        _field("config.dataset", pa.string(), "dataset"),
-        *options.values(),
-    ]
-
-
 def _accuracy_fields() -> Iterator[pa.Field]:
     for split in ("val", "test"):
-        for accuracy in ACCURACIES:
-            meaning = f"{ACCURACY_MEANINGS[accuracy]} on {split}, at each seed's best epoch"
+        for accuracy, meaning_of in ACCURACIES.items():
+            meaning = f"{meaning_of} on {split}, at each seed's best epoch"
             nulls = "null unless every seed has one and none diverged" + (
                 "; only of trials that ran to their end" * (split == "test")
             )
@@ -80,10 +54,10 @@ _EPOCH = _field("epoch", pa.int64(), "epoch, from 1")
 TRIALS = pa.schema(
     [
         _TRIAL,
-        _field("method", pa.string(), "erm, erm_target or scale"),
+        _field("method", pa.string(), "how its networks are trained, as erm"),
         _field("number", pa.int64(), "number of the trial in its method's study, from 0"),
         _field("state", pa.string(), "complete, pruned (stopped early), failed (raised an error), running or waiting"),
-        *_config_fields(),
+        *config_fields(),
         _field("seeds", pa.int64(), "seeds with a result: at least one epoch, and not diverged"),
         _field("seeds_asked", pa.int64(), "seeds that the trial trains"),
         _field("epochs", pa.int64(), "completed epochs"),
@@ -114,7 +88,7 @@ EPOCHS = pa.schema(
         _EPOCH,
         _field("split", pa.string(), "train and target: while training on their batches; val: after the epoch"),
         _field("loss", pa.float64(), "mean cross-entropy", "nat"),
-        *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in ACCURACY_MEANINGS.items()),
+        *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in ACCURACIES.items()),
         _field("cosine", pa.float64(), "mean over steps and groups of cos(g_tr, g_tg); SCALE only; of the epoch"),
         _field("lr", pa.float64(), "learning rate of the epoch"),
         _field("seconds", pa.float64(), "training and validation of the epoch, the same for each of its splits", "s"),
@@ -124,26 +98,52 @@ EPOCHS = pa.schema(
 
 GROUPS = pa.schema(
     [
-        _TRIAL,
-        _SEED,
-        _field("epoch", pa.int64(), "the seed's best epoch: the first with the highest validation objective"),
-        _field("split", pa.string(), "train and target: while training; val and test: in eval mode after the epoch"),
+        _field(
+            "trial",
+            pa.string(),
+            "trial; of a refit the one whose network gives the features, null for the pretrained network",
+        ),
+        _field("seed", pa.int64(), "seed of the replica; null for a refit of the pretrained network"),
+        _field("features", pa.string(), "of a refit as in dfr; null for the trial's own network"),
+        _field("protocol", pa.string(), "of a refit as in dfr; null for the trial's own network"),
+        _field("fingerprint", pa.string(), "of a refit as in dfr; null for the trial's own network"),
+        _field(
+            "epoch",
+            pa.int64(),
+            "the seed's best epoch: the first with the highest validation objective; null for a refit",
+        ),
+        _field(
+            "split",
+            pa.string(),
+            "train and target: while training; val and test: in eval mode after the epoch, or of the refitted layer",
+        ),
         _field("label", pa.int64(), "class"),
         _field("attribute", pa.int64(), "value of the spurious feature"),
+        _field("aligned", pa.bool_(), "whether the attribute goes with the label as in training; else it conflicts"),
+        _field(
+            "evaluation_group",
+            pa.string(),
+            "group that the cell is judged with, the worst of which is the worst group: aligned or conflicting, or "
+            "the cell alone, as 'label 0, attribute 1'",
+        ),
         _field("n", pa.int64(), "samples", "count"),
         _field("correct", pa.int64(), "correctly predicted samples", "count"),
         _field("accuracy", pa.float64(), "correct / n; null for an empty group", "fraction"),
     ],
-    metadata={"table": "groups", "rows": "one per trial, seed, split and group at the seed's best epoch"},
+    metadata={
+        "table": "groups",
+        "rows": "one per trial, seed, split and cell at the seed's best epoch, and per refit, val or test, and cell",
+    },
 )
 
 _REFITTED = (
-    _field("trial", pa.string(), "erm trial whose network gives the features; null for pretrained"),
+    _field("trial", pa.string(), "trial whose network gives the features; null for pretrained"),
     _field("seed", pa.int64(), "seed of its replica; null for pretrained"),
     _field(
         "features",
         pa.string(),
-        "of which network: erm, a trial's at its best epoch; or pretrained, the model's ImageNet weights or file",
+        "of which network: of a trial at its best epoch, the trial's method, which is erm; or pretrained, the model's "
+        "ImageNet weights or file",
     ),
     _field("protocol", pa.string(), "how the last layer was refitted: scale or dfr"),
 )
@@ -163,7 +163,7 @@ DFR = pa.schema(
         *(
             _field(f"{split}_{name}", pa.float64(), f"{meaning}, on {split}", "fraction")
             for split in ("val", "test")
-            for name, meaning in ACCURACY_MEANINGS.items()
+            for name, meaning in ACCURACIES.items()
         ),
         _FINGERPRINT,
     ],
@@ -178,7 +178,7 @@ DFR_PATH = pa.schema(
         _field("nonzero", pa.int64(), "non-zero coefficients of the one fit that was tried", "count"),
         *(
             _field(f"val_{name}", pa.float64(), f"{meaning}, on val, of the one fit that was tried", "fraction")
-            for name, meaning in ACCURACY_MEANINGS.items()
+            for name, meaning in ACCURACIES.items()
         ),
         _FINGERPRINT,
     ],
@@ -190,11 +190,11 @@ Format = Literal["parquet", "csv"]
 _OF_RECORDS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS}
 """The tables that are made from the records of trials."""
 _ADDED = {"dfr": DFR, "dfr_path": DFR_PATH}
-"""The tables that analyses add to."""
+"""The tables that analyses alone add to; they also add the rows of refits to ``groups``."""
 SCHEMAS = _OF_RECORDS | _ADDED
 
 
-def load(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
+def load_results(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
     """The tables of a run as they are now, also while it is searched.
 
     Returns:
@@ -207,6 +207,14 @@ def load(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
     return {name: table.to_pandas() for name, table in collect(RunDir(run_dir)).items()}
 
 
+def trials_schema(spec: RunSpec) -> pa.Schema:
+    """Of a run's ``trials``, which has the options of its own methods and dataset besides."""
+    own = own_fields(spec, TRIALS)
+    at = max(i for i, name in enumerate(TRIALS.names) if name.startswith("config.")) + 1
+    fields = [*list(TRIALS)[:at], *own, *list(TRIALS)[at:]]
+    return pa.schema(fields, metadata=TRIALS.metadata)
+
+
 def collect(run: RunDir) -> dict[str, pa.Table]:
     """All tables from the ledger, the records, and what analyses have added.
 
@@ -214,25 +222,33 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     see :mod:`scale_tune.tables.unchanged`.
     """
     spec = run.read_spec()
+    of_records = _OF_RECORDS | {"trials": trials_schema(spec)}
     # Before the ledger is read, which may be growing. And stamps are taken before records are read: if one is
     # replaced in between, it is read again next time.
     files = run.trials.names_below()
     ledger = read_trials(run.ledger)
     check_covers(run.ledger, ledger, files)
     stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) if trial.state.ended else None for trial in ledger}
-    unchanged = read_unchanged(run.results, _OF_RECORDS, stamps)
+    unchanged = read_unchanged(run.results, of_records, stamps)
     parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in _OF_RECORDS}
     for trial in ledger:
         known = unchanged.get(trial.name)
         has_weights = any(map(is_weights, files.get(trial.name, ())))
-        for name, rows in _tables_of(trial, known, spec, run, has_weights=has_weights).items():
+        for name, rows in _tables_of(trial, known, spec, run, of_records, has_weights=has_weights).items():
             parts[name][trial.name] = (stamps[trial.name], rows)
-    of_records = {name: joined(parts[name], schema) for name, schema in _OF_RECORDS.items()}
-    return of_records | {name: _read_added(run, name) for name in _ADDED}
+    tables = {name: joined(parts[name], schema) for name, schema in of_records.items()}
+    tables["groups"] = with_refits(tables["groups"], _read_added(run, "groups", IS_REFIT))
+    return tables | {name: _read_added(run, name) for name in _ADDED}
 
 
 def _tables_of(
-    trial: LedgerTrial, known: dict[str, pa.Table] | None, spec: RunSpec, run: RunDir, *, has_weights: bool
+    trial: LedgerTrial,
+    known: dict[str, pa.Table] | None,
+    spec: RunSpec,
+    run: RunDir,
+    schemas: dict[str, pa.Schema],
+    *,
+    has_weights: bool,
 ) -> dict[str, pa.Table]:
     """A trial's rows of the tables, from its record or from what is known of it."""
     if known is not None:
@@ -244,16 +260,18 @@ def _tables_of(
             raise UserError(f"{run.trial(trial.name)} holds the record of {record.trial}; restore it from a copy")
         values = trial_values(record) if record else _values_without_record(trial)
         columns = {"epochs": epoch_columns(record), "groups": group_columns(record)} if record else {}
-        tables = {name: _part(trial.name, columns.get(name, {}), _OF_RECORDS[name]) for name in ("epochs", "groups")}
+        tables = {name: _part(trial.name, columns.get(name, {}), schemas[name]) for name in ("epochs", "groups")}
     row = values | _trial_row(trial, spec) | {"checkpoint": f"trials/{trial.name}" if has_weights else None}
-    return {"trials": _table([row], TRIALS), **tables}
+    return {"trials": _table([row], schemas["trials"]), **tables}
 
 
 def _part(trial: str, columns: Columns, schema: pa.Schema) -> pa.Table:
     """One trial's rows of a table."""
     if not columns:
         return schema.empty_table()
-    return pa.Table.from_pydict({"trial": [trial] * len(columns["seed"]), **columns}, schema=schema)
+    rows = len(columns["seed"])
+    whole = {name: columns.get(name, [None] * rows) for name in schema.names}
+    return pa.Table.from_pydict(whole | {"trial": [trial] * rows}, schema=schema)
 
 
 def write_tables(tables: dict[str, pa.Table], directory: Location, format_: Format = "parquet") -> list[Location]:
@@ -290,21 +308,16 @@ def _encoded(table: pa.Table, format_: Format) -> bytes:
     return buffer.getvalue()
 
 
-def dfr_tables(rows: list[dict[str, Any]], path_rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
-    """The tables ``dfr`` and ``dfr_path`` of these rows."""
-    return {"dfr": _table(rows, DFR), "dfr_path": _table(path_rows, DFR_PATH)}
-
-
-def _read_added(run: RunDir, name: str) -> pa.Table:
+def _read_added(run: RunDir, name: str, only: Any = None) -> pa.Table:
     """What analyses have added to this run's table so far; columns that an older version lacked are null."""
     path = run.results / f"{name}.parquet"
     try:
-        return pq.read_table(io.BytesIO(path.read()), schema=SCHEMAS[name])
+        return pq.read_table(io.BytesIO(path.read()), schema=SCHEMAS[name], filters=only)
     except FileNotFoundError:
         return _table([], SCHEMAS[name])
     except (OSError, pa.ArrowException) as error:
         raise UserError(
-            f"can't read {path}, which holds refitted layers: {error}; restore it from a copy, or delete it: "
+            f"can't read {path}, which remembers refitted layers: {error}; restore it from a copy, or delete it: "
             "they are then refitted again"
         ) from None
 
@@ -314,10 +327,10 @@ def _trial_row(trial: LedgerTrial, spec: RunSpec) -> dict[str, Any]:
     config = spec.trial_config(trial.method, trial.params)
     return {
         "trial": trial.name,
-        "method": trial.method.value,
+        "method": trial.method,
         "number": trial.number,
         "state": trial.state.value,
-        **_config_columns(config),
+        **config_columns(config),
         "seeds_asked": len(config.seeds),
         "error": trial.error,
     }
@@ -330,15 +343,3 @@ def _values_without_record(trial: LedgerTrial) -> dict[str, Any]:
         "objective": trial.objective,
         "started": trial.started.astimezone(UTC) if trial.started else None,
     }
-
-
-def _config_columns(config: TrialConfig) -> dict[str, Any]:
-    values = config.flat() | {
-        "epochs": config.epochs,
-        "schedule": config.schedule.value,
-        "objective": config.objective.value,
-        "model": config.model.name,
-        "weights": config.model.weights,
-        "dataset": config.dataset.name,
-    }
-    return {f"config.{name}": value for name, value in values.items()}

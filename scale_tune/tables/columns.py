@@ -4,8 +4,8 @@ from collections import defaultdict
 from statistics import fmean, stdev
 from typing import Any
 
-from scale_tune.tables.schemas import ACCURACIES
-from scale_tune.training.records import ReplicaRecord, SplitRecord, TrialRecord
+from scale_tune.accuracies import ACCURACIES
+from scale_tune.training.records import CellsRecord, GroupsRecord, ReplicaRecord, SplitRecord, TrialRecord
 
 Columns = dict[str, list[Any]]
 
@@ -34,7 +34,8 @@ def epoch_columns(record: TrialRecord) -> Columns:
                 columns["split"].append(split)
                 for name in ("loss", *ACCURACIES):
                     columns[name].append(getattr(measured, name))
-                for name in ("epoch", "cosine", "lr", "seconds"):
+                columns["cosine"].append(epoch.diagnostics.get("cosine"))
+                for name in ("epoch", "lr", "seconds"):
                     columns[name].append(getattr(epoch, name))
     return dict(columns)
 
@@ -43,19 +44,35 @@ def group_columns(record: TrialRecord) -> Columns:
     """The trial's rows of ``groups``, by column."""
     columns: Columns = defaultdict(list)
     for replica in record.replicas:
-        for split, counts in replica.best.groups.items() if replica.best else ():
-            cells = [
-                (label, attribute, n, correct)
-                for label, (n_row, correct_row) in enumerate(zip(counts.n, counts.correct, strict=True))
-                for attribute, (n, correct) in enumerate(zip(n_row, correct_row, strict=True))
-            ]
-            same = {"seed": replica.seed, "epoch": replica.best.epoch if replica.best else None, "split": split}
+        if replica.best is None:
+            continue
+        for split, counts in replica.best.groups.items():
+            cells = cell_columns(counts, record.cells)
+            same = {"seed": replica.seed, "epoch": replica.best.epoch, "split": split}
             for name, value in same.items():
-                columns[name] += [value] * len(cells)
-            for name, values in zip(("label", "attribute", "n", "correct"), zip(*cells, strict=True), strict=True):
+                columns[name] += [value] * len(cells["n"])
+            for name, values in cells.items():
                 columns[name] += values
-            columns["accuracy"] += [correct / n if n else None for _, _, n, correct in cells]
     return dict(columns)
+
+
+def cell_columns(counts: GroupsRecord, cells: CellsRecord) -> Columns:
+    """A row of ``groups`` for each cell: what it is, how it is judged, and how many of its samples are right."""
+    n, correct = _flat(counts.n), _flat(counts.correct)
+    labels, attributes = zip(*((y, a) for y, row in enumerate(counts.n) for a in range(len(row))), strict=True)
+    return {
+        "label": list(labels),
+        "attribute": list(attributes),
+        "aligned": _flat(cells.aligned),
+        "evaluation_group": _flat(cells.evaluation_group),
+        "n": n,
+        "correct": correct,
+        "accuracy": [right / of if of else None for right, of in zip(correct, n, strict=True)],
+    }
+
+
+def _flat(rows: list[list[Any]]) -> list[Any]:
+    return [value for row in rows for value in row]
 
 
 def _accuracy_values(replicas: list[ReplicaRecord]) -> dict[str, float | None]:

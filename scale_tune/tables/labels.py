@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from scale_tune.tables.schemas import ACCURACIES
+from scale_tune.accuracies import ACCURACIES
 
 REPORTED = ("val_worst_group", "test_worst_group", "val_average", "test_average")
 """The accuracies of a printed comparison."""

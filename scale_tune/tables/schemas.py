@@ -10,17 +10,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-ACCURACIES = ("worst_group", "minority", "majority", "average")
+from scale_tune.accuracies import ACCURACIES
 
-ACCURACY_MEANINGS = {
-    "worst_group": "lowest accuracy among the dataset's non-empty evaluation groups",
-    "minority": "accuracy over all conflicting samples pooled",
-    "majority": "accuracy over all aligned samples pooled",
-    "average": "accuracy over all samples",
-}
+Row = dict[str, Any]
 
 REFITTED, GONE = "refitted", "weights gone"
 """The statuses of a row of the ``dfr`` table."""
+PRETRAINED = "pretrained"
+"""The ``features`` of a network that no trial has trained."""
 
 
 def field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> pa.Field:
@@ -47,6 +44,11 @@ def frame_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pd.DataFrame:
     return frame
 
 
+def rows_of(frame: pd.DataFrame) -> list[Row]:
+    """The rows of a data frame, by column."""
+    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
+
+
 def table_from(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     """A data frame as a table of exactly this schema."""
     return pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(schema.metadata)
@@ -56,7 +58,7 @@ def _estimates() -> Iterator[pa.Field]:
     for split in ("val", "test"):
         # What was chosen for being high on val is expected to be lower elsewhere.
         caution = "; optimistic, since epochs and configs were chosen by val" * (split == "val")
-        for accuracy, meaning in ACCURACY_MEANINGS.items():
+        for accuracy, meaning in ACCURACIES.items():
             of = f"{meaning} on {split}, at each seed's best epoch{caution}"
             for stat, what in (
                 ("mean", "mean over seeds"),
@@ -68,13 +70,18 @@ def _estimates() -> Iterator[pa.Field]:
 
 
 _INTERVAL = (
-    "what the intervals resample: 'seeds and images'; 'images' for a single seed, where the spread over seeds is not "
-    "known; 'seeds' for DFR on datasets judged by cell, whose counts are not kept, and then null for a single seed"
+    "what the intervals resample: 'seeds and images'; or 'images' for a single seed, of which the spread over seeds "
+    "is not known"
 )
 
 COMPARISON = pa.schema(
     [
         field("run", pa.string(), "name of the run"),
+        field(
+            "confirms",
+            pa.string(),
+            "of a run by --confirm, the run whose selected configs it has trained again; null for any other",
+        ),
         field(
             "dataset",
             pa.string(),
@@ -84,8 +91,8 @@ COMPARISON = pa.schema(
         field(
             "method",
             pa.string(),
-            "erm, erm_target or scale; or dfr or pretrained, by whose network was refitted, with the protocol in "
-            "parentheses",
+            "how networks were trained, as erm; or dfr or pretrained, by whose network was refitted, with the protocol "
+            "in parentheses",
         ),
         field(
             "trial",
@@ -139,7 +146,7 @@ DIFFERENCES = pa.schema(
             "share of the resamples in which method is above other_method, half of those with equality included",
             "fraction",
         ),
-        field("interval", pa.string(), "what the interval resamples; 'seeds' if either has no counts of images"),
+        field("interval", pa.string(), "what the interval resamples, as in comparison"),
     ],
     metadata={"table": "differences", "rows": "one per accuracy and pair of methods on the same data with a result"},
 )

@@ -2,7 +2,8 @@
 
 The exported tables of a run are their own cache. A table's metadata list its trials in order, with the number of rows
 and the stamp of the record that they were made from. A trial is taken from there if its record still has that stamp
-in every table; otherwise, and if anything about a file is not as it was written, the record is read.
+in every table; otherwise, and if anything about a file is not as it was written, the record is read. The rows of
+refits, which analyses add to ``groups``, are none of this module's.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scale_tune.storage.location import Location
+from scale_tune.tables.refits import own_rows
 
 KEY = b"scale_tune.trials"
 """Under which a table's metadata list its trials."""
@@ -61,6 +63,7 @@ def _read_parts(path: Location, schema: pa.Schema) -> Parts:
         return {}  # not there, or not ours
     trials = content.get("trials", [])
     as_written = content.get("schema") == _fingerprint(schema) and table.schema.equals(schema)
+    table = own_rows(table)
     if not as_written or sum(rows for *_, rows in trials) != table.num_rows:
         return {}
     starts = accumulate((rows for *_, rows in trials), initial=0)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scale_tune.datasets.groups import GroupCounts
+from scale_tune.datasets.groups import GroupCounts, Groups
 from scale_tune.errors import UserError
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location, is_temporary
@@ -51,11 +51,24 @@ class EpochRecord(Record):
     epoch: int
     lr: float
     seconds: float
-    cosine: float | None
-    """Mean over steps and groups of cos(g_tr, g_tg); only SCALE has one."""
+    diagnostics: dict[str, float] = {}
+    """What the method reports besides, as SCALE's cosine: means over the epoch's steps."""
     objective: Accuracy
     """The validation objective of this epoch alone."""
     splits: dict[str, SplitRecord]
+
+
+class CellsRecord(Record):
+    """How each cell of the dataset is judged, ``[label][attribute]``."""
+
+    aligned: list[list[bool]]
+    evaluation_group: list[list[str]]
+    """The name of the evaluation group that it belongs to."""
+
+    @classmethod
+    def of(cls, groups: Groups) -> "CellsRecord":
+        """The dataset's cells as plain lists."""
+        return cls(aligned=groups.aligned.tolist(), evaluation_group=groups.evaluation_group_names.tolist())
 
 
 class GroupsRecord(Record):
@@ -101,6 +114,7 @@ class TrialRecord(Record):
     config: TrialConfig
     fingerprint: str
     """Of the dataset's splits."""
+    cells: CellsRecord
     node: str
     device: str
     threads: int

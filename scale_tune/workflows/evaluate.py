@@ -13,7 +13,8 @@ from scale_tune.analysis.selection import RunTables
 from scale_tune.errors import UserError
 from scale_tune.report.pivots import pivot_latex
 from scale_tune.report.text import comparison_latex
-from scale_tune.spec.config import DfrProtocol, nearest
+from scale_tune.spec.config import DfrProtocol
+from scale_tune.spec.frozen import nearest
 from scale_tune.storage.location import Location
 from scale_tune.storage.lock import only_analysis
 from scale_tune.storage.rundir import RunDir
@@ -117,19 +118,8 @@ def _evaluate(
     address: str | None,
 ) -> Evaluation:
     analysed = [AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, _names(runs), strict=True)]
-    confirming = {
-        run.name: AnalysedRun(
-            # All of it, since the order of its trials chooses nothing. The pretrained network has no seeds to confirm.
-            confirmation,
-            f"{run.name}/{confirmation.path.name}",
-            confirmation.read_spec().total_samples,
-            protocols,
-            pretrained=False,
-        )
-        for run, confirmation in zip(analysed, map(confirmation_of, runs), strict=True)
-        if confirmation.spec.is_file()
-    }
-    everything = [*analysed, *confirming.values()]
+    confirmations = [_confirmation(run, of, protocols) for run, of in zip(analysed, runs, strict=True)]
+    everything = [*analysed, *filter(None, confirmations)]
     refit([(run, network) for run in everything for network in run.missing], address, say)
     written: list[Location] = []
     for run in everything:
@@ -137,7 +127,9 @@ def _evaluate(
         written += run.write(export if export is None or alone else export / run.name, format_)
     searched = [run.as_asked_for() for run in analysed]
     confirmed = [
-        replace(confirming[run.name].as_asked_for(), confirms=run) for run in searched if run.name in confirming
+        replace(confirmation.as_asked_for(), confirms=run)
+        for run, confirmation in zip(searched, confirmations, strict=True)
+        if confirmation is not None
     ]
     evaluated = [*searched, *confirmed]
     comparison, differences = analysis.compare(evaluated), analysis.differences(evaluated)
@@ -147,6 +139,16 @@ def _evaluate(
     notes = [f"{run.name}: " * (len(everything) > 1) + note for run in everything for note in run.notes]
     notes = [*caveats(evaluated), *notes]
     return Evaluation(runs=searched, comparison=comparison, differences=differences, notes=notes, written=written)
+
+
+def _confirmation(run: AnalysedRun, of: RunDir, protocols: Collection[DfrProtocol]) -> AnalysedRun | None:
+    """The confirmation of a run, if it was begun: all of it, since the order of its trials chooses nothing."""
+    confirmation = confirmation_of(of)
+    if not confirmation.spec.is_file():
+        return None
+    name, trials = f"{run.name}/{confirmation.path.name}", confirmation.read_spec().total_samples
+    # The pretrained network has no seeds to confirm.
+    return AnalysedRun(confirmation, name, trials, protocols, pretrained=False)
 
 
 def ablate_run(

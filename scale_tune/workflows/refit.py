@@ -15,18 +15,23 @@ from scale_tune.analysis import selection as analysis
 from scale_tune.analysis.selection import RunTables
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import read_trials
-from scale_tune.spec.config import DfrProtocol, Method, TrialConfig
+from scale_tune.methods import method_class
+from scale_tune.networks import pretrained
+from scale_tune.spec.config import DfrProtocol, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.tables.collect import Format
-from scale_tune.tables.schemas import GONE, REFITTED
-from scale_tune.training.records import weights_path
+from scale_tune.tables.columns import cell_columns
+from scale_tune.tables.refits import IS_REFIT, identity, with_refits
+from scale_tune.tables.schemas import GONE, PRETRAINED, REFITTED, table_of
+from scale_tune.training.records import CellsRecord, GroupsRecord, weights_path
 
 if TYPE_CHECKING:
     from scale_tune.dfr.protocols import DfrResult
 
 Say = Callable[[str], None]
+Rows = list[dict[str, Any]]
 LISTED = 3
 """Trials that a note names."""
 
@@ -44,7 +49,7 @@ class Refit:
 
 
 class AnalysedRun:
-    """The tables of a run, and what is to be added to its ``dfr`` and ``dfr_path``.
+    """The tables of a run, and what is to be added to its ``dfr``, ``dfr_path`` and ``groups``.
 
     What earlier analyses refitted is kept, since the weights of an ended trial never change. What they could not
     refit is tried again.
@@ -61,12 +66,15 @@ class AnalysedRun:
         self._run = run
         self._spec = run.read_spec()
         self._tables = results.collect(run)
-        self._rows: list[dict[str, Any]] = [row for row in self._tables["dfr"].to_pylist() if row["status"] == REFITTED]
-        known = {_identity(row) for row in self._rows}
-        path_rows = self._tables["dfr_path"].to_pylist()
-        self._path_rows = [row for row in path_rows if _identity(row) in known]  # else they were written alone
+        rows, path_rows = (self._tables[name].to_pylist() for name in ("dfr", "dfr_path"))
+        group_rows = self._tables["groups"].filter(IS_REFIT).to_pylist()
+        # A row of dfr is written last. Without those of groups, which somebody has deleted, it can't be compared.
+        counted = {identity(row) for row in group_rows}
+        self._rows: Rows = [r for r in rows if r["status"] == REFITTED and identity(r) in counted]
+        self._path_rows: Rows = _of(self._rows, path_rows)
+        self._group_rows: Rows = _of(self._rows, group_rows)
         self._protocols = protocols
-        self._asked_for: list[dict[str, Any]] = []
+        self._asked_for: Rows = []
         self._ask_for_best(top_k)
 
     def add(self, refit: Refit, refitted: "list[DfrResult] | UserError | None") -> None:
@@ -76,7 +84,7 @@ class AnalysedRun:
             UserError: it was one, and not of the pretrained baseline, which is then left out.
         """
         if isinstance(refitted, UserError):
-            if refit.key["features"] != "pretrained":
+            if refit.key["features"] != PRETRAINED:
                 raise refitted
             self._notes.append(f"pretrained baseline left out: {refitted}")
         elif refitted is None:  # just now: the search goes on, and a better trial has taken its place
@@ -86,11 +94,12 @@ class AnalysedRun:
                 common = refit.key | {"protocol": result.protocol.value, "fingerprint": result.fingerprint}
                 self._rows.append(common | {"status": REFITTED} | _result_columns(result))
                 self._path_rows += [common | columns for columns in _path_columns(result)]
+                self._group_rows += [common | columns for columns in _group_columns(result)]
             if not self._run.writable:
                 return
             added = self._added()
             # A row of dfr says that it is refitted: it comes last.
-            results.write_tables({name: added[name] for name in ("dfr_path", "dfr")}, self._run.results)
+            results.write_tables({name: added[name] for name in ("groups", "dfr_path", "dfr")}, self._run.results)
 
     @property
     def notes(self) -> list[str]:
@@ -113,16 +122,22 @@ class AnalysedRun:
         return written
 
     def as_asked_for(self) -> RunTables:
-        """The tables; of ``dfr`` and its path the rows that belong to this analysis, from earlier ones or new."""
+        """The tables; of refits the rows that belong to this analysis, from earlier ones or new."""
         rows = [row for row in self._rows if any(wanted.items() <= row.items() for wanted in self._asked_for)]
-        asked_for = {_identity(row) for row in rows if row["status"] == REFITTED}
-        path_rows = [row for row in self._path_rows if _identity(row) in asked_for]
-        tables = self._tables | results.dfr_tables(rows, path_rows)
+        refitted = [row for row in rows if row["status"] == REFITTED]
+        tables = self._tables | self._tables_of(rows, _of(refitted, self._path_rows), _of(refitted, self._group_rows))
         frames = {name: table.to_pandas() for name, table in tables.items()}
         return RunTables(name=self.name, spec=self._spec, tables=frames)
 
     def _added(self) -> dict[str, pa.Table]:
-        return results.dfr_tables(self._rows, self._path_rows)
+        return self._tables_of(self._rows, self._path_rows, self._group_rows)
+
+    def _tables_of(self, rows: Rows, path_rows: Rows, group_rows: Rows) -> dict[str, pa.Table]:
+        return {
+            "dfr": table_of(rows, results.DFR),
+            "dfr_path": table_of(path_rows, results.DFR_PATH),
+            "groups": with_refits(self._tables["groups"], table_of(group_rows, results.GROUPS)),
+        }
 
     def _ask_for_best(self, top_k: int) -> None:
         """Ask for every seed of the best ERM trials on each dataset, and for the pretrained network on each.
@@ -134,16 +149,17 @@ class AnalysedRun:
         best = analysis.best_configs(run, top_k)
         trials = read_trials(self._run.ledger)
         configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in trials}
-        for trial in best.loc[best["method"] == Method.ERM, "trial"]:
-            for seed in configs[trial].seeds:
-                self._ask_for_checkpoint(trial, seed, configs[trial])
+        for trial in best["trial"]:
+            if _is_refitted(configs[trial]):
+                for seed in configs[trial].seeds:
+                    self._ask_for_checkpoint(trial, seed, configs[trial])
         if self._pretrained and len(best):
             data = [column for column in map(str, best) if column.startswith("config.dataset")]
             first = analysis.best_configs(run, 1).drop_duplicates(data)
             self._ask_for_pretrained({row["fingerprint"]: configs[row["trial"]] for _, row in first.iterrows()})
 
     def _ask_for_checkpoint(self, trial: str, seed: int, config: TrialConfig) -> None:
-        key = {"features": "erm", "trial": trial, "seed": seed}
+        key = {"features": config.method, "trial": trial, "seed": seed}
         directory = self._run.trial(trial)
         if not (missing := self._lacking(key)):
             return
@@ -152,24 +168,28 @@ class AnalysedRun:
             return
         from scale_tune.dfr.protocols import refit_checkpoint  # torch takes 0.4 GB and seconds, and is seldom needed
 
-        call = partial(refit_checkpoint, directory, seed, config.dataset, missing, config.objective)
+        call = partial(
+            refit_checkpoint, directory, seed, config.dataset, missing, config.objective, self._run.sources()
+        )
         what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
         self.missing.append(Refit(what=what, key=key, protocols=missing, call=call))
 
     def _ask_for_pretrained(self, configs: dict[str, TrialConfig]) -> None:
         """Ask for it on the splits of each config, given their fingerprints."""
         for fingerprint, config in configs.items():
-            key = {"features": "pretrained", "trial": None, "seed": None, "fingerprint": fingerprint}
+            key = {"features": PRETRAINED, "trial": None, "seed": None, "fingerprint": fingerprint}
             if not (missing := self._lacking(key)):
                 continue
             try:
-                model = config.model.pretrained()
+                model = pretrained(config.model)
             except UserError as error:
                 self._notes.append(f"pretrained baseline left out: {error}")
                 return  # all configs of a run have one model
             from scale_tune.dfr.protocols import refit_pretrained
 
-            call = partial(refit_pretrained, model, config.dataset, fingerprint, missing, config.objective)
+            call = partial(
+                refit_pretrained, model, config.dataset, fingerprint, missing, config.objective, self._run.sources()
+            )
             what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
             self.missing.append(Refit(what=what, key=key, protocols=missing, call=call))
 
@@ -183,6 +203,10 @@ class AnalysedRun:
         return [p for p, want in wanted.items() if not any(want.items() <= row.items() for row in self._rows)]
 
 
+def _is_refitted(config: TrialConfig) -> bool:
+    return config.file is None and method_class(config.method).refit_by_dfr
+
+
 def _counted(what: str, numbers: Sequence[int]) -> str:
     return f"{what}{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))}"
 
@@ -191,7 +215,7 @@ def refit(missing: Sequence[tuple[AnalysedRun, Refit]], address: str | None, say
     """Carry out what is missing, and say how far it is."""
     if not missing:
         return
-    from scale_tune.search.refits import side_by_side  # Ray is started only if there is something to refit
+    from scale_tune.search.side_by_side import side_by_side  # Ray is started only if there is something to refit
 
     networks = f"{len(missing)} networks" if len(missing) > 1 else "a network"
     say(f"refitting the last layer of {networks}")
@@ -201,9 +225,10 @@ def refit(missing: Sequence[tuple[AnalysedRun, Refit]], address: str | None, say
             say(f"{number} of {len(missing)}: {network.what}")
 
 
-def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What a row of ``dfr`` shares with those of its path, and with no others."""
-    return tuple(row[name] for name in ("trial", "seed", "features", "protocol", "fingerprint"))
+def _of(refitted: Rows, rows: Rows) -> Rows:
+    """The rows of another table that belong to these refits."""
+    wanted = set(map(identity, refitted))
+    return [row for row in rows if identity(row) in wanted]
 
 
 def _result_columns(result: "DfrResult") -> dict[str, Any]:
@@ -219,3 +244,10 @@ def _path_columns(result: "DfrResult") -> Iterator[dict[str, Any]]:
     for point in result.path:
         accuracies = {f"val_{name}": value for name, value in point.val.summary().items()}
         yield {"C": point.C, "chosen": point.C == result.C, "nonzero": point.nonzero, **accuracies}
+
+
+def _group_columns(result: "DfrResult") -> Iterator[dict[str, Any]]:
+    for split, counts in (("val", result.val), ("test", result.test)):
+        columns = cell_columns(GroupsRecord.of(counts), CellsRecord.of(counts.groups))
+        for values in zip(*columns.values(), strict=True):
+            yield {"split": split, **dict(zip(columns, values, strict=True))}

@@ -91,13 +91,6 @@ def test_seeds_that_are_missing_are_told():
     ]
 
 
-def test_intervals_of_seeds_alone_are_told():
-    birds = {"config.dataset": "waterbirds"}
-    dfr = [dfr_row("erm-0", seed, 0.3, 0.3) for seed in range(3)]
-    said = caveats([run(trial("erm-0", 0.1, **birds), trial("scale-0", 0.5, **birds), dfr=dfr)])
-    assert said == ["dfr (scale): its intervals resample 3 seeds and not the images: they are too narrow"]
-
-
 def test_orders_on_val_and_test_that_disagree_are_told():
     groups = group_rows("erm-0", "val", [50] * 3, [90] * 3) + group_rows("erm-0", "test", [61] * 3, [90] * 3)
     groups += group_rows("scale-0", "val", [60] * 3, [90] * 3) + group_rows("scale-0", "test", [60] * 3, [90] * 3)

@@ -1,6 +1,7 @@
 """Selection and comparison on hand-made tables."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,9 @@ from scale_tune.analysis.selection import (
     select_best,
     select_best_dfr,
 )
-from scale_tune.tables.schemas import COMPARISON, DIFFERENCES
+from scale_tune.tables import collect
+from scale_tune.tables.refits import KEY
+from scale_tune.tables.schemas import COMPARISON, DIFFERENCES, frame_of
 from tests.support.tables import dfr_row, group_rows, make_spec, make_tables, poisoned, trial
 
 
@@ -217,22 +220,10 @@ def test_dfr_is_a_method_on_the_trial_that_it_refitted():
     assert row["test_worst_group_low"] < 0.2, "the images count as well"
 
 
-def test_dfr_on_data_judged_by_cell_resamples_its_seeds_alone():
-    run = make_tables(
-        [trial("erm-0", 0.5, **{"config.dataset": "waterbirds"})],
-        dfr=[dfr_row("erm-0", seed, 0.6, 0.3) for seed in range(3)],
-        spec=make_spec(dataset={"name": "waterbirds"}),
-    )
-    row = compare([run]).set_index("method").loc["dfr (scale)"]
-    assert row["interval"] == "seeds"
-    assert row["test_worst_group_low"] == row["test_worst_group_high"] == pytest.approx(0.3)
-
-
 def test_a_cell_without_samples_is_no_group():
-    birds = {"config.dataset": "waterbirds"}
     groups = [r for s in ("val", "test") for r in group_rows("erm-0", s, [40, 50, 60], [80, 80, 80])]
-    groups += [row | {"label": 1, "n": 0, "correct": 0} for row in groups]
-    (row,) = compare([make_tables([trial("erm-0", 0.5, **birds)], groups)]).to_dict("records")
+    groups += [row | {"label": 1, "evaluation_group": "empty", "n": 0, "correct": 0} for row in groups]
+    (row,) = compare([make_tables([trial("erm-0", 0.5)], groups)]).to_dict("records")
     assert (row["val_worst_group_mean"], row["val_average_mean"]) == pytest.approx((0.5, 0.65))
 
 
@@ -311,8 +302,30 @@ def test_nothing_to_compare_is_an_empty_comparison():
     assert differences([make_tables([])]).empty
 
 
-def test_an_entry_names_its_seeds_groups_and_config():
+def test_refits_are_measured_by_the_images_of_their_own_evaluation_groups():
+    """Also where each cell is one: the worst of four, and an interval over seeds and images."""
+    right = {(0, 0): 90, (0, 1): 30, (1, 0): 70, (1, 1): 80}
+    dfr = [dfr_row("erm-0", seed, 0.3, 0.3) for seed in range(3)]
+    cells = [
+        {**{name: row[name] for name in KEY}, "split": split, "label": y, "attribute": a, "aligned": y == a, "n": 100}
+        | {"evaluation_group": f"label {y}, attribute {a}", "correct": correct + row["seed"]}
+        for row in dfr
+        for split in ("val", "test")
+        for (y, a), correct in right.items()
+    ]
+    run = make_tables([trial("erm-0", 0.1)])
+    tables = {"dfr": frame_of(dfr, collect.DFR), "groups": frame_of(cells, collect.GROUPS)}
+    groups = pd.concat([run.tables["groups"], tables["groups"]])
+    found = compare([replace(run, tables=run.tables | tables | {"groups": groups})]).set_index("method")
+    row = found.loc["dfr (scale)"]
+    assert row["interval"] == "seeds and images"
+    for split in ("val", "test"):
+        means = [row[f"{split}_{name}_mean"] for name in ("worst_group", "minority", "majority", "average")]
+        assert means == pytest.approx([0.31, 0.51, 0.86, 0.685])
+        assert row[f"{split}_worst_group_low"] < 0.26, "100 images leave more open than 3 seeds that agree"
+
+
+def test_an_entry_names_its_seeds_and_config():
     (entry,) = entries([make_tables([trial("erm-0", 0.5)])])
     assert entry.measured["val"].seeds == (0, 1, 2)
-    assert entry.groups.num_classes == 10
     assert entry.selected()["config.lr"] == 0.01

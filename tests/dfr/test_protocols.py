@@ -22,9 +22,9 @@ from scale_tune.dfr import protocols as dfr
 from scale_tune.dfr.features import FrozenFeatures, extract_features
 from scale_tune.dfr.protocols import balanced_subsample, fit_l1, refit, refit_checkpoint, refit_pretrained
 from scale_tune.errors import UserError
-from scale_tune.networks.classifier import build_classifier
+from scale_tune.networks import build_classifier
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import DfrProtocol, DigitsOptions, Hyperparameters, ModelOptions, Objective, TrialConfig
+from scale_tune.spec.config import DatasetConfig, DfrProtocol, Hyperparameters, ModelOptions, Objective, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_weights, save_weights
 from scale_tune.training.records import weights_path
@@ -36,6 +36,9 @@ PUBLISHED = {
     "dfr": ([1, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01], 20),
 }
 SEED = 7
+
+
+DIGITS = DatasetConfig(name="digits")
 
 
 def as_splits(labels, attributes, classes: int, evaluation_groups: EvaluationGroups) -> DatasetSplits:
@@ -167,7 +170,7 @@ def test_agrees_with_an_independent_computation(protocol, classes, source, digit
     result = refit(given.__getitem__, splits, protocol, Objective.WORST_GROUP, SEED)
     chosen, path, weights, biases, (test_worst, test_average) = independent(protocol.value, data, splits, classes)
     assert chosen == result.C
-    assert {point.C: point.val.worst_group for point in result.path} == pytest.approx(path)
+    assert {point.C: point.val.summary()["worst_group"] for point in result.path} == pytest.approx(path)
     assert len(set(path.values())) > 2, "the values of C must differ for the choice to be one"
     ours = result.classifier
     weight, bias = ours.weight, ours.bias
@@ -175,8 +178,8 @@ def test_agrees_with_an_independent_computation(protocol, classes, source, digit
         weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
     np.testing.assert_allclose(weight, weights, atol=1e-8, rtol=1e-8)
     np.testing.assert_allclose(bias, biases, atol=1e-8, rtol=1e-8)
-    assert result.test.worst_group == pytest.approx(test_worst)
-    assert result.test.average == pytest.approx(test_average)
+    assert result.test.summary()["worst_group"] == pytest.approx(test_worst)
+    assert result.test.summary()["average"] == pytest.approx(test_average)
     assert pickle.loads(pickle.dumps(result)).C == result.C
 
 
@@ -191,8 +194,8 @@ def test_the_values_of_c_and_the_number_of_fits_are_the_published_ones(protocol)
 def test_of_equal_objectives_the_strongest_penalty_is_taken(protocol):
     data, splits = blobs(2, {"target": 200, "val": 20, "test": 20})
     result = refit(data.__getitem__, splits, protocol, Objective.AVERAGE, 0)
-    best = max(point.val.average for point in result.path)
-    equal = [point.C for point in result.path if point.val.average == best]
+    best = max(point.val.summary()["average"] for point in result.path)
+    equal = [point.C for point in result.path if point.val.summary()["average"] == best]
     assert len(equal) > 1
     assert min(equal) == result.C
 
@@ -213,9 +216,9 @@ def test_a_poisonous_test_split_changes_nothing_that_is_chosen_or_fitted(protoco
     for poison in (np.nan, 1e300):
         bad = {**data, "test": np.full_like(data["test"], poison)}
         result = refit(bad.__getitem__, poisoned, protocol, Objective.WORST_GROUP, 0)
-        assert (result.C, result.val.worst_group) == (clean.C, clean.val.worst_group)
+        assert (result.C, result.val.summary()["worst_group"]) == (clean.C, clean.val.summary()["worst_group"])
         assert np.array_equal(result.classifier.weight, clean.classifier.weight)
-        assert result.test.average < 0.2 < clean.test.average
+        assert result.test.summary()["average"] < 0.2 < clean.test.summary()["average"]
 
 
 @pytest.mark.parametrize("protocol", BOTH)
@@ -280,7 +283,7 @@ def test_a_subsample_has_equally_many_of_each_cell():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_in_a_subsample_of_digits_the_attribute_says_nothing_about_the_label(seed):
-    digits = datasets.load("digits", seed=seed)
+    digits = datasets.load_dataset("digits", seed=seed)
     target, groups = digits.target, digits.info.groups
     for draw in range(10):
         rows = balanced_subsample(target, groups, np.random.default_rng(draw))
@@ -349,10 +352,10 @@ ALL_IMAGES = 400 + 1000 + 2000
 
 
 def test_each_image_goes_through_the_network_once_over_protocols_and_analyses(trained, own_cache, images_seen):
-    first = refit_checkpoint(trained, 0, DigitsOptions(), BOTH, Objective.WORST_GROUP)
+    first = refit_checkpoint(trained, 0, DIGITS, BOTH, Objective.WORST_GROUP, {})
     assert [result.protocol for result in first] == list(BOTH)
     assert images_seen() == ALL_IMAGES
-    second = refit_checkpoint(trained, 0, DigitsOptions(), BOTH, Objective.WORST_GROUP)
+    second = refit_checkpoint(trained, 0, DIGITS, BOTH, Objective.WORST_GROUP, {})
     assert images_seen() == ALL_IMAGES
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(a.classifier.weight, b.classifier.weight)
@@ -366,16 +369,16 @@ def test_a_changed_checkpoint_is_not_served_from_the_cache(trained, own_cache, i
     save_weights(directory, record, 0, weights)
     path = weights_path(directory, 0).local
     before = path.stat()
-    refit_checkpoint(directory, 0, DigitsOptions(), [DfrProtocol.DFR], Objective.WORST_GROUP)
+    refit_checkpoint(directory, 0, DIGITS, [DfrProtocol.DFR], Objective.WORST_GROUP, {})
     weights["backbone.0.weight"][0, 0, 0, 0] += 0.5
     save_weights(directory, record, 0, weights)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
-    refit_checkpoint(directory, 0, DigitsOptions(), [DfrProtocol.DFR], Objective.WORST_GROUP)
+    refit_checkpoint(directory, 0, DIGITS, [DfrProtocol.DFR], Objective.WORST_GROUP, {})
     assert images_seen() == 2 * ALL_IMAGES
     weights["heads.train_head.bias"] += 1  # features don't depend on the last layer
     save_weights(directory, record, 0, weights)
-    refit_checkpoint(directory, 0, DigitsOptions(), [DfrProtocol.DFR], Objective.WORST_GROUP)
+    refit_checkpoint(directory, 0, DIGITS, [DfrProtocol.DFR], Objective.WORST_GROUP, {})
     assert images_seen() == 2 * ALL_IMAGES
 
 
@@ -413,18 +416,18 @@ def test_a_full_disk_costs_the_cache_and_not_the_analysis(digits, own_cache, mon
 
 
 def test_a_checkpoint_of_other_splits_is_refused(digits, trained):
-    other = datasets.load("digits", seed=1)
+    other = datasets.load_dataset("digits", seed=1)
     with pytest.raises(UserError, match="test samples may have been trained on") as error:
-        refit_checkpoint(trained, 0, DigitsOptions(seed=1), BOTH, Objective.WORST_GROUP)
+        refit_checkpoint(trained, 0, DatasetConfig(name="digits", seed=1), BOTH, Objective.WORST_GROUP, {})
     for said in (digits.fingerprint, other.fingerprint, "'seed': 0", "'seed': 1", str(trained)):
         assert said in str(error.value)
-    (result,) = refit_checkpoint(trained, 0, DigitsOptions(), [DfrProtocol.SCALE], Objective.WORST_GROUP)
+    (result,) = refit_checkpoint(trained, 0, DIGITS, [DfrProtocol.SCALE], Objective.WORST_GROUP, {})
     assert result.fingerprint == digits.fingerprint
-    assert result.val.worst_group > 0.1
+    assert result.val.summary()["worst_group"] > 0.1
 
 
 def test_weights_that_are_gone_are_no_error(tmp_path):
-    assert refit_checkpoint(Location.of(tmp_path), 0, DigitsOptions(), BOTH, Objective.WORST_GROUP) is None
+    assert refit_checkpoint(Location.of(tmp_path), 0, DIGITS, BOTH, Objective.WORST_GROUP, {}) is None
 
 
 @pytest.mark.parametrize("weights", ["file", "imagenet", "none"])
@@ -440,7 +443,7 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
         torch.save(network.state_dict(), tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth")
     (result,) = refit_pretrained(
         ModelOptions(name="resnet18", weights=weights),
-        DigitsOptions(),
+        DIGITS,
         digits.fingerprint,
         [DfrProtocol.DFR],
         Objective.WORST_GROUP,
@@ -461,11 +464,11 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
 
 def test_a_network_without_pretrained_weights_has_no_baseline(digits):
     with pytest.raises(UserError, match="small_cnn has no pretrained weights; torchvision's networks do"):
-        refit_pretrained(ModelOptions(), DigitsOptions(), digits.fingerprint, BOTH, Objective.WORST_GROUP)
+        refit_pretrained(ModelOptions(), DIGITS, digits.fingerprint, BOTH, Objective.WORST_GROUP, {})
 
 
 def test_the_pretrained_baseline_is_judged_on_the_splits_that_it_is_compared_on(tmp_path):
     save_file(get_model("resnet18", weights=None).state_dict(), tmp_path / "w.safetensors")
     model = ModelOptions(name="resnet18", weights=str(tmp_path / "w.safetensors"))
     with pytest.raises(UserError, match="other splits"):
-        refit_pretrained(model, DigitsOptions(), "another", BOTH, Objective.WORST_GROUP)
+        refit_pretrained(model, DIGITS, "another", BOTH, Objective.WORST_GROUP, {})

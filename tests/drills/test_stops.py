@@ -104,7 +104,7 @@ def test_retry_failed_reruns_failed_trials_alone(space, tmp_path):
     assert f"{victim.name} has failed: " in said
     first = {t.name: t for t in ledger_of(directory)}
     assert [t.name for t in first.values() if t.state is LedgerState.FAILED] == [victim.name]
-    table = results.load(directory)["trials"].set_index("trial")
+    table = results.load_results(directory)["trials"].set_index("trial")
     assert table.loc[victim.name, "state"] == "failed"
     assert table.loc[victim.name, "error"].startswith("Traceback")
 

@@ -23,7 +23,7 @@ def test_a_diverging_and_a_failing_trial_do_not_stop_the_search(space, tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "1 failed" in result.stdout
     assert "erm_target-00001 has failed: AssertionError: by design" in result.stdout
-    trials = results.load(directory)["trials"].set_index("trial")
+    trials = results.load_results(directory)["trials"].set_index("trial")
     diverged = trials.loc["erm-00000"]
     assert (diverged["state"], diverged["diverged"], diverged["seeds"]) == ("complete", 2, 0)
     assert 0 <= diverged["objective"] <= 1

@@ -41,7 +41,7 @@ def test_a_search_killed_twice_is_resumed_extended_and_analysed(space, tmp_path)
     result = run("tune", "--resume", directory, "--num-samples", 3)
     assert result.returncode == 0, result.stdout + result.stderr
     extended = ledger_of(directory)
-    assert Counter(t.method.value for t in extended) == of_each(3)
+    assert Counter(t.method for t in extended) == of_each(3)
     assert [t for t in extended if t.number < 2] == trials
 
     result = run("tune", "--resume", directory)
@@ -62,6 +62,6 @@ def test_a_search_killed_twice_is_resumed_extended_and_analysed(space, tmp_path)
     assert {path.name for path in (tmp_path / "tables").iterdir()} >= {f"{name}.parquet" for name in results.SCHEMAS}
     for row in (*METHODS, "dfr (scale)", "dfr (dfr)", "pretrained baseline left out: small_cnn"):
         assert row in result.stdout
-    tables = results.load(directory)
+    tables = results.load_results(directory)
     assert len(tables["dfr"]) == 4
     assert tables["dfr"]["trial"].nunique() == 1

@@ -3,8 +3,8 @@ import torch
 from safetensors.torch import save_file
 
 from scale_tune.errors import UserError
+from scale_tune.networks import build_classifier
 from scale_tune.networks import classifier as models
-from scale_tune.networks.classifier import build_classifier
 from scale_tune.spec.config import ModelOptions
 
 

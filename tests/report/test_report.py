@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scale_tune.analysis import selection as analysis
+from scale_tune.analysis.verdicts import verdicts
 from scale_tune.errors import UserError
 from scale_tune.report import html as report
 from scale_tune.report.html import data, estimates, figures
@@ -161,7 +163,7 @@ def test_validation_against_test_shows_every_judged_trial(whole, page):
 
 def test_groups_are_those_of_the_selected_trials_on_test(whole, page):
     groups = whole.tables["groups"]
-    for method, trial, selected in data.shown_trials(whole.tables["trials"]).itertuples(index=False):
+    for method, trial, selected in analysis.leading(whole.tables["trials"]).itertuples(index=False):
         assert selected
         pooled = groups[(groups["trial"] == trial) & (groups["split"] == "test")]
         pooled = pooled.groupby(["label", "attribute"])[["correct", "n"]].sum()
@@ -184,7 +186,7 @@ def test_an_empty_group_is_shown_as_missing():
 def test_curves_have_every_epoch_of_every_seed_and_mark_the_best(whole, page):
     epochs = whole.tables["epochs"]
     curves = page.figures["epochs-figure"]["data"]
-    for method, trial, _ in data.shown_trials(whole.tables["trials"]).itertuples(index=False):
+    for method, trial, _ in analysis.leading(whole.tables["trials"]).itertuples(index=False):
         rows = epochs[(epochs["trial"] == trial) & (epochs["split"] == "val")]
         own = [trace for trace in curves if trace["legendgroup"] == method]
         lines = [trace["y"] for trace in own if trace["mode"] == "lines"]
@@ -197,7 +199,7 @@ def test_curves_have_every_epoch_of_every_seed_and_mark_the_best(whole, page):
 
 
 def test_the_cosine_equals_the_epochs_table(whole, page):
-    trial = data.shown_trials(whole.tables["trials"]).set_index("method").loc["scale", "trial"]
+    trial = analysis.leading(whole.tables["trials"]).set_index("method").loc["scale", "trial"]
     epochs = whole.tables["epochs"]
     rows = epochs[(epochs["trial"] == trial) & (epochs["split"] == "val")]
     shown = [trace["y"] for trace in page.figures["cosine-figure"]["data"]]
@@ -480,7 +482,7 @@ def test_the_winner_is_the_highest_by_what_selected(objective, other):
     places = np.arange(len(comparison))
     comparison[f"val_{objective}_mean"] = 0.1 + 0.1 * places
     comparison[f"val_{other}_mean"] = 0.9 - 0.1 * places
-    (verdict,) = data.verdicts(replace(given, comparison=comparison))
+    (verdict,) = verdicts(given.name, comparison, given.differences)
     assert verdict.winner["method"] == comparison["method"].iloc[-1]
 
 

@@ -8,13 +8,14 @@ import numpy as np
 
 from scale_tune import datasets
 from scale_tune.datasets.groups import GroupCounts, Groups
-from scale_tune.ledger.studies import Ledger
+from scale_tune.ledger.ledger import Ledger
 from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.training.records import (
     BestEpoch,
+    CellsRecord,
     EpochRecord,
     GroupsRecord,
     ReplicaRecord,
@@ -76,14 +77,15 @@ def _make(run: RunDir, spec: RunSpec, fail: tuple[str, ...], leave_running: int)
 
 def made_up(name: str, config: TrialConfig) -> TrialRecord:
     """The record of an ended trial whose accuracies are drawn from a level that its name and seed fix."""
-    replicas = []
+    replicas, groups = [], datasets.dataset_of(config.dataset).info().groups
     for seed in config.seeds:
         random = np.random.default_rng([seed, *name.encode()])
-        replicas.append(_replica(seed, config, datasets.info_of(config.dataset).groups, random))
+        replicas.append(_replica(seed, config, groups, random))
     return TrialRecord(
         trial=name,
         config=config,
         fingerprint=FINGERPRINT,
+        cells=CellsRecord.of(groups),
         node="node",
         device="cpu",
         threads=1,
@@ -102,7 +104,7 @@ def _replica(seed: int, config: TrialConfig, groups: Groups, random: np.random.G
             epoch=epoch,
             lr=config.hyperparameters.lr,
             seconds=1.5,
-            cosine=None if config.scale is None else random.uniform(-1, 1),
+            diagnostics={"cosine": random.uniform(-1, 1)} if config.options else {},
             objective=objective,
             splits={split: SplitRecord(loss=random.exponential(), **c.summary()) for split, c in counts.items()},
         )

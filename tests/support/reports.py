@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.analysis import selection as analysis
 from scale_tune.report.html import Analysis
 from scale_tune.spec.parameters import Choice, Constant, IntRange
@@ -13,7 +14,6 @@ from scale_tune.spec.space import RunSpec
 from scale_tune.tables import collect as results
 
 MADE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
-ACCURACIES = results.ACCURACIES
 TRACEBACK = "Traceback (most recent call last):\n  File 'x.py', line 1\nRuntimeError: CUDA out of memory"
 
 
@@ -151,7 +151,7 @@ def comparison_of(name: str, tables: dict[str, pd.DataFrame], spec: RunSpec, wid
     for method in spec.methods:
         row = {"run": name, "dataset": spec.dataset.name, "method": method.value, "trial": best.get(method), "seeds": 0}
         row |= {"selected_by": spec.objective.value, "trials": 0, "eligible": 0, "seeds_asked": len(spec.seeds)}
-        row |= {"config": "", "seeds_kind": "searched", "interval": "seeds and images"}
+        row |= {"config": "", "confirms": None, "seeds_kind": "searched", "interval": "seeds and images"}
         chosen = tables["trials"][tables["trials"]["trial"] == row["trial"]]
         for column in [f"{split}_{accuracy}" for split in ("val", "test") for accuracy in ACCURACIES]:
             mean, std = (chosen[f"{column}_{s}"].iloc[0] if len(chosen) else np.nan for s in ("mean", "std"))

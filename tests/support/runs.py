@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 
 from scale_tune import datasets
-from scale_tune.ledger.studies import Ledger
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.search.closing import Closing
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
-from scale_tune.training.records import close_trial
 from scale_tune.training.trial import Trial
+from scale_tune.workflows.resolving import resolved
 from tests.conftest import DEVICE
 
 
@@ -26,23 +27,47 @@ def make_run(
     torch.set_num_threads(1)  # the fixtures that call this come before the one that does it for every test
     data = {"dataset": datasets.load_splits(spec.dataset).fingerprint}
     run = create_run(Location.of(directory), name, spec, data)
+    drive(run, fail=fail, leave_running=leave_running)
+    return run
+
+
+def drive(
+    run: RunDir,
+    *,
+    fail: str | None = None,
+    fail_at_the_end: str | None = None,
+    leave_running: str | None = None,
+    retry_failed: bool = False,
+) -> None:
+    """Start a run, or go on with it, as the driver and its workers do."""
+    spec = run.read_spec()
     ledger = Ledger(run.ledger, spec)
+    if retry_failed:
+        ledger.retry_failed()
+    closing = Closing(run, ledger)
+    closing.sweep()
     while (issued := ledger.next_trial()) is not None:
-        config = spec.trial_config(issued.method, issued.params)
-        trial = Trial(issued.name, config, datasets.load_splits(config.dataset), DEVICE, run.trial(issued.name))
         if issued.name == fail:
             ledger.fail(issued.name, "Traceback (most recent call last): a reason")
             continue
-        while not trial.record.finished:
-            trial.train_epoch()
-            stopped = ledger.report(issued.name, trial.record.objectives(), finished=trial.record.finished)
-            if stopped:
-                close_trial(run.trial(issued.name), trial.record)
-            if stopped or issued.name == leave_running:
+        config = spec.trial_config(issued.method, issued.params)
+        trial = Trial(issued.name, config, datasets.load_splits(config.dataset), DEVICE, run.trial(issued.name))
+        told = trial.record.epoch > 0  # what an earlier worker has completed
+        while True:
+            if not told:
+                trial.train_epoch()
+            told = False
+            finished = trial.record.finished
+            if finished and issued.name == fail_at_the_end:
+                ledger.fail(issued.name, "its worker died")
                 break
-        else:
-            ledger.complete(issued.name)
-    return run
+            pruned = ledger.report(issued.name, trial.record.objectives(), finished=finished)
+            if finished:
+                ledger.complete(issued.name)
+            if finished or pruned:
+                closing.close(issued.name)
+            if finished or pruned or issued.name == leave_running:
+                break
 
 
 def fast_spec(**options) -> RunSpec:
@@ -58,4 +83,4 @@ def fast_spec(**options) -> RunSpec:
         "seeds": [0, 1],
         "scheduler": {"name": "asha", "grace_period": 1, "reduction_factor": 2},
     }
-    return RunSpec.model_validate(fields | options)
+    return resolved(RunSpec.model_validate(fields | options))

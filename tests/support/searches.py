@@ -35,7 +35,7 @@ def assert_search_is_whole(directory: Path | str, samples: dict[str, int], scrat
     files agree with the ledger, and each trial equals the same config trained in one go.
     """
     run, trials = RunDir(directory), ledger_of(directory)
-    assert Counter(trial.method.value for trial in trials) == samples
+    assert Counter(trial.method for trial in trials) == samples
     assert all(trial.state.ended for trial in trials), [t for t in trials if not t.state.ended]
     drawn = [(trial.method, *sorted(trial.params.items())) for trial in trials]
     assert len(set(drawn)) == len(drawn), "a suggestion was doubled"

@@ -1,9 +1,11 @@
 """Tables made by hand."""
 
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.analysis.selection import RunTables
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables import collect as results
-from scale_tune.tables.schemas import ACCURACIES, REFITTED, frame_of
+from scale_tune.tables.refits import KEY
+from scale_tune.tables.schemas import REFITTED, frame_of
 
 STATS = [f"{s}_{name}_{stat}" for s in ("val", "test") for name in ACCURACIES for stat in ("mean", "std")]
 FINGERPRINT = "made up"
@@ -34,9 +36,40 @@ def trial(name: str, objective: float, **values) -> dict:
 def group_rows(name: str, split: str, conflicting: list[int], aligned: list[int]) -> list[dict]:
     """Rows of ``groups``: of each seed, how many of 100 images it has right in each of the two evaluation groups."""
     return [
-        {"trial": name, "seed": seed, "epoch": 1, "split": split, "label": 0, "attribute": a, "n": IMAGES, "correct": c}
+        row
         for seed, counts in enumerate(zip(aligned, conflicting, strict=True))
-        for a, c in enumerate(counts)
+        for row in _cells({"trial": name, "seed": seed, "epoch": 1}, split, *counts)
+    ]
+
+
+def refit_group_rows(dfr: dict) -> list[dict]:
+    """Rows of ``groups`` that agree with a row of ``dfr``."""
+    return [
+        row
+        for split in ("val", "test")
+        if dfr["status"] == REFITTED and dfr[f"{split}_majority"] is not None
+        for row in _cells(
+            {name: dfr[name] for name in KEY},
+            split,
+            *(round(dfr[f"{split}_{accuracy}"] * IMAGES) for accuracy in ("majority", "minority")),
+        )
+    ]
+
+
+def _cells(key: dict, split: str, aligned: int, conflicting: int) -> list[dict]:
+    names = ("aligned", "conflicting")
+    return [
+        {
+            **key,
+            "split": split,
+            "label": 0,
+            "attribute": a,
+            "aligned": a == 0,
+            "evaluation_group": names[a],
+            "n": IMAGES,
+        }
+        | {"correct": correct}
+        for a, correct in enumerate((aligned, conflicting))
     ]
 
 
@@ -65,7 +98,7 @@ def make_tables(trials: list[dict], groups=(), dfr=(), *, name: str = "run", spe
     """A run with these rows, each complete trial with lr 0.01 and batch size 32 unless it says otherwise.
 
     A complete trial without rows in ``groups`` has its objective of 100 conflicting images right on val and on test,
-    and all of the aligned ones.
+    and all of the aligned ones. What is refitted has the counts that its accuracies say.
     """
     defaults = {"config.lr": 0.01, "config.batch_size": 32}
     trials = [defaults | row for row in trials]
@@ -76,6 +109,7 @@ def make_tables(trials: list[dict], groups=(), dfr=(), *, name: str = "run", spe
             right = [round(row["objective"] * IMAGES)] * row["seeds"]
             for split in ("val", "test"):
                 groups += group_rows(row["trial"], split, right, [IMAGES] * row["seeds"])
+    groups += [row for of_refit in dfr for row in refit_group_rows(of_refit)]
     tables = {
         "trials": frame_of(trials, results.TRIALS),
         "epochs": frame_of([], results.EPOCHS),

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scale_tune import datasets
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.datasets.digits import INFO
 from scale_tune.datasets.groups import GroupCounts
 from scale_tune.errors import UserError
@@ -26,7 +27,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tables(run):
-    return results.load(run.path)
+    return results.load_results(run.path)
 
 
 def test_every_trial_of_the_ledger_has_one_row(run, tables):
@@ -55,7 +56,7 @@ def test_a_checkpoint_ahead_of_the_ledger_gives_tables_that_agree(tmp_path):
     config = spec.trial_config(trial.method, trial.params)
     ahead = Trial(trial.name, config, datasets.load_splits(config.dataset), DEVICE, run.trial(trial.name))
     ahead.train_epoch()  # and its driver dies before it hears of it
-    tables = results.load(run.path)
+    tables = results.load_results(run.path)
     (row,) = tables["trials"].to_dict("records")
     assert (row["epochs"], row["objective"]) == (2, ahead.record.objectives()[-1])
     assert tables["epochs"]["epoch"].max() == 2
@@ -86,7 +87,7 @@ def test_the_best_epochs_numbers_recomputed_from_groups_equal_those_in_trials(ta
         for trial, row in trials.iterrows():
             seeds = [v for (t, s, _), v in recomputed.items() if (t, s) == (trial, split)]
             assert bool(seeds) == (row["state"] in states)
-            for name in results.ACCURACIES:
+            for name in ACCURACIES:
                 if seeds:
                     values = [seed[name] for seed in seeds]
                     assert row[f"{split}_{name}_mean"] == pytest.approx(np.mean(values))
@@ -140,7 +141,7 @@ def test_duckdb_reads_the_tables(run, tmp_path):
         select method, max(objective) as best
         from '{tmp_path}/trials.parquet' where state != 'failed' group by method order by method
     """
-    expected = [(m, r["objective"].max()) for m, r in results.load(run.path)["trials"].groupby("method")]
+    expected = [(m, r["objective"].max()) for m, r in results.load_results(run.path)["trials"].groupby("method")]
     assert duckdb.sql(query).fetchall() == expected
 
 
@@ -155,14 +156,14 @@ def test_a_table_is_written_whole_or_not_at_all(run, tmp_path, monkeypatch):
 
 def test_a_directory_of_something_else_is_refused(tmp_path):
     with pytest.raises(UserError, match="not the directory of a run"):
-        results.load(tmp_path)
+        results.load_results(tmp_path)
     with pytest.raises(UserError, match="not the directory of a run"):
-        results.load(tmp_path / "absent")
+        results.load_results(tmp_path / "absent")
     run = create_run(Location.of(tmp_path), "started", fast_spec(), {})
-    assert results.load(run.path)["trials"].empty
+    assert results.load_results(run.path)["trials"].empty
     run.ledger.unlink()
     with pytest.raises(UserError, match="there is no ledger"):
-        results.load(run.path)
+        results.load_results(run.path)
     (tmp_path / "spec.yaml").write_text("a: 1")
     with pytest.raises(UserError, match="is not the spec of a run"):
         RunDir(tmp_path).read_spec()

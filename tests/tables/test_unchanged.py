@@ -1,5 +1,6 @@
 """Repeated exports read only what is new, and never tell anything that has changed since."""
 
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -7,10 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scale_tune.ledger.studies import Ledger
+from scale_tune.errors import UserError
+from scale_tune.ledger.ledger import Ledger
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.tables import unchanged as exported
+from scale_tune.tables.refits import with_refits
+from scale_tune.tables.schemas import table_of
 from scale_tune.training.records import RECORD_FILE, close_trial, drop_weights, read_final_record
 from tests.support.records import make_recorded_run
 from tests.support.runs import fast_spec
@@ -149,12 +153,53 @@ SPOILED = {
 }
 
 
-@pytest.mark.parametrize("name", ["trials", "epochs", "groups"])
-@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
-def test_a_file_that_is_not_as_it_was_written_is_not_used(run, name, spoil):
+@pytest.mark.parametrize(
+    ("name", "how"),
+    # A torn groups may have held refits: see below.
+    [pair for pair in product(["trials", "epochs", "groups"], SPOILED) if pair != ("groups", "torn")],
+)
+def test_a_file_that_is_not_as_it_was_written_is_not_used(run, name, how):
     expected = read_afresh(run)
-    spoil(run, name)
+    SPOILED[how](run, name)
     assert_equal(results.collect(run), expected)
+
+
+REFIT = {"trial": "erm_target-00000", "seed": 0, "features": "erm", "protocol": "scale", "fingerprint": "made up"}
+PRETRAINED = REFIT | {"trial": None, "seed": None, "features": "pretrained"}
+
+
+def add_refits(run: RunDir) -> pa.Table:
+    cell = {"split": "test", "label": 0, "attribute": 0, "aligned": True, "evaluation_group": "aligned", "n": 9}
+    rows = table_of([key | cell | {"correct": 4, "accuracy": 4 / 9} for key in (REFIT, PRETRAINED)], results.GROUPS)
+    tables = results.collect(run)
+    results.write_tables(tables | {"groups": with_refits(tables["groups"], rows)}, run.results)
+    return rows
+
+
+def test_refits_stay_in_groups_after_the_trials_whatever_is_exported(run, read):
+    expected = read_afresh(run)
+    rows = add_refits(run)
+    for _ in range(2):
+        found = export(run)
+        assert_equal(found, expected | {"groups": pa.concat_tables([expected["groups"], rows])})
+    read.clear()
+    results.collect(run)
+    assert set(read) == {"scale-00001", "scale-00002"}, "the trials' rows are still taken from the tables"
+    change(run, "erm_target-00001", node="another")
+    assert refits_in(export(run)) == rows.to_pylist()
+
+
+def refits_in(tables: dict[str, pa.Table]) -> list[dict]:
+    return [row for row in tables["groups"].to_pylist() if row["protocol"] is not None]
+
+
+def test_refits_are_found_also_where_the_rest_of_the_file_is_not_used(run):
+    rows = add_refits(run)
+    SPOILED["sorted"](run, "groups")
+    assert_equal({"groups": results.collect(run)["groups"]}, {"groups": with_refits(read_afresh(run)["groups"], rows)})
+    SPOILED["torn"](run, "groups")
+    with pytest.raises(UserError, match="groups.parquet, which remembers refitted layers"):
+        results.collect(run)
 
 
 def test_tables_of_another_version_are_not_used(run, read, monkeypatch):

@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from scale_tune.errors import UserError
-from scale_tune.ledger.studies import Ledger, check_covers
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import check_covers
 from scale_tune.storage.location import Location, write_atomically
 from scale_tune.storage.lock import only_analysis
 from scale_tune.storage.rundir import RunDir
@@ -82,7 +83,7 @@ def append(run: RunDir, text: str) -> None:
         pytest.param(no_seeds, "erm-00000/record.json is damaged", id="a record of no seed"),
         pytest.param(
             lambda run: (run.results.local / "dfr.parquet").write_bytes(b"PAR1 torn"),
-            "can't read .*dfr.parquet, which holds refitted layers",
+            "can't read .*dfr.parquet, which remembers refitted layers",
             id="a torn table of refits",
         ),
         pytest.param(results_as_a_file, "results", id="results that are a file"),
@@ -97,9 +98,9 @@ def test_damage_is_one_clear_error_and_the_tables_stay(run, damage, message):
 
 
 def test_what_is_no_trial_beside_the_trials_is_nobodys_business(run):
-    before = results.load(run.path)["trials"]
+    before = results.load_results(run.path)["trials"]
     shutil.copytree(run.trial("erm-00000").local, run.trials.local / "erm-00000-copy")
-    assert results.load(run.path)["trials"].equals(before)
+    assert results.load_results(run.path)["trials"].equals(before)
 
 
 def test_a_search_does_not_go_on_with_a_ledger_that_was_cut(run):

@@ -66,7 +66,7 @@ def test_csv_holds_what_parquet_holds(runs, tmp_path):
     evaluate(runs[:1], 3, (), Location.of(tmp_path), silent, "csv")
     assert {path.name for path in tmp_path.glob("*.csv")} >= {f"{name}.csv" for name in results.SCHEMAS}
     assert not (tmp_path / "trials.parquet").exists()
-    for name, table in results.load(runs[0].path).items():
+    for name, table in results.load_results(runs[0].path).items():
         read = pd.read_csv(tmp_path / f"{name}.csv", parse_dates=["started"] if name == "trials" else [])
         pd.testing.assert_frame_equal(read, table, check_dtype=False)
 

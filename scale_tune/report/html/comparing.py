@@ -2,10 +2,12 @@
 
 import pandas as pd
 
-from scale_tune.report.html import data, estimates
-from scale_tune.report.html.data import Analysis, Row, records
+from scale_tune.analysis.verdicts import with_result
+from scale_tune.report.html import estimates
+from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.markup import Column, PrintedTable
 from scale_tune.report.html.parts import Section, ShownFigure
+from scale_tune.tables.schemas import Row, rows_of
 
 MAX_DRAWN_ROWS = 30
 """A comparison of more rows is printed and not drawn."""
@@ -15,14 +17,14 @@ def comparison(analysed: Analysis) -> Section:
     """The selected trials side by side, and the differences between them."""
     rows = analysed.comparison
     pairs = analysed.differences[analysed.differences["accuracy"] == "worst_group"]
-    drawn = data.measured_rows(rows)
+    drawn = with_result(rows)
     shown = []
     if 0 < len(drawn) <= MAX_DRAWN_ROWS:
-        names = [_row_name(rows, row) for row in records(drawn)]
+        names = [_row_name(rows, row) for row in rows_of(drawn)]
         alt = "Accuracies of the selected trial of each method, with intervals"
         shown.append(ShownFigure("comparison-figure", "The selected trials", estimates.comparison(drawn, names), alt))
     if 0 < len(pairs) <= MAX_DRAWN_ROWS:
-        names = [_pair_name(rows, row) for row in records(pairs)]
+        names = [_pair_name(rows, row) for row in rows_of(pairs)]
         alt = "Differences between methods on the worst group of test, with intervals"
         shown.append(ShownFigure("differences-figure", "Differences", estimates.differences(pairs, names), alt))
     lead = (
@@ -55,7 +57,7 @@ def _pair_name(rows: pd.DataFrame, pair: Row) -> str:
 
 
 def _comparison_table(rows: pd.DataFrame) -> PrintedTable:
-    rows = rows.assign(key=[_row_name(rows, row) for row in records(rows)])
+    rows = rows.assign(key=[_row_name(rows, row) for row in rows_of(rows)])
     columns = [
         Column("method", "method"),
         *(Column(c, c) for c in ("run", "dataset") if _several(rows, c)),
@@ -69,7 +71,7 @@ def _comparison_table(rows: pd.DataFrame) -> PrintedTable:
 
 
 def _selection_table(rows: pd.DataFrame) -> PrintedTable:
-    names = [_row_name(rows, row) for row in records(rows)]
+    names = [_row_name(rows, row) for row in rows_of(rows)]
     absent = rows["trial"].isna() & (rows["seeds"] == 0)
     rows = rows.assign(key=names, trial=rows["trial"].mask(absent, "none selectable"))
     columns = [
@@ -84,7 +86,7 @@ def _selection_table(rows: pd.DataFrame) -> PrintedTable:
 
 
 def _differences_table(pairs: pd.DataFrame, rows: pd.DataFrame) -> PrintedTable:
-    pairs = pairs.assign(key=[_pair_name(rows, pair) for pair in records(pairs)])
+    pairs = pairs.assign(key=[_pair_name(rows, pair) for pair in rows_of(pairs)])
     columns = [
         Column("key", "methods"),
         Column("difference", "mean", "gain"),

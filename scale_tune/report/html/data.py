@@ -8,21 +8,14 @@ from typing import Any
 import pandas as pd
 
 from scale_tune.analysis import selection as analysis
-from scale_tune.spec.config import Method
+from scale_tune.analysis.counts import rows_of_trial
 from scale_tune.spec.parameters import Choice, Constant, IntRange, Parameter
 from scale_tune.spec.space import RunSpec
-
-Row = dict[str, Any]
 
 ENDED = ("complete", "pruned", "failed")
 STATES = (*ENDED, "running", "waiting")
 STATE_WORDS = {"pruned": "stopped early"}
 """Where a reader who knows no Optuna wants another word than the table's."""
-
-
-def records(frame: pd.DataFrame) -> list[Row]:
-    """The rows of a frame."""
-    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +26,7 @@ class Analysis:
     """Of the run."""
     spec: RunSpec
     tables: Mapping[str, pd.DataFrame]
-    """As :func:`scale_tune.tables.collect.load` gives them."""
+    """As :func:`scale_tune.tables.collect.load_results` gives them."""
     comparison: pd.DataFrame
     """A row per method, also of other runs, as :func:`scale_tune.analysis.selection.compare` makes it."""
     differences: pd.DataFrame
@@ -50,31 +43,12 @@ def progress(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
     """How many trials of each method are in each state, and how many were asked for; a row per method of the spec."""
     rows = []
     for method in spec.methods:
-        states = trials.loc[trials["method"] == method.value, "state"]
+        states = trials.loc[trials["method"] == method, "state"]
         counts = {state: int((states == state).sum()) for state in STATES}
         # A run may have been extended by a driver that draws the new trials one by one.
         asked = max(spec.method_samples(method), len(states))
-        rows.append({"method": method.value, "asked": asked, **counts, "absent": asked - len(states)})
+        rows.append({"method": method, "asked": asked, **counts, "absent": asked - len(states)})
     return pd.DataFrame(rows)
-
-
-def shown_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trial of each method whose epochs and groups are shown.
-
-    Returns:
-        Columns ``method``, ``trial`` and ``selected``: the selected trial; where a method has none, the one with the
-        best objective so far, which is not selected. A method without any objective has no row.
-    """
-    best = analysis.select_best(trials)
-    rows = []
-    for method, of_method in trials.groupby("method", sort=False):
-        measured = of_method.dropna(subset="objective")
-        if method in best:
-            rows.append({"method": method, "trial": best[method], "selected": True})
-        elif len(measured):
-            leader = measured.sort_values("objective", ascending=False, kind="stable")["trial"].iloc[0]
-            rows.append({"method": method, "trial": leader, "selected": False})
-    return pd.DataFrame(rows, columns=["method", "trial", "selected"])
 
 
 def per_seed(epochs: pd.DataFrame, trial: str, column: str) -> pd.DataFrame:
@@ -85,7 +59,7 @@ def per_seed(epochs: pd.DataFrame, trial: str, column: str) -> pd.DataFrame:
 
 def best_epochs(groups: pd.DataFrame, trial: str) -> pd.Series:
     """The selected epoch of each seed."""
-    return groups[groups["trial"] == trial].groupby("seed")["epoch"].first()
+    return rows_of_trial(groups, trial).groupby("seed")["epoch"].first()
 
 
 def group_accuracies(groups: pd.DataFrame, trial: str) -> tuple[str, pd.DataFrame]:
@@ -95,7 +69,7 @@ def group_accuracies(groups: pd.DataFrame, trial: str) -> tuple[str, pd.DataFram
         The split, test if it was judged and val otherwise, and columns ``label``, ``attribute``, ``n`` (of one
         seed), ``accuracy``; a group without samples has no accuracy.
     """
-    of_trial = groups[groups["trial"] == trial]
+    of_trial = rows_of_trial(groups, trial)
     split = "test" if (of_trial["split"] == "test").any() else "val"
     sums = of_trial[of_trial["split"] == split].groupby(["label", "attribute"])[["n", "correct"]].sum().reset_index()
     sums["accuracy"] = (sums["correct"] / sums["n"]).where(sums["n"] > 0)
@@ -121,7 +95,7 @@ def parameters(spec: RunSpec) -> dict[str, dict[str, Parameter]]:
     for method in spec.methods:
         for name, parameter in spec.method_space(method).items():
             if not isinstance(parameter, Constant):
-                found.setdefault(name, {})[method.value] = parameter
+                found.setdefault(name, {})[method] = parameter
     return found
 
 
@@ -142,7 +116,7 @@ def measured(trials: pd.DataFrame, method: str) -> pd.DataFrame:
 def config_of(trials: pd.DataFrame, trial: str, spec: RunSpec) -> dict[str, Any]:
     """What the search drew for a trial."""
     row = trials.loc[trials["trial"] == trial].iloc[0]
-    space = spec.method_space(Method(row["method"]))
+    space = spec.method_space(row["method"])
     return {n: drawn(p, row[f"config.{n}"]) for n, p in space.items() if not isinstance(p, Constant)}
 
 
@@ -167,65 +141,3 @@ def failures(trials: pd.DataFrame) -> pd.DataFrame:
 def diverged(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials of which seeds were ended by a loss that was no longer finite."""
     return trials[trials["diverged"] > 0]
-
-
-def own_rows(analysed: Analysis) -> pd.DataFrame:
-    """The comparison of this run alone."""
-    return analysed.comparison[analysed.comparison["run"] == analysed.name]
-
-
-def measured_rows(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Those of the methods that have a result."""
-    return comparison.dropna(subset="test_worst_group_mean")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Who wins on one kind of data."""
-
-    dataset: str
-    winner: Row
-    """The row of the comparison that is highest on val. Test never chooses."""
-    rivals: list[Row]
-    """The differences on test between the winner and each other method, those nearest on val first, with the other
-    method's row as ``rival``; a difference is None where the comparison has no interval of it."""
-    confirmed: Row | None
-    """The winner's config on fresh seeds, if the run was confirmed."""
-
-
-_UNKNOWN = dict.fromkeys(("difference", "low", "high", "probability"))
-
-
-def verdicts(analysed: Analysis) -> list[Verdict]:
-    """The winner of each kind of data that the run searched; none where no method has a selectable trial."""
-    found = []
-    for dataset, rows in measured_rows(own_rows(analysed)).groupby("dataset", sort=False):
-        by = f"val_{analysed.spec.objective}_mean"
-        ordered = records(rows.sort_values(by, ascending=False, kind="stable"))
-        winner, others = ordered[0], ordered[1:]
-        known = differences_to(analysed, str(dataset), winner["method"])
-        rivals = [{**known.get(row["method"], _UNKNOWN), "rival": row} for row in others]
-        confirmed = confirmation(analysed, str(dataset), winner["method"])
-        found.append(Verdict(dataset=str(dataset), winner=winner, rivals=rivals, confirmed=confirmed))
-    return found
-
-
-def confirmation(analysed: Analysis, dataset: str, method: str) -> Row | None:
-    """The row of the comparison with the method's selected config on fresh seeds."""
-    rows = measured_rows(analysed.comparison)
-    rows = rows[(rows["seeds_kind"] == analysis.CONFIRMED) & (rows["run"].str.startswith(f"{analysed.name}/"))]
-    found = records(rows[(rows["dataset"] == dataset) & (rows["method"] == method)])
-    return found[0] if found else None
-
-
-def differences_to(analysed: Analysis, dataset: str, method: str) -> dict[str, Row]:
-    """How much better a method is on the worst group of test than each other one of this run."""
-    rows = analysed.differences
-    rows = rows[(rows["run"] == analysed.name) & (rows["other_run"] == analysed.name)]
-    rows = rows[(rows["dataset"] == dataset) & (rows["accuracy"] == "worst_group")]
-    found = {row["other_method"]: row for row in records(rows[rows["method"] == method])}
-    for row in records(rows[rows["other_method"] == method]):
-        turned = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
-        names = {"method": method, "other_method": row["method"], "probability": 1 - row["probability"]}
-        found.setdefault(row["method"], {**row, **turned, **names})
-    return found

@@ -1,12 +1,13 @@
 """The report's figures, from the frames of :mod:`scale_tune.report.html.data`. Every name passes through ``text``."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from scale_tune.report.html.data import STATE_WORDS, drawn, measured
-from scale_tune.report.html.style import INK, STATES, look, styled, text
+from scale_tune.report.html.style import INK, STATES, Look, styled, text
 from scale_tune.spec.parameters import Choice, Constant, Parameter
 
 WORST = "worst-group accuracy"
@@ -14,7 +15,7 @@ MAX_LABELLED_CELLS = 144
 """A heat map with more cells shows colours alone."""
 
 
-def validation_against_test(trials: pd.DataFrame, shown: pd.DataFrame) -> go.Figure:
+def validation_against_test(trials: pd.DataFrame, shown: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
     """Each trial that was judged on test; the selected ones are large."""
     figure = go.Figure()
     values = trials[["val_worst_group_mean", "test_worst_group_mean"]].to_numpy()
@@ -23,7 +24,7 @@ def validation_against_test(trials: pd.DataFrame, shown: pd.DataFrame) -> go.Fig
         x=[low, high], y=[low, high], mode="lines", line={"color": "#888888", "dash": "dot"}, name="test = validation"
     )
     for method, rows in trials.groupby("method", sort=False):
-        own = look(str(method))
+        own = looks[str(method)]
         large = rows["trial"].isin(shown["trial"])
         figure.add_scatter(
             x=rows["val_worst_group_mean"].tolist(),
@@ -123,7 +124,7 @@ def history(rows: pd.DataFrame, objective: str) -> go.Figure:
     return styled(figure, 320, "trial", objective)
 
 
-def importances(rows: pd.DataFrame) -> go.Figure:
+def importances(rows: pd.DataFrame, look: Look) -> go.Figure:
     """A bar for each parameter of a method, and what chance alone gives."""
     names = rows["parameter"].map(text).tolist()
     figure = go.Figure()
@@ -132,7 +133,7 @@ def importances(rows: pd.DataFrame) -> go.Figure:
         x=rows["importance"].tolist(),
         orientation="h",
         name="importance",
-        marker={"color": look(rows["method"].iloc[0]).colour},
+        marker={"color": look.colour},
         hovertemplate="%{y}: %{x:.3f}<extra></extra>",
     )
     figure.add_scatter(
@@ -149,14 +150,16 @@ def importances(rows: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def parameter_slice(trials: pd.DataFrame, name: str, spaces: dict[str, Parameter], objective: str) -> go.Figure:
+def parameter_slice(
+    trials: pd.DataFrame, name: str, spaces: dict[str, Parameter], objective: str, looks: Mapping[str, Look]
+) -> go.Figure:
     """The objective against one parameter; methods side by side where it is a choice, stopped trials hollow."""
     choices = _choices(spaces)
     figure = go.Figure()
     for i, (method, parameter) in enumerate(spaces.items()):
         rows = measured(trials, method)
         values = [drawn(parameter, value) for value in rows[f"config.{name}"]]
-        own = look(method)
+        own = looks[method]
         offset = (i - (len(spaces) - 1) / 2) * 0.6 / len(spaces)
         whole = (rows["state"] == "complete").tolist()
         figure.add_scatter(

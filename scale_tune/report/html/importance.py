@@ -12,11 +12,11 @@ import numpy as np
 import optuna
 import pandas as pd
 from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from scale_tune.ledger.samplers import distributions
 from scale_tune.report.html.data import drawn, measured
-from scale_tune.spec.config import Method
 from scale_tune.spec.space import RunSpec
 
 Objectives = NDArray[np.float64]
@@ -36,16 +36,18 @@ def importances(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for method in spec.methods:
-        ended = measured(trials, method.value)
-        if len(ended) < MIN_TRIALS or ended["objective"].nunique() < 2 or not distributions(spec, method):
+        ended, searched = measured(trials, method), distributions(spec, method)
+        if len(ended) < MIN_TRIALS or ended["objective"].nunique() < 2 or not searched:
             continue
+        space = spec.method_space(method)
+        values = {name: [drawn(space[name], value) for value in ended[f"config.{name}"]] for name in searched}
         objectives = ended["objective"].to_numpy(dtype=np.float64)
         draws = np.random.default_rng(0)
-        shares = _shares(ended, objectives, spec, method)
-        shuffled = [_shares(ended, draws.permutation(objectives), spec, method) for _ in range(SHUFFLES)]
+        shares = _shares(study(values, searched, objectives))
+        shuffled = [_shares(study(values, searched, draws.permutation(objectives))) for _ in range(SHUFFLES)]
         rows.extend(
             {
-                "method": method.value,
+                "method": method,
                 "parameter": name,
                 "importance": share,
                 "by_chance": max(s[name] for s in shuffled),
@@ -56,19 +58,22 @@ def importances(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "parameter", "importance", "by_chance", "trials"])
 
 
-def _shares(ended: pd.DataFrame, objectives: Objectives, spec: RunSpec, method: Method) -> dict[str, float]:
-    found = get_param_importances(study(ended, objectives, spec, method), evaluator=PedAnovaImportanceEvaluator())
+def _shares(of: optuna.Study) -> dict[str, float]:
+    found = get_param_importances(of, evaluator=PedAnovaImportanceEvaluator())
     return {name: float(share) for name, share in found.items()}
 
 
-def study(ended: pd.DataFrame, objectives: Objectives, spec: RunSpec, method: Method) -> optuna.Study:
-    """A method's study in memory; a trial that was stopped early counts as complete with the objective it had."""
+def study(values: dict[str, list[Any]], searched: dict[str, BaseDistribution], objectives: Objectives) -> optuna.Study:
+    """A method's study in memory; a trial that was stopped early counts as complete with the objective it had.
+
+    Args:
+        values: of each searched parameter, those of the trials, as the search drew them.
+        searched: what each was drawn from.
+        objectives: of shape (trials,).
+    """
     rebuilt = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler())
-    searched = distributions(spec, method)
-    space = spec.method_space(method)
-    columns = {name: [drawn(space[name], value) for value in ended[f"config.{name}"]] for name in searched}
     for i, objective in enumerate(objectives):
-        params = {name: values[i] for name, values in columns.items()}
+        params = {name: of_trials[i] for name, of_trials in values.items()}
         trial = optuna.trial.create_trial(params=params, distributions=searched, value=float(objective))
         rebuilt.add_trial(trial)
     return rebuilt

@@ -1,20 +1,23 @@
 """The figures with a line per seed: epochs, SCALE's cosine, DFR's path over C."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import plotly.graph_objects as go
 
-from scale_tune.report.html.style import INK, Look, look, plain, seed_look, styled, text
+from scale_tune.report.html.style import INK, Look, plain, seed_look, styled, text
 
 
-def learning_curves(curves: list[tuple[str, str, pd.DataFrame, pd.Series]]) -> go.Figure:
+def learning_curves(curves: list[tuple[str, str, pd.DataFrame, pd.Series]], looks: Mapping[str, Look]) -> go.Figure:
     """A line per seed of each method's trial, and its best epoch.
 
     Args:
         curves: for each, the method, the trial, :func:`~scale_tune.report.html.data.per_seed` and the best epochs.
+        looks: of the methods.
     """
     figure = go.Figure()
     for method, trial, seeds, best in curves:
-        own = look(method)
+        own = looks[method]
         for i, seed in enumerate(seeds.columns):
             _seed_line(figure, seeds[seed], own, text(method), f"{text(trial)}, seed {seed}", i == 0)
             if seed in best.index and best[seed] in seeds.index:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 from markupsafe import Markup, escape
 
-from scale_tune.report.html.data import records
+from scale_tune.tables.schemas import rows_of
 
 Kind = Literal["text", "accuracy", "integer", "value", "seconds", "estimate", "gain"]
 MISSING = Markup('<span class="missing" title="not available">–</span>')
@@ -40,7 +40,7 @@ class PrintedTable:
     def body(self) -> list[tuple[str, list[tuple[Column, Markup]]]]:
         """Each row's name and its cells."""
         return [
-            (str(row[self.key]), [(column, cell(column, row)) for column in self.columns]) for row in records(self.rows)
+            (str(row[self.key]), [(column, cell(column, row)) for column in self.columns]) for row in rows_of(self.rows)
         ]
 
 

@@ -10,6 +10,7 @@ from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.importance import MIN_TRIALS, SHUFFLES, importances
 from scale_tune.report.html.markup import Column, PrintedTable
 from scale_tune.report.html.parts import Section, ShownFigure, words
+from scale_tune.report.html.style import looks_of
 
 
 def history(analysed: Analysis) -> Section:
@@ -18,10 +19,10 @@ def history(analysed: Analysis) -> Section:
     objective = f"objective ({words(analysed.spec.objective)}, val)"
     drawn = []
     for method in analysed.spec.methods:
-        rows = data.history(trials, method.value)
+        rows = data.history(trials, method)
         if rows["objective"].notna().any():
             figure = figures.history(rows, objective)
-            drawn.append(ShownFigure(f"history-{method}", method.value, figure, f"Objective of each {method} trial"))
+            drawn.append(ShownFigure(f"history-{method}", method, figure, f"Objective of each {method} trial"))
     columns = [
         Column("method", "method"),
         Column("asked", "asked for", "integer"),
@@ -50,15 +51,17 @@ def hyperparameters(analysed: Analysis) -> Section:
     searched = data.parameters(spec)
     if not searched:
         return Section(id="hyperparameters", title="Hyperparameters", lead="Every hyperparameter was held constant.")
-    important = importances(trials, spec)
+    important, looks = importances(trials, spec), looks_of(spec.methods)
     objective = f"objective ({words(spec.objective)}, val)"
     drawn = [
-        ShownFigure(f"importance-{m}", f"Importance, {m}", figures.importances(rows), f"Importance for {m}")
+        ShownFigure(
+            f"importance-{m}", f"Importance, {m}", figures.importances(rows, looks[str(m)]), f"Importance for {m}"
+        )
         for m, rows in important.groupby("method", sort=False)
     ]
     for name, spaces in searched.items():
         if any(len(data.measured(trials, method)) for method in spaces):
-            figure = figures.parameter_slice(trials, name, spaces, objective)
+            figure = figures.parameter_slice(trials, name, spaces, objective, looks)
             drawn.append(ShownFigure(f"slice-{name}", name, figure, f"Objective against {name}"))
     columns = [
         Column("key", "parameter"),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from scale_tune.analysis import selection as analysis
+from scale_tune.analysis.verdicts import verdicts
 from scale_tune.report.html import comparing, data, searching, selected
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.markup import is_missing
@@ -11,7 +12,7 @@ from scale_tune.report.html.parts import Section, words
 
 def sections(analysed: Analysis) -> list[Section]:
     """All of them, in the order of the page."""
-    shown = data.shown_trials(analysed.tables["trials"])
+    shown = analysis.leading(analysed.tables["trials"])
     return [
         comparing.comparison(analysed),
         selected.validation_against_test(analysed, shown),
@@ -31,6 +32,7 @@ def view(analysed: Analysis) -> dict[str, Any]:
     """What the first screen says."""
     trials = analysed.tables["trials"]
     progress = data.progress(trials, analysed.spec)
+    found = verdicts(analysed.name, analysed.comparison, analysed.differences)
     return {
         "name": analysed.name,
         "made": f"{analysed.made:%Y-%m-%d %H:%M %Z}",
@@ -40,7 +42,7 @@ def view(analysed: Analysis) -> dict[str, Any]:
         "asked": int(progress["asked"].sum()),
         "ended": int(progress[list(data.ENDED)].sum().sum()),
         "counts": progress.drop(columns="method").sum().to_dict(),
-        "verdicts": [(v, _config(analysed, v.winner["trial"])) for v in data.verdicts(analysed)],
+        "verdicts": [(verdict, _config(analysed, verdict.winner["trial"])) for verdict in found],
         "eligible": len(analysis.eligible(trials)),
         "reasons": data.failures(trials),
         "warnings": analysed.warnings,

@@ -4,10 +4,13 @@ from typing import Any
 
 import pandas as pd
 
+from scale_tune.ranking import best_first
 from scale_tune.report.html import data, figures, lines
-from scale_tune.report.html.data import Analysis, Row, records
+from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.markup import Column, PrintedTable, is_missing
 from scale_tune.report.html.parts import Section, ShownFigure, label, seeds_table, words
+from scale_tune.report.html.style import looks_of
+from scale_tune.tables.schemas import Row, rows_of
 
 MAX_PATHS = 6
 """DFR's path is drawn for this many networks and protocols, the best on val first."""
@@ -26,7 +29,7 @@ def validation_against_test(analysed: Analysis, shown: pd.DataFrame) -> Section:
         Column("test_worst_group", "test worst-group", "estimate"),
         Column("test_average", "test average", "estimate"),
     ]
-    figure = figures.validation_against_test(judged, shown)
+    figure = figures.validation_against_test(judged, shown, looks_of(analysed.spec.methods))
     return Section(
         id="validation",
         title=title,
@@ -53,7 +56,7 @@ def groups(analysed: Analysis, shown: pd.DataFrame) -> Section:
         counts[split] = _cells_table(f"groups-{split}-counts", f"Samples of {split}", cells, "n", "integer")
     lead = (
         "Accuracy by label (down) and attribute (across) at each seed's best epoch, the seeds pooled. Dark is low; the "
-        "scale runs from 0 to 1 for all. DFR's refitted layers are not split by group in the tables."
+        "scale runs from 0 to 1 for all. Those of refitted layers are in groups.parquet."
         if drawn
         else "No trial has been evaluated yet."
     )
@@ -77,7 +80,7 @@ def curves(analysed: Analysis, shown: pd.DataFrame) -> Section:
             curves.append((method, label(trial, selected), seeds, data.best_epochs(groups, trial)))
     if not curves:
         return Section(id="epochs", title="Worst group over epochs", lead="No trial has completed an epoch yet.")
-    figure = lines.learning_curves(curves)
+    figure = lines.learning_curves(curves, looks_of(analysed.spec.methods))
     tables = [seeds_table(f"epochs-{m}-table", f"{m} ({trial})", seeds) for m, trial, seeds, _ in curves]
     return Section(
         id="epochs",
@@ -116,7 +119,7 @@ def dfr(analysed: Analysis) -> Section:
         lead = "DFR has not been fitted: it needs a completed erm trial that kept its weights."
         return Section(id="dfr", title=title, lead=lead)
     rows = rows.assign(network=_networks(rows))
-    rows = rows.assign(key=[_refit_name(row) for row in records(rows)])
+    rows = rows.assign(key=[_refit_name(row) for row in rows_of(rows)])
     columns = [
         Column("network", "features of"),
         Column("protocol", "protocol"),
@@ -156,7 +159,7 @@ def _dfr_paths(analysed: Analysis) -> tuple[list[ShownFigure], list[PrintedTable
     objective = f"val_{analysed.spec.objective}"
     path = path.assign(network=_networks(path))
     chosen = path[path["chosen"]].groupby(["network", "protocol"], sort=False)[objective].mean()
-    best = chosen.sort_values(ascending=False, kind="stable").index[:MAX_PATHS]
+    best = chosen.index[best_first(chosen)[:MAX_PATHS]]
     drawn = []
     for i, (network, protocol) in enumerate(best):
         rows = path[(path["network"] == network) & (path["protocol"] == protocol)]
@@ -171,6 +174,6 @@ def _dfr_paths(analysed: Analysis) -> tuple[list[ShownFigure], list[PrintedTable
         Column("chosen", "chosen"),
         Column(objective, f"validation {words(analysed.spec.objective)}", "accuracy"),
     ]
-    keys = [f"{_refit_name(row)}, C {row['C']:g}" for row in records(path)]
+    keys = [f"{_refit_name(row)}, C {row['C']:g}" for row in rows_of(path)]
     rows = path.assign(key=keys, chosen=path["chosen"].map({True: "chosen", False: ""}))
     return drawn, [PrintedTable("dfr-path-table", "Every C that was tried", columns, rows, "key")]

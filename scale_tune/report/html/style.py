@@ -1,6 +1,7 @@
 """How the figures look: colours for the colour-blind (Okabe and Ito), and a shape and dash for each, for print."""
 
 import html
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -17,16 +18,15 @@ class Look(NamedTuple):
 
 INK = "#222222"
 GRID = "#e3e3e3"
-LOOKS = {
-    "scale": Look("#0072B2", "circle", "solid"),
-    "erm_target": Look("#B87A00", "diamond", "dash"),  # Okabe and Ito's orange, darker: lines are thin on white
-    "erm": Look("#D55E00", "square", "dot"),
-    "dfr (scale)": Look("#009E73", "triangle-up", "dashdot"),
-    "dfr (dfr)": Look("#CC79A7", "triangle-down", "longdash"),
-    "pretrained (scale)": Look("#56B4E9", "star", "longdashdot"),
-    "pretrained (dfr)": Look(INK, "hexagon", "solid"),
-}
-OTHER = Look("#7F7F7F", "cross", "dash")
+LOOKS = (
+    Look("#D55E00", "square", "dot"),
+    Look("#B87A00", "diamond", "dash"),  # Okabe and Ito's orange, darker: lines are thin on white
+    Look("#0072B2", "circle", "solid"),
+    Look("#009E73", "triangle-up", "dashdot"),
+    Look("#CC79A7", "triangle-down", "longdash"),
+    Look("#56B4E9", "star", "longdashdot"),
+    Look(INK, "hexagon", "solid"),
+)
 STATES = {
     "complete": Look("#0072B2", "circle", "solid"),
     "pruned": Look("#8a8a8a", "x-thin", "solid"),
@@ -38,9 +38,9 @@ SEED_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "
 SEED_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B87A00", "#CC79A7", "#56B4E9")
 
 
-def look(method: str) -> Look:
-    """A method's look; the same in every figure."""
-    return LOOKS.get(method, OTHER)
+def looks_of(methods: Iterable[str]) -> dict[str, Look]:
+    """The look of each method of a run, in their order; the same in every figure."""
+    return {str(method): LOOKS[i % len(LOOKS)] for i, method in enumerate(methods)}
 
 
 def seed_look(i: int) -> Look:

@@ -1,0 +1,31 @@
+"""Rows of refitted last layers in the tables of a run.
+
+``groups`` holds the counts of trials and, after them, those of refits. A refit's rows are known by their ``protocol``,
+which is null for a trial's own.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+KEY = ("trial", "seed", "features", "protocol", "fingerprint")
+"""The columns that tell one refit from all others, in ``dfr``, ``dfr_path`` and ``groups`` alike."""
+
+
+IS_REFIT = pc.field("protocol").is_valid()
+
+
+def identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Which refit a row is of."""
+    return tuple(row[name] for name in KEY)
+
+
+def own_rows(table: pa.Table) -> pa.Table:
+    """The rows that are of no refit; those of a table that has none are all."""
+    return table.filter(~IS_REFIT) if "protocol" in table.column_names else table
+
+
+def with_refits(groups: pa.Table, refits: pa.Table) -> pa.Table:
+    """The trials' own rows of ``groups``, whose metadata it keeps, and these rows after them."""
+    return pa.concat_tables([own_rows(groups), refits])
