@@ -42,9 +42,3 @@ def digits():
     from scale_tune import datasets
 
     return datasets.load_dataset("digits")
-
-
-@pytest.fixture(scope="session")
-def device() -> torch.device:
-    """Where tests train: ``SCALE_TUNE_TEST_DEVICE``, or else the CPU."""
-    return torch.device(os.environ.get("SCALE_TUNE_TEST_DEVICE", "cpu"))
