@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from scale_tune.datasets.prepare import dataset_variants
+
 from scale_tune.errors import UserError
 from scale_tune.spec.config import Method, RegularizeMode
 from scale_tune.spec.loading import load_spec, validate_spec
