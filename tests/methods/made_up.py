@@ -117,7 +117,7 @@ class Tinted(Dataset):
 def with_dropout():
     """A network whose draws within a step are of torch's global generator."""
     backbone = nn.Sequential(
-        nn.Conv2d(3, 8, 3, stride=2),
+        nn.Conv2d(3, 8, 3, stride=2, padding=1),
         nn.BatchNorm2d(8),
         nn.ReLU(),
         nn.Dropout(0.3),
