@@ -11,8 +11,10 @@ from scale_tune.errors import UserError
 from scale_tune.spec.config import IMAGENET, RANDOM
 from scale_tune.spec.space import RunSpec
 
-SAMPLES = 256
+SAMPLES = 64
 """Of each split that a step is tried on."""
+BATCH = 4
+"""Enough to see whether a network can train on such images; a larger one would take its time without a GPU."""
 
 
 def rehearse(spec: RunSpec, say: Callable[[str], None]) -> None:
@@ -30,19 +32,22 @@ def rehearse(spec: RunSpec, say: Callable[[str], None]) -> None:
         say(f"note: this can't be run yet: {missing}")
     for corner in dataset_corners(spec) if not missing else ():
         dataset_of(corner).plan()
-    say("trying a step of each method …")
+    say("trying a step …")
     import torch
 
     from scale_tune.training.replica import try_out
 
     for method in spec.methods:
         config = spec.first_config(method)
+        say(f"  of {method} with {config.model.name}")
+        smaller = {"batch_size": min(config.hyperparameters.batch_size, BATCH)}
+        config = config.model_copy(update={"hyperparameters": config.hyperparameters.model_copy(update=smaller)})
         if config.model.weights == IMAGENET:
             # Fetched by the workers, once; a dry run needs no network.
             config = config.model_copy(update={"model": config.model.model_copy(update={"weights": RANDOM})})
-        dataset, samples = dataset_of(config.dataset), max(SAMPLES, config.hyperparameters.batch_size)
+        dataset = dataset_of(config.dataset)
         try:
-            splits = _noise(config.dataset.name, dataset) if missing else preview(dataset, config.dataset.name, samples)
+            splits = _noise(config.dataset.name, dataset) if missing else preview(dataset, config.dataset.name, SAMPLES)
         except UserError:
             if missing:  # without its files, not even the size of its images is known
                 return
