@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import ray
 from ray._raylet import GcsClient
@@ -34,8 +35,10 @@ class RayCluster:
         gcs, dashboard_port = free_port(), free_port()
         self.address, self.dashboard = f"{self.ip}:{gcs}", f"http://127.0.0.1:{dashboard_port}"
         self.nodes: list[subprocess.Popen] = []
+        # Not Ray's own, in which a job looks up the cluster that was started last, and short, for the sake of sockets.
+        self.session = TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
         self.head = self._start(
-            "--head", f"--port={gcs}", f"--ray-client-server-port={free_port()}",
+            "--head", f"--temp-dir={self.session.name}", f"--port={gcs}", f"--ray-client-server-port={free_port()}",
             f"--include-dashboard={'true' if dashboard else 'false'}", f"--dashboard-port={dashboard_port}",
             *options,
         )  # fmt: skip
@@ -62,7 +65,8 @@ class RayCluster:
         with (self.scratch / f"node-{len(self.nodes)}.log").open("wb") as log:
             node = subprocess.Popen(
                 [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats",
-                 f"--runtime-env-agent-port={free_port()}", f"--object-store-memory={SMALL_STORE}", *options],
+                 f"--runtime-env-agent-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}",
+                 f"--object-store-memory={SMALL_STORE}", *options],
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=self.scratch, env=environment,
             )  # fmt: skip
         self.nodes.append(node)
@@ -85,6 +89,7 @@ class RayCluster:
                     node.wait(30)
                 except subprocess.TimeoutExpired:
                     self.kill(node)
+        self.session.cleanup()
 
 
 def free_port() -> int:
