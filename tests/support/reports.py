@@ -12,27 +12,18 @@ from scale_tune.report.html import Analysis
 from scale_tune.spec.parameters import Choice, Constant, IntRange
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables import collect as results
+from tests.support.tables import make_spec
 
 MADE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 TRACEBACK = "Traceback (most recent call last):\n  File 'x.py', line 1\nRuntimeError: CUDA out of memory"
 
 
 def spec_of(**options) -> RunSpec:
-    fields = {
-        "methods": {
-            "erm": {},
-            "erm_target": {},
-            "scale": {"space": {"regularize_mode": {"type": "choice", "values": ["linear", "step"]}}},
-        },
-        "space": {
-            "lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
-            "batch_size": {"type": "choice", "values": [16, 32, 64]},
-        },
-        "num_samples": 12,
-        "epochs": 4,
-        "seeds": [0, 1, 2],
-    }
-    return RunSpec.model_validate(fields | options)
+    """A dozen trials of each method."""
+    scale = {"space": {"regularize_mode": {"type": "choice", "values": ["linear", "step"]}}}
+    return make_spec(
+        **{"methods": {"erm": {}, "erm_target": {}, "scale": scale}, "num_samples": 12, "epochs": 4} | options
+    )
 
 
 def state_of(number: int) -> str:
