@@ -67,7 +67,7 @@ def _in_schema(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
 def _trial(spec, method, number, state, worst, draws) -> dict:
     row = {
         "trial": f"{method}-{number:05d}",
-        "method": method.value,
+        "method": method,
         "number": number,
         "state": state,
         "seeds": len(spec.seeds) if worst.size else 0,
@@ -140,7 +140,7 @@ def comparison_of(name: str, tables: dict[str, pd.DataFrame], spec: RunSpec, wid
     """What ``analysis`` would compare, with intervals of a given half width."""
     best, rows = analysis.select_best(tables["trials"]), []
     for method in spec.methods:
-        row = {"run": name, "dataset": spec.dataset.name, "method": method.value, "trial": best.get(method), "seeds": 0}
+        row = {"run": name, "dataset": spec.dataset.name, "method": method, "trial": best.get(method), "seeds": 0}
         row |= {"selected_by": spec.objective.value, "trials": 0, "eligible": 0, "seeds_asked": len(spec.seeds)}
         row |= {"config": "", "confirms": None, "seeds_kind": "searched", "interval": "seeds and images"}
         chosen = tables["trials"][tables["trials"]["trial"] == row["trial"]]
