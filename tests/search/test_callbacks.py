@@ -19,7 +19,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import create_run
 from scale_tune.training.checkpoint import save_checkpoint
 from scale_tune.training.records import checkpoints, read_final_record
-from tests.support.records import made_up
+from tests.support.records import made_up_record
 from tests.support.runs import fast_spec
 
 SPEC = fast_spec(methods=["erm"], num_samples=2, epochs=2, scheduler={"name": "none"})
@@ -50,7 +50,7 @@ def told(search: Search, name: str, outcome: Outcome, *notes: str) -> str:
 def trained(search: Search) -> tuple[str, Progressed]:
     """A trial that a worker has trained to its end, and what it reports."""
     issued = search.ledger.next_trial()
-    record = made_up(issued.name, SPEC.trial_config(issued.method, issued.params))
+    record = made_up_record(issued.name, SPEC.trial_config(issued.method, issued.params))
     save_checkpoint(search.run.trial(issued.name), record, {})
     return issued.name, Progressed(objectives=record.objectives(), finished=True)
 

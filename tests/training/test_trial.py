@@ -16,9 +16,7 @@ from scale_tune.training.checkpoint import load_checkpoint, load_weights
 from scale_tune.training.records import checkpoints, close_trial, drop_half_written, read_record
 from scale_tune.training.replica import Replica
 from scale_tune.training.trial import Trial
-
-CPU = torch.device("cpu")
-
+from tests.conftest import DEVICE
 
 METHODS = ("erm", "erm_target", "scale")
 
@@ -35,7 +33,7 @@ def config(method="erm_target", **options) -> TrialConfig:
 
 
 def open_trial(directory: Path, digits, trial_config: TrialConfig) -> Trial:
-    return Trial("erm-00000", trial_config, digits, CPU, Location.of(directory))
+    return Trial("erm-00000", trial_config, digits, DEVICE, Location.of(directory))
 
 
 def train_to_the_end(trial: Trial) -> Trial:

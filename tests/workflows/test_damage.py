@@ -14,15 +14,14 @@ from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.training.records import RECORD_FILE
 from scale_tune.workflows.evaluate import check_runs, evaluate
-from tests.support.records import make_recorded_run
-from tests.support.runs import fast_spec
+from tests.support.runs import fast_spec, make_run
 
 SPEC = {"num_samples": 2, "epochs": 2, "scheduler": {"name": "none"}}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> RunDir:
-    run = make_recorded_run(tmp_path_factory.mktemp("runs"), fast_spec(**SPEC))
+    run = make_run(tmp_path_factory.mktemp("runs"), fast_spec(**SPEC), made_up=True)
     analyse(run)
     return run
 

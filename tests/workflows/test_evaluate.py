@@ -11,8 +11,7 @@ from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
 from scale_tune.tables.schemas import COMPARISONS
 from scale_tune.workflows.evaluate import evaluate
-from tests.support.records import make_recorded_run
-from tests.support.runs import fast_spec
+from tests.support.runs import fast_spec, make_run
 
 COMPARISON_FILES = {"comparison.parquet", "comparison.csv", "comparison.tex", "differences.parquet", "differences.csv"}
 
@@ -20,8 +19,8 @@ COMPARISON_FILES = {"comparison.parquet", "comparison.csv", "comparison.tex", "d
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     return [
-        make_recorded_run(tmp_path_factory.mktemp("one") / "x", fast_spec(methods=["erm_target"])),
-        make_recorded_run(tmp_path_factory.mktemp("two") / "x", fast_spec(methods=["scale"], num_samples=1)),
+        make_run(tmp_path_factory.mktemp("one") / "x", fast_spec(methods=["erm_target"]), made_up=True),
+        make_run(tmp_path_factory.mktemp("two") / "x", fast_spec(methods=["scale"], num_samples=1), made_up=True),
     ]
 
 

@@ -27,7 +27,6 @@ from scale_tune.tables.refits import KEY
 from scale_tune.training.records import weights_path
 from scale_tune.workflows import evaluate as evaluation
 from scale_tune.workflows.evaluate import evaluate, parse_protocols
-from tests.support.records import make_recorded_run
 from tests.support.runs import fast_spec, make_run
 
 BOTH = tuple(DfrProtocol)
@@ -155,7 +154,7 @@ def test_the_best_different_configs_on_each_dataset_are_asked_for(tmp_path):
         "dataset.noise": {"type": "choice", "values": [0.1, 0.5]},
         "batch_size": 64,
     }
-    run = make_recorded_run(tmp_path, erm_spec(space=space, num_samples=12, sampler="random"))
+    run = make_run(tmp_path, erm_spec(space=space, num_samples=12, sampler="random"), made_up=True)
     trials = ranked(results.load_results(run.path)["trials"])
     assert len(trials) == 12, "so some configs of the four were drawn more than once"
     wanted = trials.drop_duplicates(["config.lr", "config.dataset.noise"])
