@@ -35,7 +35,7 @@ def assert_refused(result, message: str) -> None:
         ("methods: [erm]\nspace: {lr: {type: float, low: 0.1, high: 0.1}}", "the range is empty"),
         (
             "methods: [erm]\ndataset: {name: digist}",
-            "dataset: there is no dataset 'digit",
+            "dataset: there is no dataset 'digist'; did you mean 'digits'",
         ),
         ("methods: [ermm]", "did you mean 'erm'?"),
     ],
