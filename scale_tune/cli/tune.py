@@ -86,6 +86,7 @@ def tune(
             raise UserError("--retry-failed goes with --resume RUN_DIR: a new run has no failed trials")
         else:
             from scale_tune.spec.loading import load_spec
+            from scale_tune.spec.usercode import places
             from scale_tune.workflows.resolving import resolved
 
             overrides |= _settings_by_key(settings or [])
@@ -98,7 +99,7 @@ def tune(
             else:
                 name = _default_name(space) if name is None else name
                 if as_job:
-                    raise typer.Exit(_launch_as_job(context, storage or "runs", name))
+                    raise typer.Exit(_launch_as_job(context, storage or "runs", name, places(spec.files)))
                 done = _launch(spec, storage or "runs", name, address, dry_run, ledger, time_budget)
     except UserError as error:
         exit_with(error)
@@ -159,7 +160,7 @@ def _launch(
     return launch(spec, where, name, address, ledger, budget)
 
 
-def _launch_as_job(context: typer.Context, storage: str, name: str) -> int:
+def _launch_as_job(context: typer.Context, storage: str, name: str, files: list[Path]) -> int:
     from scale_tune.storage.location import Location
     from scale_tune.storage.rundir import check_name
 
@@ -170,6 +171,7 @@ def _launch_as_job(context: typer.Context, storage: str, name: str) -> int:
         arguments=arguments(context, {"name": name}),
         paths={"--storage": [storage]},
         works_on=str(Location.of(storage) / name),
+        files=files,
         once=True,
     )
 

@@ -41,7 +41,8 @@ from scale_tune.spec.frozen import LocatedError
 MAJORITY_TRAIN = 10_000
 FACE_CROP = 178
 TRAIN, VAL, TEST = 0, 1, 2
-"""The official splits' numbers."""
+SPLITS = ("train", "val", "test")
+"""The official splits, by their numbers."""
 BINARY, SIGNS, OFFICIAL = {"0": 0, "1": 1}, {"-1": 0, "1": 1}, {"0": TRAIN, "1": VAL, "2": TEST}
 """What the values in the lists mean."""
 
@@ -183,7 +184,7 @@ def read_lists(lists: list[Path]) -> Faces:
 def _faces(listed: PictureList, filename: str, split: str, blond: NDArray[np.int64], male: NDArray[np.int64]) -> Faces:
     filenames = listed.paths(filename, listed.path.parent)
     splits = listed.codes(split, OFFICIAL)
-    listed.check_once(filenames, splits, ("train", "val", "test"))
+    listed.check_once(filenames, splits, SPLITS)
     order = np.argsort(np.array(filenames, dtype=object))
     return Faces(
         listed=listed.take(order),
@@ -227,7 +228,7 @@ def _gender(faces: Faces, options: CelebaOptions, rng: np.random.Generator) -> d
 
 
 def _blond(faces: Faces, rng: np.random.Generator) -> dict[SplitName, NDArray[np.int64]]:
-    faces.listed.check_splits(faces.splits, ("train", "val", "test"), faces.blond, ("not blond", "blond"))
+    faces.listed.check_splits(faces.splits, dict(enumerate(SPLITS)), faces.blond, ("not blond", "blond"))
     target, val = divide(faces.groups(VAL), rng, source=f"the val split in {faces.listed.path}")
     train, test = (np.flatnonzero(faces.splits == split) for split in (TRAIN, TEST))
     return {"train": train, "target": target, "val": val, "test": test}

@@ -51,13 +51,13 @@ def read_words(path: Path, columns: Sequence[str], remedy: str, names: Sequence[
     return _list_of(path, records, 1, names, columns, remedy)
 
 
-def csv_columns(path: Path, remedy: str) -> list[str]:
-    """The names of a list's columns.
+def csv_columns(path: Path, remedy: str) -> Record:
+    """The names of a list's columns, and their line.
 
     Raises:
         UserError: it can't be read.
     """
-    return next(_csv_records(path, remedy), (1, []))[1]
+    return next(_csv_records(path, remedy), (1, []))
 
 
 def _text(path: Path, remedy: str) -> str:

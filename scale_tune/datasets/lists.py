@@ -147,25 +147,32 @@ class PictureList:
                 raise self.error(row, f"{picture} stands twice, first in line {self.lines[before]}")
 
     def check_splits(
-        self, splits: NDArray[np.int64], names: Sequence[str], labels: NDArray[np.int64], classes: Sequence[str]
+        self,
+        splits: NDArray[np.int64],
+        names: Mapping[int, str],
+        values: NDArray[np.int64],
+        meanings: Sequence[str],
+        what: str = "class",
     ) -> None:
-        """Every split must have every class.
+        """Splits must have every value.
 
         Args:
-            splits: of each row, an index of ``names``; those that have no name are not looked at.
-            names: of the splits.
-            labels: of each row, an index of ``classes``.
-            classes: what they are called.
+            splits: of each row, its number.
+            names: of the splits that are looked at, by number.
+            values: of each row, an index of ``meanings``.
+            meanings: what they are called.
+            what: of which they are.
 
         Raises:
             UserError: one has not.
         """
-        for split, name in enumerate(names):
+        for split, name in names.items():
             if not (splits == split).any():
                 raise UserError(f"{self.path}:{self.header}: no picture is in {name}; {self.remedy}")
-            for label in np.setdiff1d(labels, labels[splits == split]):
-                here = _first(labels == label)
-                raise self.error(here, f"the class {classes[label]}, of which this is one, has no picture in {name}")
+            for value in np.setdiff1d(values, values[splits == split]):
+                here = _first(values == value)
+                rule = f"the {what} {meanings[value]}, of which this is one, has no picture in {name}"
+                raise self.error(here, rule)
 
     def check_present(self, root: Path, pictures: Sequence[str], rows: NDArray[np.int64] | None = None) -> None:
         """Pictures must be files; each folder is read once, and no picture is opened.

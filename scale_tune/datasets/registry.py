@@ -5,18 +5,21 @@ from importlib import import_module
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.errors import UserError
 from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig
-from scale_tune.spec.frozen import nearest
+from scale_tune.spec.frozen import LocatedError, nearest
+from scale_tune.spec.mistakes import broken_rule
 
 DATASETS = {
     "digits": "scale_tune.datasets.digits:Digits",
     "dominoes": "scale_tune.datasets.dominoes:Dominoes",
     "celeba": "scale_tune.datasets.celeba:Celeba",
     "waterbirds": "scale_tune.datasets.waterbirds:Waterbirds",
+    "table": "scale_tune.datasets.table:Table",
 }
 """Where each one's class is; it is imported when it is asked for."""
 
@@ -54,8 +57,14 @@ def dataset_of(config: DatasetConfig) -> Dataset:
     try:
         return cls(cls.Options.model_validate(config.options))
     except ValidationError as error:
-        mistakes = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors())
+        mistakes = "; ".join(map(_mistake, error.errors()))
         raise UserError(f"the options of {config.name} are wrong: {mistakes}") from None
+
+
+def _mistake(error: ErrorDetails) -> str:
+    cause = error.get("ctx", {}).get("error")
+    path = error["loc"] + (cause.path if isinstance(cause, LocatedError) else ())
+    return f"{'.'.join(map(str, path))}: {broken_rule(error)}"
 
 
 def registered_options() -> Iterator[tuple[str, type[DatasetOptions]]]:

@@ -71,7 +71,7 @@ class Waterbirds(Dataset):
         labels, places = (listed.codes(column, {"0": 0, "1": 1}) for column in ("y", "place"))
         splits = listed.codes("split", {str(number): number for number in range(len(SPLITS))})
         listed.check_once(names, splits, SPLITS)
-        listed.check_splits(splits, SPLITS, labels, BIRDS)
+        listed.check_splits(splits, dict(enumerate(SPLITS)), labels, BIRDS)
         listed.check_present(path.parent, names)
         train, in_val, test = (splits == split for split in range(len(SPLITS)))
         groups = {

@@ -1,6 +1,6 @@
 """How a network is trained: one file and one line of the registry per method.
 
-``method`` says what a method is made of; ``state`` saves and restores one, whatever it holds.
+``method`` says what a method is made of; ``saving`` saves and restores one, whatever it holds.
 """
 
 from scale_tune.methods.method import Batch, Method, MethodOptions, Samples, Setting, Step, descend

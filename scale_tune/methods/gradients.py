@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, pad
 
-from scale_tune.methods.scale import RegularizeMode
+from scale_tune.methods.regularize_mode import RegularizeMode
 
 COSINE_EPS = 1e-8
 IMAGE_CHANNELS = 3

@@ -7,29 +7,16 @@ head predicts.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from scale_tune.methods.method import Batch, Method, MethodOptions, Step
+from scale_tune.methods.regularize_mode import RegularizeMode
 from scale_tune.spec.frozen import Lenient
 
 if TYPE_CHECKING:
     from scale_tune.datasets.splits import SplitName
-
-
-class RegularizeMode(StrEnum):
-    """SCALE's task weight w as a function of c = cos(g_tr, g_tg), numbered in this order in scripts, from 0."""
-
-    LINEAR = "linear"
-    """w = (c + 1) / 2"""
-    RELU = "relu"
-    """w = max(c, 0)"""
-    IDENTITY = "identity"
-    """w = c"""
-    STEP = "step"
-    """w = 1 if c > 0 else 0"""
 
 
 class ScaleOptions(MethodOptions):

@@ -1,6 +1,7 @@
 """A search space: what is searched and how, as one validated value."""
 
 import math
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -65,7 +66,7 @@ class RunSpec(Frozen):
 
     dataset: DatasetConfig = DatasetConfig(name="digits")
     model: ModelOptions = ModelOptions()
-    methods: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], MethodSpec]
+    methods: dict[str, MethodSpec]
     """The methods to compare, each with a study of its own. In YAML a plain list will do."""
     space: Space = Field(default_factory=dict)
     """Parameters shared by all methods."""
@@ -98,6 +99,9 @@ class RunSpec(Frozen):
             return methods
         if not methods:
             raise ValueError("no method is listed; name at least one")
+        for method in methods:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", str(method)):
+                raise LocatedError((method,), "a method's name is of small letters, digits and _, as group_dro")
         return {method: {} if own is None else own for method, own in methods.items()}
 
     @field_validator("seeds")

@@ -19,6 +19,7 @@ Sources = Mapping[str, str]
 
 _provided: dict[str, str] = {}
 _modules: dict[str, ModuleType] = {}
+_places: dict[str, Path] = {}
 
 
 def read_sources(paths: Mapping[str, Path]) -> dict[str, str]:
@@ -42,6 +43,7 @@ def read_sources(paths: Mapping[str, Path]) -> dict[str, str]:
             compile(text, str(path), "exec")
         except (SyntaxError, ValueError) as error:
             raise UserError(f"{what}: {path} is no Python: {error}") from None
+        _places[path.name] = path
         if sources.setdefault(path.name, text) != text:
             raise UserError(f"{what}: another file of this search is called {path.name} as well; rename one of them")
     return sources
@@ -55,6 +57,11 @@ def provide(sources: Sources) -> None:
 def provided(files: Iterable[str]) -> dict[str, str]:
     """The texts of files that are known to this process."""
     return {file: _text(file) for file in files}
+
+
+def places(files: Iterable[str]) -> list[Path]:
+    """Where files were that this process has read by :func:`read_sources`."""
+    return [_places[file] for file in files]
 
 
 def hashes(sources: Sources) -> dict[str, str]:

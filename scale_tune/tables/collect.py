@@ -207,12 +207,12 @@ def load_results(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
     return {name: table.to_pandas() for name, table in collect(RunDir(run_dir)).items()}
 
 
-def schemas_of(spec: RunSpec) -> dict[str, pa.Schema]:
-    """The tables' schemas of a run; ``trials`` has the options of its own methods and dataset besides."""
+def trials_schema(spec: RunSpec) -> pa.Schema:
+    """Of a run's ``trials``, which has the options of its own methods and dataset besides."""
     own = own_fields(spec, TRIALS)
     at = max(i for i, name in enumerate(TRIALS.names) if name.startswith("config.")) + 1
     fields = [*list(TRIALS)[:at], *own, *list(TRIALS)[at:]]
-    return SCHEMAS | {"trials": pa.schema(fields, metadata=TRIALS.metadata)}
+    return pa.schema(fields, metadata=TRIALS.metadata)
 
 
 def collect(run: RunDir) -> dict[str, pa.Table]:
@@ -222,7 +222,7 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     see :mod:`scale_tune.tables.unchanged`.
     """
     spec = run.read_spec()
-    of_records = {name: schemas_of(spec)[name] for name in _OF_RECORDS}
+    of_records = _OF_RECORDS | {"trials": trials_schema(spec)}
     # Before the ledger is read, which may be growing. And stamps are taken before records are read: if one is
     # replaced in between, it is read again next time.
     files = run.trials.names_below()

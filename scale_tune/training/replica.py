@@ -16,7 +16,7 @@ from scale_tune.datasets.splits import DatasetInfo, DatasetSplits, Split, SplitN
 from scale_tune.datasets.transforms import augment, normalise
 from scale_tune.errors import UserError
 from scale_tune.methods import Batch, Samples, Setting, method_class
-from scale_tune.methods.state import load_state, modules, optimizers, state_of
+from scale_tune.methods.saving import load_state, modules, optimizers, state_of
 from scale_tune.seeding import derive_seed
 from scale_tune.spec.config import Schedule, TrialConfig
 from scale_tune.training.records import EpochRecord, SplitRecord

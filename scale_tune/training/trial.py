@@ -135,7 +135,7 @@ class Trial:
             own = _below(f"seed-{replica.seed}/", tensors)
             self.best_weights[replica.seed] = _below("best/", own)
             if replica_record.diverged_epoch is None:
-                replica.load_tensors(own)
+                replica.load_tensors({name: t for name, t in own.items() if not name.startswith("best/")})
 
 
 def _best_epoch(record: EpochRecord, counts: dict[str, GroupCounts]) -> BestEpoch:

@@ -207,10 +207,6 @@ def _is_refitted(config: TrialConfig) -> bool:
     return config.file is None and method_class(config.method).refit_by_dfr
 
 
-def _is_refitted(config: TrialConfig) -> bool:
-    return config.file is None and method_class(config.method).refit_by_dfr
-
-
 def _counted(what: str, numbers: Sequence[int]) -> str:
     return f"{what}{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))}"
 
@@ -219,7 +215,7 @@ def refit(missing: Sequence[tuple[AnalysedRun, Refit]], address: str | None, say
     """Carry out what is missing, and say how far it is."""
     if not missing:
         return
-    from scale_tune.search.refits import side_by_side  # Ray is started only if there is something to refit
+    from scale_tune.search.side_by_side import side_by_side  # Ray is started only if there is something to refit
 
     networks = f"{len(missing)} networks" if len(missing) > 1 else "a network"
     say(f"refitting the last layer of {networks}")

@@ -140,7 +140,7 @@ def test_a_group_too_small_for_target_and_val(places, name, group):
         make_celeba(places, celeba_table(counts), "kaggle")
     else:
         make_waterbirds(places, counts)
-    with pytest.raises(UserError, match=f"the val split in .*: of {group} there is 1, so that .* add pictures"):
+    with pytest.raises(UserError, match=f"the val split in .*: {group} has one picture, .* add pictures"):
         plan(name, **({"task": "blond"} if name == "celeba" else {}))
 
 

@@ -16,8 +16,17 @@ from scale_tune.datasets.contract import DatasetOptions
 from scale_tune.datasets.digits import Digits
 from scale_tune.datasets.dominoes import Dominoes, DominoesOptions
 from scale_tune.datasets.splits import SPLIT_NAMES
+from scale_tune.datasets.table import Table, TableOptions
 from scale_tune.datasets.waterbirds import Waterbirds
-from tests.support.sources import celeba_table, make_celeba, make_cifar, make_mnist, make_waterbirds
+from tests.support.sources import (
+    celeba_table,
+    make_celeba,
+    make_cifar,
+    make_mnist,
+    make_table,
+    make_waterbirds,
+    table_rows,
+)
 
 
 def sha(*arrays: np.ndarray) -> str:
@@ -74,6 +83,18 @@ def make_waterbirds_splits(tmp_path) -> str:
     return of_plans(Waterbirds(DatasetOptions()).plan())
 
 
+def make_table_splits(tmp_path) -> str:
+    rng = np.random.default_rng(0)
+    cells = [("cow", "grass"), ("cow", "sand"), ("camel", "grass"), ("camel", "sand")]
+    counts = {split: dict(zip(cells, (9, 2, 3, 7), strict=True)) for split in ("train", "val", "test")}
+    table = table_rows(counts)
+    path = make_table(tmp_path, table)
+    for name in table["path"]:
+        Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(tmp_path / name)
+    sizes = ({"resize": 16, "crop": 12}, {"resize": (10, 20), "crop": None}, {"resize": None, "crop": (8, 4)})
+    return "-".join(of_plans(Table(TableOptions(csv=str(path), **size)).plan(), images=True) for size in sizes)
+
+
 MAKERS = {
     "pictures": (make_pictures, pictures.VERSIONS),
     "sources": (make_sources, sources.VERSIONS),
@@ -81,6 +102,7 @@ MAKERS = {
     "dominoes": (make_dominoes, Dominoes.versions),
     "celeba": (make_celeba_splits, Celeba.versions),
     "waterbirds": (make_waterbirds_splits, Waterbirds.versions),
+    "table": (make_table_splits, Table.versions),
 }
 
 MADE = {
@@ -89,6 +111,7 @@ MADE = {
     ("digits", 1): "14c7592aac41916f",
     ("dominoes", 1): "581426c96e13bce0",
     ("celeba", 1): "dafeffea139f67ba-018e50ac796b42c0",
+    ("table", 1): "6719ebcd3e25cb39-653d9d92ec149037-ba9a54dbc32ae520",
     ("waterbirds", 1): "2c138405a31aa231",
 }
 
@@ -106,3 +129,4 @@ def test_a_dataset_is_keyed_by_the_versions_of_what_it_uses():
     assert set(Dominoes.versions) == {"dominoes", "sources"}
     assert set(Celeba.versions) == {"celeba", "pictures"}
     assert set(Waterbirds.versions) == {"waterbirds", "pictures"}
+    assert set(Table.versions) == {"table", "pictures"}

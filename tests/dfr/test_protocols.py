@@ -323,11 +323,11 @@ def test_features_are_the_input_of_the_last_layer_in_eval_mode_without_augmentat
 
 
 @pytest.fixture(scope="module")
-def trained(digits, tmp_path_factory):
+def trained(digits, device, tmp_path_factory):
     """The directory of an ended trial of one epoch."""
     directory = Location.of(tmp_path_factory.mktemp("trial") / "erm-00000")
     config = TrialConfig(method="erm", epochs=1, seeds=(0,), hyperparameters=Hyperparameters(batch_size=64, lr=0.01))
-    Trial("erm-00000", config, digits, torch.device("cpu"), directory).train_epoch()
+    Trial("erm-00000", config, digits, device, directory).train_epoch()
     return directory
 
 

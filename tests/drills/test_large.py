@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 from tests.support.commands import kill_group, wait_until
 from tests.support.searches import descendants, ledger_of, wait_for_end
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.alone, pytest.mark.timeout(1500)]
 
 TRIALS = 1000
 

@@ -8,6 +8,7 @@ from tests.support.records import BIG, make_recorded_run
 
 
 @pytest.mark.drill
+@pytest.mark.alone
 @pytest.mark.timeout(1500)
 def test_a_thousand_trials_are_exported_within_a_minute_and_a_gigabyte(tmp_path):
     run = make_recorded_run(tmp_path, BIG)

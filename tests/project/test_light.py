@@ -8,7 +8,7 @@ HEAVY = ["ray", "torch", "torchvision", "optuna", "pandas", "pyarrow", "pydantic
 HEAVY += ["plotly", "jinja2"]
 
 STAGES = [
-    ("scale_tune scale_tune.cli.tune scale_tune.cli.analyze scale_tune.cli.on_head", HEAVY),
+    ("scale_tune scale_tune.cli.tune scale_tune.cli.analyze", HEAVY),
     ("scale_tune.analysis.selection scale_tune.analysis.caveats scale_tune.analysis.ablation scale_tune.report.pivots",
      ["ray", "torch", "torchvision", "optuna", "scipy", "sklearn", "matplotlib", "plotly", "jinja2"]),
     ("scale_tune.ledger.studies scale_tune.tables.collect scale_tune.workflows.evaluate scale_tune.datasets.ahead",

@@ -31,7 +31,7 @@ def search(tmp_path) -> Search:
     stop = Stop.__new__(Stop)  # without its signals
     stop.reason = None
     progress = Progress(Console(file=io.StringIO()))
-    search = Search(run=run, spec=SPEC, progress=progress, stop=stop, retry_failed=False)
+    search = Search(run=run, spec=SPEC, progress=progress, stop=stop, retry_failed=False, sources={})
     search.ledger = Ledger(run.ledger, SPEC)
     search.closing = Closing(run, search.ledger)
     return search

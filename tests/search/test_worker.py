@@ -20,6 +20,7 @@ def settings(directory, name: str = "erm_target-00000") -> dict:
         "directory": str(directory / name),
         "threads": 1,
         "gpus": 0,
+        "sources": {},
     }
 
 

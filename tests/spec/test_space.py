@@ -147,10 +147,10 @@ MISTAKES = [
     pytest.param(
         "name: digits",
         "name: digit",
-        r":1: dataset: needs a name of digits, .*got 'digit'",
+        r":1: dataset: there is no dataset 'digit'; did you mean 'digits'",
         id="dataset",
     ),
-    pytest.param("  erm:", "  ermm:", r":3: methods.ermm: unknown method; did you mean 'erm'", id="method"),
+    pytest.param("  erm:", "  ermm:", r":3: methods.ermm: there is no method 'ermm'; did you mean 'erm'", id="method"),
     pytest.param("  lr:", "  lrr:", r":9: space.lrr: unknown parameter; did you mean 'lr'", id="parameter"),
     pytest.param("low: 1e-3", "low: 1", r":9: space.lr.low: low 1.0 is above high 0.1; swap", id="inverted"),
     pytest.param("low: 1e-3", "low: 1e-1", r":9: space.lr.low: the range is empty", id="empty range"),
@@ -170,7 +170,12 @@ MISTAKES = [
         "[16, 32]", "[1, 32]", r":10: space.batch_size: .*greater than or equal to 2, got 1", id="choice value"
     ),
     pytest.param("0.8", "1.5", r":11: space.momentum: must be less than 1, got 1.5", id="constant out of range"),
-    pytest.param("  momentum: 0.8", "  group_size: 4", r":11: space.group_size: only the method scale", id="of scale"),
+    pytest.param(
+        "  momentum: 0.8",
+        "  group_size: 4",
+        r":11: space.group_size: only scale has this; move it to methods.scale.space",
+        id="of scale",
+    ),
     pytest.param("epochs: 5", "epochs: 0", r":12: epochs: must be greater than or equal to 1, got 0", id="no epochs"),
     pytest.param("epochs: 5", "epochs: yes", r":12: epochs: must be a valid integer, got 'yes'", id="yes"),
     pytest.param("epochs: 5", "epochs: true", r":12: epochs: must be a valid integer, got True", id="true"),
@@ -180,7 +185,7 @@ MISTAKES = [
     pytest.param(MINIMAL, "methods: []", r":1: methods: no method is listed", id="empty methods"),
     pytest.param("epochs: 5", "float: 5", r":12: float: unknown key", id="key named as a type"),
     pytest.param("name: digits", "name: digits, seed: -1", r":1: dataset.seed: .*got -1", id="data option"),
-    pytest.param(MINIMAL, "methods: [[erm]]", r"unknown method", id="method no name"),
+    pytest.param(MINIMAL, "methods: [[erm]]", r"a method's name is of small letters", id="method no name"),
     pytest.param(MINIMAL, "- 1", r"a search space is a mapping", id="no mapping"),
     pytest.param(MINIMAL, "", r"a search space is a mapping", id="empty file"),
 ]

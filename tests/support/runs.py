@@ -12,8 +12,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.training.trial import Trial
 from scale_tune.workflows.resolving import resolved
-
-CPU = torch.device("cpu")
+from tests.conftest import DEVICE
 
 
 def make_run(
@@ -52,7 +51,7 @@ def drive(
             ledger.fail(issued.name, "Traceback (most recent call last): a reason")
             continue
         config = spec.trial_config(issued.method, issued.params)
-        trial = Trial(issued.name, config, datasets.load_splits(config.dataset), CPU, run.trial(issued.name))
+        trial = Trial(issued.name, config, datasets.load_splits(config.dataset), DEVICE, run.trial(issued.name))
         told = trial.record.epoch > 0  # what an earlier worker has completed
         while True:
             if not told:

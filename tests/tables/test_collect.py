@@ -16,7 +16,8 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
 from scale_tune.training.trial import Trial
-from tests.support.runs import CPU, fast_spec, make_run
+from tests.conftest import DEVICE
+from tests.support.runs import fast_spec, make_run
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_a_checkpoint_ahead_of_the_ledger_gives_tables_that_agree(tmp_path):
     run = make_run(tmp_path, spec, leave_running="erm_target-00000")
     trial = read_trials(run.ledger)[0]
     config = spec.trial_config(trial.method, trial.params)
-    ahead = Trial(trial.name, config, datasets.load_splits(config.dataset), CPU, run.trial(trial.name))
+    ahead = Trial(trial.name, config, datasets.load_splits(config.dataset), DEVICE, run.trial(trial.name))
     ahead.train_epoch()  # and its driver dies before it hears of it
     tables = results.load_results(run.path)
     (row,) = tables["trials"].to_dict("records")

@@ -206,7 +206,7 @@ def test_a_diverged_replica_keeps_its_best_and_the_other_trains_on(digits, tmp_p
     trial = open_trial(tmp_path, digits, config(epochs=4))
     trial.train_epoch()
     with torch.no_grad():
-        next(trial.replicas[0].model.parameters()).fill_(float("nan"))
+        next(trial.replicas[0].method.network.parameters()).fill_(float("nan"))
     trial.train_epoch()
     resumed = train_to_the_end(open_trial(tmp_path, digits, config(epochs=4)))
     diverged, healthy = resumed.record.replicas
@@ -299,7 +299,7 @@ def test_a_kill_in_the_middle_of_a_write_leaves_the_previous_checkpoint_usable(d
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_train_the_heads_and_backbone_they_should(method, digits, tmp_path):
     trial = open_trial(tmp_path, digits, config(method, seeds=(0,), epochs=1))
-    model = trial.replicas[0].model
+    model = trial.replicas[0].method.network
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     trial.train_epoch()
     changed = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
