@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -14,7 +16,7 @@ from scale_tune.spec.parameters import Choice, Constant, FloatRange, Parameter
 from scale_tune.spec.space import DATASET, RunSpec
 from scale_tune.tables.schemas import field
 
-_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64()}
+_TYPES: dict[Any, pa.DataType] = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 
 
 def config_fields() -> list[pa.Field]:
@@ -59,7 +61,7 @@ def own_fields(spec: RunSpec, known: pa.Schema) -> list[pa.Field]:
 
 
 def config_columns(config: TrialConfig) -> dict[str, Any]:
-    """A trial's values for these columns; a mapping or a list is written as JSON."""
+    """A trial's values for these columns; what is no text is written as JSON in columns of text."""
     values = config.flat() | {
         "epochs": config.epochs,
         "schedule": config.schedule.value,
@@ -68,15 +70,31 @@ def config_columns(config: TrialConfig) -> dict[str, Any]:
         "weights": config.model.weights,
         "dataset": config.dataset.name,
     }
-    return {
-        f"config.{name}": json.dumps(value, sort_keys=True) if isinstance(value, dict | list | tuple) else value
-        for name, value in values.items()
-    }
+    return {f"config.{name}": _cell(f"config.{name}", value) for name, value in values.items()}
+
+
+def _cell(column: str, value: Any) -> Any:
+    is_text = column in _text_columns() or isinstance(value, dict | list | tuple)
+    return json.dumps(value, sort_keys=True) if is_text and not isinstance(value, str | None) else value
+
+
+@cache
+def _text_columns() -> frozenset[str]:
+    return frozenset(each.name for each in config_fields() if each.type == pa.string())
 
 
 def _fields(model: type[BaseModel], prefix: str, of: str) -> Iterator[pa.Field]:
     for name, info in model.model_fields.items():
-        yield field(f"config.{prefix}{name}", _TYPES.get(info.annotation, pa.string()), f"{name} of {of}")
+        kinds = _kinds(info.annotation) - {NoneType}
+        type_ = _TYPES.get(kinds.pop(), pa.string()) if len(kinds) == 1 else pa.string()
+        yield field(f"config.{prefix}{name}", type_, f"{name} of {of}")
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """What a value may be, as float and None of ``Annotated[float, Field(gt=0)] | None``."""
+    if get_origin(annotation) in (Union, UnionType):
+        return {kind for member in get_args(annotation) for kind in _kinds(member)}
+    return _kinds(get_args(annotation)[0]) if get_origin(annotation) is Annotated else {annotation}
 
 
 def _type_of(parameter: Parameter) -> pa.DataType:
