@@ -397,7 +397,7 @@ def test_a_cached_feature_belongs_to_its_data_and_its_normalisation(digits, own_
 
 
 def test_a_damaged_entry_of_the_cache_is_made_again(digits, own_cache, images_seen):
-    source = FrozenFeatures(build_classifier(ModelOptions(), 10, ["train"], seed=0), "small_cnn", digits)
+    source = FrozenFeatures(build_classifier(ModelOptions(), 10, ["train"], seed=0), ModelOptions(), digits)
     whole = source("target")
     (entry,) = own_cache.iterdir()
     for number, damaged in enumerate((b"", b"garbage", entry.read_bytes()[:-100])):
@@ -409,7 +409,7 @@ def test_a_damaged_entry_of_the_cache_is_made_again(digits, own_cache, images_se
 
 
 def test_a_full_disk_costs_the_cache_and_not_the_analysis(digits, own_cache, monkeypatch):
-    source = FrozenFeatures(build_classifier(ModelOptions(), 10, ["train"], seed=0), "small_cnn", digits)
+    source = FrozenFeatures(build_classifier(ModelOptions(), 10, ["train"], seed=0), ModelOptions(), digits)
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     assert source("target").shape == (400, 256)
     assert list(own_cache.iterdir()) == []
@@ -419,7 +419,7 @@ def test_a_checkpoint_of_other_splits_is_refused(digits, trained):
     other = datasets.load_dataset("digits", seed=1)
     with pytest.raises(UserError, match="test samples may have been trained on") as error:
         refit_checkpoint(trained, 0, DatasetConfig(name="digits", seed=1), BOTH, Objective.WORST_GROUP, {})
-    for said in (digits.fingerprint, other.fingerprint, "'seed': 0", "'seed': 1", str(trained)):
+    for said in (digits.fingerprint, other.fingerprint, "'seed': 1", str(trained)):
         assert said in str(error.value)
     (result,) = refit_checkpoint(trained, 0, DIGITS, [DfrProtocol.SCALE], Objective.WORST_GROUP, {})
     assert result.fingerprint == digits.fingerprint

@@ -48,7 +48,7 @@ def test_the_best_configs_and_no_others_are_trained_on_fresh_seeds(path, tmp_pat
     assert confirmation.seeds == (2, 3)
     assert confirmation.scheduler.name == "none"
     assert confirmation.keep_top == 2
-    assert {m.value: confirmation.method_epochs(m) for m in confirmation.methods} == {"erm": 1, "erm_target": 3}
+    assert {m: confirmation.method_epochs(m) for m in confirmation.methods} == {"erm": 1, "erm_target": 3}
     assert validate_spec(plain_spec(confirmation), {}, "") == confirmation
 
     again = tmp_path / "again.log"
