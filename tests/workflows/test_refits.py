@@ -188,7 +188,8 @@ def test_the_demos_network_has_no_pretrained_baseline_and_a_note_says_so(run):
     found, lines = analyse(run)
     assert not any("pretrained" in line for line in lines)
     assert [note for note in found.notes if "pretrained" in note] == [
-        "pretrained baseline left out: small_cnn has no pretrained weights; torchvision's networks do, or a file as model.weights"
+        "pretrained baseline left out: small_cnn has no pretrained weights; torchvision's networks do, or a file as "
+        "model.weights"
     ]
 
 
