@@ -100,8 +100,9 @@ def test_every_folder_is_tested():
 @pytest.mark.parametrize("example", ALL, ids=lambda example: example.name)
 def test_an_example_passes_a_dry_run(example):
     lines: list[str] = []
-    rehearse(load_spec(EXAMPLES / example.name / "search.yaml", check=resolved), lines.append)
-    assert lines == ["trying a step of each method …"], "the data are there"
+    spec = load_spec(EXAMPLES / example.name / "search.yaml", check=resolved)
+    rehearse(spec, lines.append)
+    assert lines[1:] == [f"  of {method} with {spec.model.name}" for method in spec.methods], "the data are there"
 
 
 @pytest.mark.ray
