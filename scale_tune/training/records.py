@@ -51,8 +51,8 @@ class EpochRecord(Record):
     epoch: int
     lr: float
     seconds: float
-    cosine: float | None
-    """Mean over steps and groups of cos(g_tr, g_tg); only SCALE has one."""
+    diagnostics: dict[str, float]
+    """What the method reports besides, by name: means over the epoch's steps."""
     objective: Accuracy
     """The validation objective of this epoch alone."""
     splits: dict[str, SplitRecord]

@@ -106,7 +106,7 @@ class Replica:
             epoch=epoch,
             lr=lr,
             seconds=time.perf_counter() - started,
-            cosine=_mean(cosines),
+            diagnostics={} if (cosine := _mean(cosines)) is None else {"cosine": cosine},
             objective=counts["val"].objective(config.objective),
             splits={split: SplitRecord(loss=losses[split], **counts[split].summary()) for split in measured},
         )

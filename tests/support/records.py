@@ -104,7 +104,7 @@ def _replica(seed: int, config: TrialConfig, groups: Groups, random: np.random.G
             epoch=epoch,
             lr=config.hyperparameters.lr,
             seconds=1.5,
-            cosine=None if config.scale is None else random.uniform(-1, 1),
+            diagnostics={"cosine": random.uniform(-1, 1)} if config.method == "scale" else {},
             objective=objective,
             splits={split: SplitRecord(loss=random.exponential(), **c.summary()) for split, c in counts.items()},
         )
