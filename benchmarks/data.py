@@ -27,7 +27,7 @@ MIB = 2**20
 
 def read_all(copy: bool) -> object:
     """Touch every page of train, mapped or copied."""
-    images = datasets.load("dominoes").train.images
+    images = datasets.load_dataset("dominoes").train.images
     held = images.copy() if copy else images
     for start in range(0, len(held), 1000):
         held[start : start + 1000].sum()
@@ -74,10 +74,10 @@ def main() -> None:
         os.environ["SCALE_TUNE_CACHE"] = f"{scratch}/cache"
         make_mnist(Path(scratch, "data"), 60_000, 10_000)
         make_cifar(Path(scratch, "data"), 50_000, 10_000)
-        build = timed(lambda: datasets.load("dominoes"))
+        build = timed(lambda: datasets.load_dataset("dominoes"))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        load = sorted(timed(lambda: datasets.load("dominoes")) for _ in range(5))[2]
-        size = datasets.load("dominoes").train.images.nbytes
+        load = sorted(timed(lambda: datasets.load_dataset("dominoes")) for _ in range(5))[2]
+        size = datasets.load_dataset("dominoes").train.images.nbytes
         mapped, copied = total_pss(copy=False), total_pss(copy=True)
     print(f"machine           {os.cpu_count()} CPUs, {platform.processor() or platform.machine()}, {platform.system()}")
     print(f"build dominoes    {build:.1f} s, peak memory {peak / MIB:,.0f} MiB")

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from scale_tune.training.records import RECORD_FILE
 from tests.support.commands import Cost, measured
-from tests.support.records import BIG, make_recorded_run
+from tests.support.runs import BIG, make_run
 
 REPEATS = 3
 MIB = 2**20
@@ -35,7 +35,7 @@ def report(what: str, costs: list[Cost]) -> float:
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         started = time.perf_counter()
-        run = make_recorded_run(Path(scratch), BIG)
+        run = make_run(Path(scratch), BIG, made_up=True)
         size = sum(path.stat().st_size for path in run.trials.local.rglob(RECORD_FILE))
         print(f"machine                  {os.cpu_count()} CPUs, {platform.processor() or platform.machine()}")
         print(f"made the run in          {time.perf_counter() - started:6.1f} s, {size / MIB:,.0f} MiB of records")

@@ -25,8 +25,8 @@ whatever became of it. A file is written under another name and renamed, so that
 one, whole.
 
 The same meanings and units are in the metadata of each parquet file's fields, as
-`pyarrow.parquet.read_schema("trials.parquet").field("objective").metadata`. `results.load(RUN_DIR)` gives the tables
-of a run as pandas data frames without writing anything. [A two-minute example](example.md) uses them.
+`pyarrow.parquet.read_schema("trials.parquet").field("objective").metadata`. `scale_tune.load_results(RUN_DIR)` gives
+the tables of a run as pandas data frames without writing anything. [A two-minute example](example.md) uses them.
 
 An export is incremental: records of trials that have ended are read once, and afterwards their rows are taken from the
 tables in `RUN_DIR/results`, whose metadata tell which version of which record they are from. Deleting these files is

@@ -1,1 +1,84 @@
-"""scale-tune: hyperparameter search for training that is robust to spurious features."""
+"""Hyperparameter search for training that is robust to spurious features.
+
+The public names are below; each is imported when it is first asked for, so that ``import scale_tune`` is fast and free
+of torch and Ray. Everything else may change.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scale_tune.analysis.selection import select_best
+    from scale_tune.datasets import (
+        Dataset,
+        DatasetInfo,
+        DatasetOptions,
+        DatasetSplits,
+        Split,
+        SplitPlan,
+        load_dataset,
+    )
+    from scale_tune.datasets.groups import EvaluationGroups, Groups
+    from scale_tune.errors import UserError
+    from scale_tune.methods import Batch, Method, MethodOptions, Samples, Step, descend
+    from scale_tune.methods.gradients import combine_gradients
+    from scale_tune.tables.collect import load_results
+
+__all__ = [
+    "Batch",
+    "Dataset",
+    "DatasetInfo",
+    "DatasetOptions",
+    "DatasetSplits",
+    "EvaluationGroups",
+    "Groups",
+    "Method",
+    "MethodOptions",
+    "Samples",
+    "Split",
+    "SplitPlan",
+    "Step",
+    "UserError",
+    "__version__",
+    "combine_gradients",
+    "descend",
+    "load_dataset",
+    "load_results",
+    "select_best",
+]
+
+_ROOMS = {
+    "scale_tune.analysis.selection": ("select_best",),
+    "scale_tune.datasets": (
+        "Dataset",
+        "DatasetInfo",
+        "DatasetOptions",
+        "DatasetSplits",
+        "Split",
+        "SplitPlan",
+        "load_dataset",
+    ),
+    "scale_tune.datasets.groups": ("EvaluationGroups", "Groups"),
+    "scale_tune.errors": ("UserError",),
+    "scale_tune.methods": ("Batch", "Method", "MethodOptions", "Samples", "Step", "descend"),
+    "scale_tune.methods.gradients": ("combine_gradients",),
+    "scale_tune.tables.collect": ("load_results",),
+}
+"""Where each public name is."""
+
+try:
+    __version__ = version("scale-tune")
+except PackageNotFoundError:  # a copy that was not installed, as on the workers of a cluster
+    __version__ = "unknown"
+
+
+def __getattr__(name: str) -> Any:
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(import_module(room), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,5 +1,4 @@
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -7,15 +6,15 @@ import torch
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-STARTED = time.monotonic()
 REPOSITORY = Path(__file__).parent.parent
+DEVICE = torch.device(os.environ.get("SCALE_TUNE_TEST_DEVICE", "cpu"))
+"""What tests train on."""
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """With ``DRILL_SECONDS``, no drill is begun after so many seconds; those left out are counted as skipped."""
-    limit = os.environ.get("DRILL_SECONDS")
-    if limit and item.get_closest_marker("drill") and time.monotonic() - STARTED > float(limit):
-        pytest.skip(f"{limit} s for drills are over")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where two run at once, files with Ray come first: they are the long ones, and the short ones even out the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("ray") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,7 +33,12 @@ def _deterministic():
 
 
 @pytest.fixture(scope="session")
+def device() -> torch.device:
+    return DEVICE
+
+
+@pytest.fixture(scope="session")
 def digits():
     from scale_tune import datasets
 
-    return datasets.load("digits")
+    return datasets.load_dataset("digits")

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from scale_tune.analysis.selection import RunTables, ranked
 from scale_tune.errors import UserError
-from scale_tune.spec.config import nearest
+from scale_tune.spec.frozen import nearest
 from scale_tune.spec.parameters import Choice, Constant, Parameter, Space
 from scale_tune.tables.labels import METRICS, shortened
 from scale_tune.tables.schemas import field, table_from, table_of

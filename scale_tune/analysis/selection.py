@@ -36,7 +36,7 @@ class RunTables:
     spec: RunSpec
     """What it searched."""
     tables: dict[str, pd.DataFrame] = field(repr=False)
-    """As :func:`scale_tune.tables.collect.load` gives them."""
+    """As :func:`scale_tune.tables.collect.load_results` gives them."""
     confirms: "RunTables | None" = field(default=None, repr=False)
     """The run whose selected configs this one has trained again, see :mod:`scale_tune.workflows.confirm`."""
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
 from scale_tune.cli.common import APP, Address, exit_with
-from scale_tune.cli.on_head import analyze_on_head
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -32,6 +32,7 @@ def main() -> None:
 
 @analyze_app.command()
 def analyze(
+    context: typer.Context,
     run_dirs: Annotated[list[str], typer.Argument(metavar="RUN_DIR…", help="Directories of runs.")],
     top_k: Annotated[
         int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM configs.")
@@ -70,8 +71,16 @@ def analyze(
         from scale_tune.workflows.reporting import check_report, write_reports
 
         console = _console()
-        if address is not None and address.startswith("ray://"):
-            raise typer.Exit(analyze_on_head(address, run_dirs, export, report))
+        if address is not None and runs_as_job(address):
+            parse_protocols(dfr)
+            code = run_as_job(
+                address,
+                command="analyze",
+                arguments=arguments(context, {}),
+                paths={"RUN_DIR": run_dirs, "--export": [export], "--report": [report]},
+                works_on=" ".join(str(Location.of(path)) for path in run_dirs),
+            )
+            raise typer.Exit(code)
         runs = [RunDir(path) for path in run_dirs]
         where, page = (None if given is None else Location.of(given) for given in (export, report))
         protocols = parse_protocols(dfr)
@@ -146,3 +155,7 @@ def _console() -> "Console":
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
+
+
+if __name__ == "__main__":  # as a job
+    main()

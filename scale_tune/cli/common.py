@@ -1,6 +1,7 @@
 """What the commands share: how they look and how they end."""
 
 from typing import Annotated, Any, NoReturn
+from urllib.parse import urlsplit
 
 import typer
 
@@ -9,9 +10,24 @@ from scale_tune.errors import UserError
 APP: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 """Settings of every command."""
 
+
+def _refuse_client(address: str | None) -> str | None:
+    if address is not None and address.startswith("ray://"):
+        host = urlsplit(address).hostname or "head"
+        raise typer.BadParameter(
+            f"{address} is for Ray's client, which can't drive a search; give the address of the cluster's dashboard, "
+            f"as http://{host}:8265"
+        )
+    return address
+
+
 Address = Annotated[
     str | None,
-    typer.Option(envvar="RAY_ADDRESS", help="Ray cluster, as auto or ray://host:10001. [default: start Ray here]"),
+    typer.Option(
+        envvar="RAY_ADDRESS",
+        callback=_refuse_client,
+        help="Ray cluster, as auto or host:port; from outside it, as http://head:8265. [default: start Ray here]",
+    ),
 ]
 
 

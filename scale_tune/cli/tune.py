@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
 from scale_tune.cli.common import APP, Address, exit_with
-from scale_tune.cli.on_head import tune_on_head
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -28,6 +28,7 @@ OVERRIDES = {
 
 @tune_app.command()
 def tune(
+    context: typer.Context,
     space: Annotated[Path | None, typer.Argument(help="Search space, a YAML file. See search_spaces/.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN_DIR", help="Go on with the run in this directory.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. [default: the file's name and the time]")] = None,
@@ -70,13 +71,14 @@ def tune(
       python tune.py --resume runs/demo --num-samples 20
     """
     try:
-        if address is not None and address.startswith("ray://") and not (dry_run or prepare):
-            raise typer.Exit(tune_on_head(address, space, resume, storage))
+        as_job = runs_as_job(address) and not (dry_run or prepare)
         options = {key: value for key, value in locals().items() if key in OVERRIDES and value is not None}
         overrides: dict[str, Any] = {OVERRIDES[key]: value for key, value in options.items()}
         if resume is not None:
             fixed = {"SPACE": space, "--name": name, "--storage": storage, "--ledger": ledger, "--methods": methods}
             _refuse_with_resume({**fixed, "--epochs": epochs, "--seeds": seeds, "--set": settings})
+            if as_job:
+                raise typer.Exit(_resume_as_job(context, resume))
             done = _resume(resume, overrides, address, dry_run, time_budget, retry_failed)
         elif space is None:
             raise UserError("give a search space, as search_spaces/digits.yaml, or --resume RUN_DIR; see --help")
@@ -84,16 +86,20 @@ def tune(
             raise UserError("--retry-failed goes with --resume RUN_DIR: a new run has no failed trials")
         else:
             from scale_tune.spec.loading import load_spec
+            from scale_tune.spec.usercode import places
+            from scale_tune.workflows.resolving import resolved
 
             overrides |= _settings_by_key(settings or [])
             if seeds is not None:
                 overrides["seeds"] = _parse_value(f"[{seeds}]", "--seeds")
             chosen = None if methods is None else [method.strip() for method in methods.split(",")]
-            spec = load_spec(space, overrides, chosen, epochs)
+            spec = load_spec(space, overrides, chosen, epochs, check=resolved)
             if prepare:
                 done = _prepare(spec)
             else:
                 name = _default_name(space) if name is None else name
+                if as_job:
+                    raise typer.Exit(_launch_as_job(context, storage or "runs", name, places(spec.files)))
                 done = _launch(spec, storage or "runs", name, address, dry_run, ledger, time_budget)
     except UserError as error:
         exit_with(error)
@@ -120,7 +126,7 @@ def _default_name(space: Path) -> str:
 def _prepare(spec: "RunSpec") -> bool:
     from rich.console import Console
 
-    from scale_tune.datasets.prepare import prepare
+    from scale_tune.datasets.ahead import prepare
 
     prepare(spec, Console(markup=False, highlight=False))
     return True
@@ -144,21 +150,44 @@ def _launch(
     check_new_run(where, name)
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
+        from scale_tune.workflows.rehearsal import rehearse
+
         print_plan(spec)
-        _say_if_data_is_missing(spec)
+        rehearse(spec, typer.echo)
         return True
     from scale_tune.workflows.driver import launch
 
     return launch(spec, where, name, address, ledger, budget)
 
 
-def _say_if_data_is_missing(spec: "RunSpec") -> None:
-    from scale_tune.datasets import check_sources
+def _launch_as_job(context: typer.Context, storage: str, name: str, files: list[Path]) -> int:
+    from scale_tune.storage.location import Location
+    from scale_tune.storage.rundir import check_name
 
-    try:
-        check_sources(spec.dataset)
-    except UserError as missing:
-        typer.echo(f"note: this can't be run yet: {missing}")
+    check_name(name)
+    return run_as_job(
+        context.params["address"],
+        command="tune",
+        arguments=arguments(context, {"name": name}),
+        paths={"--storage": [storage]},
+        works_on=str(Location.of(storage) / name),
+        files=files,
+        once=True,
+    )
+
+
+def _resume_as_job(context: typer.Context, run_dir: str) -> int:
+    from scale_tune.storage.location import Location
+
+    given = arguments(context, {})
+    return run_as_job(
+        context.params["address"],
+        command="tune",
+        arguments=given,
+        paths={"--resume": [run_dir]},
+        works_on=str(Location.of(run_dir)),
+        plain=given == ["--resume", run_dir],
+    )
 
 
 def _resume(
@@ -201,3 +230,7 @@ def _parse_value(text: str, option: str) -> Any:
     from scale_tune.spec.yamlfile import parse_yaml
 
     return parse_yaml(text, option)[0]
+
+
+if __name__ == "__main__":  # as a job
+    tune_app()

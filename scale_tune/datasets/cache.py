@@ -6,22 +6,23 @@ chunks; a builder that was killed is continued by the next one.
 """
 
 import hashlib
-import inspect
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from scale_tune.datasets.splits import SPLIT_NAMES, Split, SplitName, SplitPlan
+from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, Split, SplitName, SplitPlan
 from scale_tune.errors import UserError
 from scale_tune.storage.location import sync_directory, write_atomically
+
+VERSION = 1
+"""Of the layout of a prepared directory."""
 
 CHUNK_BYTES = 2**25
 SMALL_ARRAYS = ("labels", "attributes", "sources")
@@ -38,52 +39,57 @@ def cache_root() -> Path:
 
 
 def load_cached(
-    options: Mapping[str, Any],
-    sources: Mapping[str, Any],
-    builder: ModuleType,
+    name: str,
+    recipe: Mapping[str, Any],
+    info: DatasetInfo,
     plan: Callable[[], Mapping[SplitName, SplitPlan]],
     report: Report = lambda done, total: None,
 ) -> tuple[dict[SplitName, Split], str]:
-    """The splits of these options and their fingerprint, built first if this node doesn't have them.
+    """The splits of a dataset and their fingerprint, built first if this node doesn't have them.
 
     Args:
-        options: everything the splits depend on, the dataset's name included.
-        sources: what tells the source files from others, as their sizes and times.
-        builder: the module that makes the splits. Its source is part of the key, so that what an older version of
-            it made is not taken for what it makes now.
+        name: of the dataset.
+        recipe: everything that the splits depend on, as plain data: options, stamps of source files, versions of code.
+        info: tells the size of the images.
         plan: what to build.
         report: told how far a build is.
 
     Raises:
         UserError: the cache can't be written.
     """
-    recipe = json.dumps([options, sources], sort_keys=True) + inspect.getsource(builder)
-    key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    directory = cache_root() / f"{options['name']}-{key}"
+    text = json.dumps([VERSION, name, recipe, info.height, info.width], sort_keys=True)
+    directory = cache_root() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if not directory.exists():
         try:
-            _build_once(directory, options, plan, report)
+            _build_once(directory, recipe, info, plan, report)
         except OSError as error:
             raise UserError(
-                f"can't prepare {options['name']} in {directory.parent}: {error}; make space, or set $SCALE_TUNE_CACHE"
+                f"can't prepare {name} in {directory.parent}: {error}; make space, or set $SCALE_TUNE_CACHE"
             ) from None
     fingerprint: str = json.loads((directory / "meta.json").read_text())["fingerprint"]
-    return {name: _read(directory, name) for name in SPLIT_NAMES}, fingerprint
+    return {split: _read(directory, split) for split in SPLIT_NAMES}, fingerprint
 
 
 def _build_once(
     directory: Path,
-    options: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    info: DatasetInfo,
     plan: Callable[[], Mapping[SplitName, SplitPlan]],
     report: Report,
 ) -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{directory}.lock"):
         if not directory.exists():
-            _build(directory, options, plan(), report)
+            _build(directory, recipe, info, plan(), report)
 
 
-def _build(directory: Path, options: Mapping[str, Any], plans: Mapping[SplitName, SplitPlan], report: Report) -> None:
+def _build(
+    directory: Path,
+    recipe: Mapping[str, Any],
+    info: DatasetInfo,
+    plans: Mapping[SplitName, SplitPlan],
+    report: Report,
+) -> None:
     partial = directory.with_name(f"{directory.name}.partial")
     digest = hashlib.sha256()
     for name in SPLIT_NAMES:
@@ -96,7 +102,7 @@ def _build(directory: Path, options: Mapping[str, Any], plans: Mapping[SplitName
     for name in SPLIT_NAMES:
         for array in SMALL_ARRAYS:
             np.save(partial / f"{name}-{array}.npy", getattr(plans[name], array))
-        for done in _write_images(partial / f"{name}-images.npy", plans[name], progress.done(name)):
+        for done in _write_images(partial / f"{name}-images.npy", plans[name], info, progress.done(name)):
             progress.note(name, done)
             report(before + done, total)
         before += len(plans[name].labels)
@@ -104,7 +110,7 @@ def _build(directory: Path, options: Mapping[str, Any], plans: Mapping[SplitName
         digest.update(f"{name} images {images.dtype} {images.shape}".encode())
         for _, chunk in _chunks(images):
             digest.update(chunk.data)
-    meta = {"options": dict(options), "fingerprint": digest.hexdigest()}
+    meta = {**recipe, "fingerprint": digest.hexdigest()}
     write_atomically(partial / "meta.json", json.dumps(meta, indent=2).encode())
     progress.file.unlink()
     os.sync()
@@ -132,9 +138,9 @@ class _Progress:
         write_atomically(self.file, json.dumps(self.state).encode())
 
 
-def _write_images(path: Path, plan: SplitPlan, done: int) -> Iterator[int]:
+def _write_images(path: Path, plan: SplitPlan, info: DatasetInfo, done: int) -> Iterator[int]:
     """Write a split's images in chunks and yield how many there are after each."""
-    shape = (len(plan.labels), 3, plan.height, plan.width)
+    shape = (len(plan.labels), 3, info.height, info.width)
     mode = "r+" if done else "w+"
     images = np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape)
     with path.open("r+b") as file:

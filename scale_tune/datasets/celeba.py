@@ -17,26 +17,36 @@ Three layouts on disk are understood, in ``celeba`` below the data directory: Ka
 ``id, filename, split, y, a`` (y blond, a male). Pictures are in ``img_align_celeba``, one or two levels deep.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field, model_validator
 
-from scale_tune.datasets import sources
+from scale_tune.datasets import pictures, sources
+from scale_tune.datasets.contract import Dataset, DatasetOptions
+from scale_tune.datasets.delimited import read_csv, read_words
 from scale_tune.datasets.groups import EvaluationGroups, Groups
-from scale_tune.datasets.pictures import SIDE, picture_reader
+from scale_tune.datasets.lists import PictureList
+from scale_tune.datasets.pictures import IMAGENET_MEAN, IMAGENET_STD, SIDE, picture_reader
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
+from scale_tune.datasets.stratified import divide
 from scale_tune.errors import UserError
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import CelebaOptions
+from scale_tune.spec.frozen import LocatedError
 
 MAJORITY_TRAIN = 10_000
 FACE_CROP = 178
 TRAIN, VAL, TEST = 0, 1, 2
-"""The official splits' numbers."""
+SPLITS = ("train", "val", "test")
+"""The official splits, by their numbers."""
+BINARY, SIGNS, OFFICIAL = {"0": 0, "1": 1}, {"-1": 0, "1": 1}, {"0": TRAIN, "1": VAL, "2": TEST}
+"""What the values in the lists mean."""
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+REMEDY = "download the list again"
 
 ADVICE = (
     "Download CelebA, aligned and cropped (https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, or a copy of it), into "
@@ -45,106 +55,164 @@ ADVICE = (
 )
 
 
-def info(options: CelebaOptions) -> DatasetInfo:
-    """How the task's pictures are presented and judged."""
-    return DatasetInfo(
-        groups=Groups(
-            num_classes=2,
-            num_attributes=2,
-            evaluation_groups=EvaluationGroups.CELLS,
-            aligned_attributes=(0, 1) if options.task == "gender" else (1, 0),
-        ),
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        crop_padding=16,
-        flip=True,
+class CelebaOptions(DatasetOptions):
+    """Options of ``celeba``."""
+
+    task: Literal["gender", "blond"] = "gender"
+    """``gender`` as in SCALE: predict gender, hair is spurious. ``blond`` as in DFR: predict hair, natural counts."""
+    spurious_strength: float = Field(default=1.0, gt=0, le=1)
+    """Of ``gender``: per minority group, train holds (1 - s) / s of the images of a majority group."""
+    target_size: int = Field(default=1000, ge=4, multiple_of=4)
+    """Of ``gender``: images of target, a quarter from each group."""
+
+    @model_validator(mode="after")
+    def _blond_has_natural_counts(self) -> Self:
+        for option in ("spurious_strength", "target_size"):
+            if self.task == "blond" and getattr(self, option) != type(self).model_fields[option].default:
+                raise LocatedError((option,), "the task blond keeps the natural counts; leave this out")
+        return self
+
+
+class Celeba(Dataset):
+    """Faces of celebrities."""
+
+    Options = CelebaOptions
+    versions: ClassVar = {"celeba": 1} | pictures.VERSIONS
+    options: CelebaOptions
+
+    def info(self) -> DatasetInfo:
+        """How the task's pictures are presented and judged."""
+        return DatasetInfo(
+            groups=Groups(
+                num_classes=2,
+                num_attributes=2,
+                evaluation_groups=EvaluationGroups.CELLS,
+                aligned_attributes=(0, 1) if self.options.task == "gender" else (1, 0),
+            ),
+            height=SIDE,
+            width=SIDE,
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            crop_padding=16,
+            flip=True,
+        )
+
+    def files(self) -> list[Path]:
+        """The lists of pictures, of whichever layout is there.
+
+        Raises:
+            UserError: none is; the message says what to put where.
+        """
+        folder = sources.find("celeba", ["celeba", "celebA", "CelebA"], ADVICE)
+        for names in (
+            ["list_attr_celeba.csv", "list_eval_partition.csv"],
+            ["list_attr_celeba.txt", "list_eval_partition.txt"],
+            ["metadata_celeba.csv"],
+        ):
+            paths = [folder / name for name in names]
+            if all(path.exists() for path in paths):
+                return paths
+        raise UserError(f"the lists of CelebA's pictures are not in {folder}.\n{ADVICE}")
+
+    def plan(self) -> dict[SplitName, SplitPlan]:
+        """All four splits, a pure function of the options and the lists; the same for every layout."""
+        lists = self.files()
+        faces = read_lists(lists)
+        rng = np.random.default_rng(derive_seed("celeba", self.options.task, self.options.seed))
+        chosen = _gender(faces, self.options, rng) if self.options.task == "gender" else _blond(faces, rng)
+        folder = _picture_folder(lists[0].parent, faces.filenames[0])
+        faces.listed.check_present(folder, faces.filenames, np.concatenate(list(chosen.values())))
+        return {name: _plan(faces, rng.permutation(rows), self.options, folder) for name, rows in chosen.items()}
+
+
+def face(picture: Image.Image) -> Image.Image:
+    """The central square of an aligned picture, scaled to 224 x 224, as in group DRO."""
+    return pictures.scaled(pictures.central(picture, FACE_CROP, FACE_CROP), SIDE, SIDE)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Faces:
+    """All pictures of the lists, in the order of their names.
+
+    Attributes:
+        listed: their rows in the list that has the splits.
+        filenames: of the pictures.
+        splits, blond, male: numbers of the official splits, 0 or 1, 0 or 1; (n,).
+    """
+
+    listed: PictureList
+    filenames: list[str]
+    splits: NDArray[np.int64]
+    blond: NDArray[np.int64]
+    male: NDArray[np.int64]
+
+    def groups(self, split: int) -> dict[str, NDArray[np.int64]]:
+        """Rows of each group in an official split, by what it is called."""
+        names = {
+            f"{'blond' if blond else 'not blond'} {'men' if male else 'women'}": (male, blond)
+            for male in (0, 1)
+            for blond in (0, 1)
+        }
+        return {
+            name: np.flatnonzero((self.splits == split) & (self.male == male) & (self.blond == blond))
+            for name, (male, blond) in names.items()
+        }
+
+
+def read_lists(lists: list[Path]) -> Faces:
+    """All pictures that are listed.
+
+    Raises:
+        UserError: a list is of another format, has a value that means nothing or a picture twice, or lacks one.
+    """
+    if lists[0].name == "metadata_celeba.csv":
+        listed = read_csv(lists[0], ["filename", "split", "y", "a"], REMEDY)
+        return _faces(listed, "filename", "split", listed.codes("y", BINARY), listed.codes("a", BINARY))
+    columns = ["image_id", "Blond_Hair", "Male"]
+    if lists[0].suffix == ".csv":
+        attributes = read_csv(lists[0], columns, REMEDY)
+        listed = read_csv(lists[1], ["image_id", "partition"], REMEDY)
+    else:
+        attributes = read_words(lists[0], columns, REMEDY)
+        names = ["image_id", "partition"]
+        listed = read_words(lists[1], names, REMEDY, names)
+    rows = attributes.rows_of(listed, "image_id")
+    blond, male = (attributes.codes(column, SIGNS)[rows] for column in ("Blond_Hair", "Male"))
+    return _faces(listed, "image_id", "partition", blond, male)
+
+
+def _faces(listed: PictureList, filename: str, split: str, blond: NDArray[np.int64], male: NDArray[np.int64]) -> Faces:
+    filenames = listed.paths(filename, listed.path.parent)
+    splits = listed.codes(split, OFFICIAL)
+    listed.check_once(filenames, splits, SPLITS)
+    order = np.argsort(np.array(filenames, dtype=object))
+    return Faces(
+        listed=listed.take(order),
+        filenames=[filenames[row] for row in order],
+        splits=splits[order],
+        blond=blond[order],
+        male=male[order],
     )
 
 
-def files() -> list[Path]:
-    """The lists of pictures, of whichever layout is there.
-
-    Raises:
-        UserError: none is; the message says what to put where.
-    """
-    folder = sources.find("celeba", ["celeba", "celebA", "CelebA"], ADVICE)
-    for names in (
-        ["list_attr_celeba.csv", "list_eval_partition.csv"],
-        ["list_attr_celeba.txt", "list_eval_partition.txt"],
-        ["metadata_celeba.csv"],
-    ):
-        paths = [folder / name for name in names]
-        if all(path.exists() for path in paths):
-            return paths
-    raise UserError(f"the lists of CelebA's pictures are not in {folder}.\n{ADVICE}")
-
-
-def plan(options: CelebaOptions) -> dict[SplitName, SplitPlan]:
-    """All four splits, a pure function of the options and the lists; the same for every layout."""
-    lists = files()
-    table = read_lists(lists)
-    rng = np.random.default_rng(derive_seed("celeba", options.task, options.seed))
-    chosen = _gender(table, options, rng) if options.task == "gender" else _blond(table, rng)
-    folder = _picture_folder(lists[0].parent, str(table["filename"].iloc[0]))
-    return {name: _plan(table, rng.permutation(rows), options, folder) for name, rows in chosen.items()}
-
-
-def read_lists(lists: list[Path]) -> pd.DataFrame:
-    """Columns ``filename, split, blond, male`` (0 or 1), a row per picture, in the order of the file names.
-
-    Raises:
-        UserError: a list is of another format; it is named.
-    """
-    try:
-        if lists[0].name == "metadata_celeba.csv":
-            table = pd.read_csv(lists[0])
-            table = table.rename(columns={"y": "blond", "a": "male"})
-        elif lists[0].suffix == ".csv":
-            attributes, partition = (pd.read_csv(path) for path in lists)
-            table = attributes.merge(partition, on="image_id", validate="one_to_one")
-            table = table.rename(columns={"image_id": "filename", "partition": "split"})
-            table = table.rename(columns={"Blond_Hair": "blond", "Male": "male"})
-        else:
-            attributes = pd.read_csv(lists[0], sep=r"\s+", skiprows=1)
-            partition = pd.read_csv(lists[1], sep=r"\s+", header=None, names=["filename", "split"], index_col=0)
-            table = attributes.join(partition, how="left", validate="one_to_one").rename_axis("filename").reset_index()
-            table = table.rename(columns={"Blond_Hair": "blond", "Male": "male"})
-        table = table[["filename", "split", "blond", "male"]].sort_values("filename", ignore_index=True)
-        # The lists have -1 and 1, the metadata 0 and 1.
-        table[["blond", "male"]] = (table[["blond", "male"]] > 0).astype(np.int64)
-        if not table["split"].isin([TRAIN, VAL, TEST]).all():
-            raise ValueError("the split of a picture is none of 0, 1, 2")
-    except (OSError, ValueError, KeyError, pd.errors.ParserError, pd.errors.MergeError) as error:
-        raise UserError(f"{' or '.join(map(str, lists))} is not as CelebA has it: {error}; download it again") from None
-    return table
-
-
 def _picture_folder(folder: Path, filename: str) -> Path:
-    for candidate in (folder / "img_align_celeba", folder / "img_align_celeba" / "img_align_celeba"):
+    nested = folder / "img_align_celeba" / "img_align_celeba"
+    for candidate in (folder / "img_align_celeba", nested):
         if (candidate / filename).exists():
             return candidate
     raise UserError(f"the picture {filename} is not in {folder}/img_align_celeba, one or two levels deep.\n{ADVICE}")
 
 
-def _rows(table: pd.DataFrame, split: int, male: int, blond: int) -> NDArray[np.int64]:
-    rows = (table["split"] == split) & (table["male"] == male) & (table["blond"] == blond)
-    return np.flatnonzero(rows)
-
-
-def _gender(
-    table: pd.DataFrame, options: CelebaOptions, rng: np.random.Generator
-) -> dict[SplitName, NDArray[np.int64]]:
+def _gender(faces: Faces, options: CelebaOptions, rng: np.random.Generator) -> dict[SplitName, NDArray[np.int64]]:
     s = options.spurious_strength
     minority_train = round(MAJORITY_TRAIN * (1 - s) / s)
     parts: dict[SplitName, list[NDArray[np.int64]]] = {"train": [], "target": [], "val": [], "test": []}
-    groups = [(male, blond) for male in (0, 1) for blond in (0, 1)]
-    smallest = {split: min(len(_rows(table, split, *group)) for group in groups) for split in (VAL, TEST)}
-    for male, blond in groups:
-        rows = rng.permutation(_rows(table, TRAIN, male, blond))
-        aligned = male != blond
+    held_out: dict[SplitName, dict[str, NDArray[np.int64]]] = {"val": faces.groups(VAL), "test": faces.groups(TEST)}
+    for who, rows in faces.groups(TRAIN).items():
+        rows = rng.permutation(rows)
+        aligned = who in ("blond women", "not blond men")
         in_train, in_target = MAJORITY_TRAIN if aligned else minority_train, options.target_size // 4
         if len(rows) < in_train + in_target:
-            who = f"{'blond' if blond else 'not blond'} {'men' if male else 'women'}"
             raise UserError(
                 f"celeba has {len(rows):,} pictures of {who} in its train split, but a spurious_strength of {s:g} "
                 f"and a target_size of {options.target_size:,} need {in_train:,} in train and {in_target:,} in target; "
@@ -152,40 +220,28 @@ def _gender(
             )
         parts["target"].append(rows[:in_target])
         parts["train"].append(rows[in_target : in_target + in_train])
-        for name, split in (("val", VAL), ("test", TEST)):
-            parts[name].append(rng.permutation(_rows(table, split, male, blond))[: smallest[split]])  # type: ignore[index]
+        for name, groups in held_out.items():
+            if not (smallest := min(map(len, groups.values()))):
+                raise UserError(f"{faces.listed.path}: no picture of {who} is in the {name} split; {REMEDY}")
+            parts[name].append(rng.permutation(groups[who])[:smallest])
     return {name: np.concatenate(rows) for name, rows in parts.items()}
 
 
-def _blond(table: pd.DataFrame, rng: np.random.Generator) -> dict[SplitName, NDArray[np.int64]]:
-    groups = [_rows(table, VAL, male, blond) for male in (0, 1) for blond in (0, 1)]
-    target, val = halves(groups, rng)
-    train, test = (np.flatnonzero(table["split"] == split) for split in (TRAIN, TEST))
+def _blond(faces: Faces, rng: np.random.Generator) -> dict[SplitName, NDArray[np.int64]]:
+    faces.listed.check_splits(faces.splits, dict(enumerate(SPLITS)), faces.blond, ("not blond", "blond"))
+    target, val = divide(faces.groups(VAL), rng, source=f"the val split in {faces.listed.path}")
+    train, test = (np.flatnonzero(faces.splits == split) for split in (TRAIN, TEST))
     return {"train": train, "target": target, "val": val, "test": test}
 
 
-def halves(groups: list[NDArray[np.int64]], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two disjoint halves of each group; of an odd number the extra one goes to either in turn."""
-    first, second = [], []
-    odd = 0
-    for rows in groups:
-        rows = rng.permutation(rows)
-        middle = (len(rows) + odd) // 2
-        odd = (odd + len(rows)) % 2
-        first.append(rows[:middle])
-        second.append(rows[middle:])
-    return np.concatenate(first), np.concatenate(second)
-
-
-def _plan(table: pd.DataFrame, rows: NDArray[np.int64], options: CelebaOptions, folder: Path) -> SplitPlan:
-    male, blond = (table[name].to_numpy()[rows] for name in ("male", "blond"))
+def _plan(faces: Faces, rows: NDArray[np.int64], options: CelebaOptions, folder: Path) -> SplitPlan:
+    male, blond = faces.male[rows], faces.blond[rows]
     labels, attributes = (male, 1 - blond) if options.task == "gender" else (blond, male)
-    paths = [folder / filename for filename in table["filename"].to_numpy()[rows]]
     return SplitPlan(
         labels=labels,
         attributes=attributes,
         sources=rows[:, None],
-        height=SIDE,
-        width=SIDE,
-        images=picture_reader(paths, FACE_CROP),
+        images=picture_reader(
+            [folder / faces.filenames[row] for row in rows], [faces.listed.place(row) for row in rows], face
+        ),
     )

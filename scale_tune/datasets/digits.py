@@ -16,13 +16,16 @@ test     20 %                            2,000      independent of the label
 =======  ==============================  =========  ================================================
 """
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, SplitName, SplitPlan
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import DigitsOptions
 
 POOL_SHARES: dict[SplitName, float] = {"train": 0.55, "target": 0.10, "val": 0.15, "test": 0.20}
 SAMPLES: dict[SplitName, int] = {"train": 4000, "target": 400, "val": 1000, "test": 2000}
@@ -35,6 +38,8 @@ INFO = DatasetInfo(
         evaluation_groups=EvaluationGroups.ALIGNED_CONFLICTING,
         aligned_attributes=tuple(range(CLASSES)),
     ),
+    height=16,
+    width=8,
     mean=(0.5, 0.5, 0.5),
     std=(0.25, 0.25, 0.25),
     crop_padding=1,
@@ -42,14 +47,34 @@ INFO = DatasetInfo(
 )
 
 
-def plan(options: DigitsOptions) -> dict[SplitName, SplitPlan]:
-    """All four splits, a pure function of the options."""
-    from sklearn.datasets import load_digits  # slow to import, needed only when the cache is empty
+class DigitsOptions(DatasetOptions):
+    """Options of the embedded ``digits`` dataset."""
 
-    digits = load_digits()
-    pixels = (digits.images / 16).astype(np.float32)
-    pools = _pools(digits.target.astype(np.int64), options.seed)
-    return {name: _split(name, pixels, pools[name], options) for name in SPLIT_NAMES}
+    spurious_strength: float = Field(default=1.0, ge=0, le=1)
+    """Fraction of train images whose upper digit is made to show the label; of the others a tenth does by chance."""
+    noise: float = Field(default=0.55, ge=0, le=1)
+    """Share of noise blended into the lower digit, which carries the label."""
+
+
+class Digits(Dataset):
+    """Pairs of handwritten digits, embedded."""
+
+    Options = DigitsOptions
+    versions: ClassVar = {"digits": 1}
+    options: DigitsOptions
+
+    def info(self) -> DatasetInfo:
+        """As dominoes are judged."""
+        return INFO
+
+    def plan(self) -> dict[SplitName, SplitPlan]:
+        """All four splits, a pure function of the options."""
+        from sklearn.datasets import load_digits  # slow to import, needed only when the cache is empty
+
+        digits = load_digits()
+        pixels = (digits.images / 16).astype(np.float32)
+        pools = _pools(digits.target.astype(np.int64), self.options.seed)
+        return {name: _split(name, pixels, pools[name], self.options) for name in SPLIT_NAMES}
 
 
 def _pools(classes: NDArray[np.int64], seed: int) -> dict[SplitName, list[NDArray[np.int64]]]:
@@ -83,7 +108,5 @@ def _split(
         labels=labels,
         attributes=attributes,
         sources=np.stack([upper, lower], axis=1),
-        height=images.shape[2],
-        width=images.shape[3],
         images=lambda start, stop: images[start:stop],
     )

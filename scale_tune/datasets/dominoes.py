@@ -18,16 +18,18 @@ hold 1,000 of each.
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from scale_tune.datasets import sources
+from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.errors import UserError
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import DominoesOptions
 
 CLASSES = 10
 TRAIN_PER_CLASS = 5000
@@ -39,6 +41,8 @@ INFO = DatasetInfo(
         evaluation_groups=EvaluationGroups.ALIGNED_CONFLICTING,
         aligned_attributes=tuple(range(CLASSES)),
     ),
+    height=64,
+    width=32,
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
     crop_padding=4,
@@ -57,6 +61,45 @@ CIFAR_ADVICE = (
 CIFAR_TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 
 
+class DominoesOptions(DatasetOptions):
+    """Options of ``dominoes``: MNIST above, CIFAR-10 below."""
+
+    spurious_strength: float = Field(default=1.0, ge=0, le=1)
+    """1 minus the fraction of train samples whose CIFAR image is exchanged with that of another of them."""
+    val_target_size: int = Field(default=2000, ge=20, le=40000, multiple_of=20)
+    """Samples of val and target together; each has half."""
+
+
+class Dominoes(Dataset):
+    """MNIST above CIFAR-10."""
+
+    Options = DominoesOptions
+    versions: ClassVar = {"dominoes": 1} | sources.VERSIONS
+    options: DominoesOptions
+
+    def info(self) -> DatasetInfo:
+        """Ten classes, judged as aligned and conflicting samples."""
+        return INFO
+
+    def files(self) -> list[Path]:
+        """Of MNIST and CIFAR-10."""
+        return list(files().values())
+
+    def plan(self) -> dict[SplitName, SplitPlan]:
+        """All four splits, a pure function of the options and the files."""
+        return plan(self.options)
+
+    def download(self) -> None:
+        """Fetch what is missing of MNIST and CIFAR-10 by torchvision."""
+        from torchvision.datasets import CIFAR10, MNIST
+
+        try:
+            MNIST(str(sources.data_root()), download=True)
+            CIFAR10(str(sources.data_root()), download=True)
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"the download failed: {error}") from None
+
+
 def files() -> dict[str, Path]:
     """The source files by their names.
 
@@ -70,14 +113,6 @@ def files() -> dict[str, Path]:
     for name in (*CIFAR_TRAIN, "test_batch"):
         found[name] = sources.find("dominoes", [f"cifar-10-batches-py/{name}"], CIFAR_ADVICE)
     return found
-
-
-def download() -> None:
-    """Fetch what is missing of MNIST and CIFAR-10 by torchvision."""
-    from torchvision.datasets import CIFAR10, MNIST
-
-    MNIST(str(sources.data_root()), download=True)
-    CIFAR10(str(sources.data_root()), download=True)
 
 
 def plan(options: DominoesOptions) -> dict[SplitName, SplitPlan]:
@@ -163,7 +198,5 @@ def _plan(
         labels=labels[below],
         attributes=digit_labels[above],
         sources=pairs + offset,
-        height=64,
-        width=32,
         images=make,
     )

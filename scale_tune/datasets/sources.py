@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from scale_tune.errors import UserError
 
+VERSIONS = {"sources": 1}
+"""Raised when what these functions make of a file changes; see :class:`scale_tune.datasets.contract.Dataset`."""
+
 
 def data_root() -> Path:
     """``$SCALE_TUNE_DATA``, or ``data`` in the current directory: the ``root`` of torchvision's datasets."""

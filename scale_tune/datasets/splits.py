@@ -50,15 +50,13 @@ class SplitPlan:
 
     Attributes:
         labels, attributes, sources: as in :class:`Split`.
-        height, width: of every image.
-        images: makes the images of the samples ``start`` to ``stop``, uint8, (stop - start, 3, height, width).
+        images: makes the images of the samples ``start`` to ``stop``, uint8, (stop - start, 3, height, width), of the
+            size that the dataset's :class:`DatasetInfo` tells.
     """
 
     labels: NDArray[np.int64]
     attributes: NDArray[np.int64]
     sources: NDArray[np.int64]
-    height: int
-    width: int
     images: Callable[[int, int], NDArray[np.uint8]]
 
 
@@ -67,8 +65,12 @@ class DatasetInfo:
     """How a dataset's images enter a network, and how its groups are judged."""
 
     groups: Groups
+    height: int
+    width: int
+    """Of every image, in pixels."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    """Of each channel, by which images scaled to [0, 1] are standardised."""
     crop_padding: int
     """While training: pixels of reflected border before a random crop back to the image's size."""
     flip: bool

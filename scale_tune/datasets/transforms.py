@@ -6,6 +6,9 @@ from torch.nn.functional import pad
 
 from scale_tune.datasets.splits import DatasetInfo
 
+VERSION = 1
+"""Raised when the same images give other inputs of a network."""
+
 
 def normalise(images: Tensor, info: DatasetInfo) -> Tensor:
     """uint8 images (batch, 3, height, width) as float32, scaled to [0, 1] and standardised per channel."""

@@ -7,18 +7,20 @@ the official validation split, each group split as evenly as it goes. Pictures a
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
 
-from scale_tune.datasets import sources
-from scale_tune.datasets.celeba import IMAGENET_MEAN, IMAGENET_STD, TEST, TRAIN, VAL, halves
+from scale_tune.datasets import pictures, sources
+from scale_tune.datasets.contract import Dataset
+from scale_tune.datasets.delimited import read_csv
 from scale_tune.datasets.groups import EvaluationGroups, Groups
-from scale_tune.datasets.pictures import SIDE, picture_reader
+from scale_tune.datasets.pictures import IMAGENET_MEAN, IMAGENET_STD, SIDE, picture_reader
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
-from scale_tune.errors import UserError
+from scale_tune.datasets.stratified import divide
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import WaterbirdsOptions
 
 FOLDER = "waterbird_complete95_forest2water2"
 ADVICE = (
@@ -26,8 +28,13 @@ ADVICE = (
     f"directory, which makes {FOLDER}/metadata.csv."
 )
 
+SPLITS = ("train", "val", "test")
+BIRDS, PLACES = ("landbird", "waterbird"), ("land", "water")
+
 INFO = DatasetInfo(
     groups=Groups(num_classes=2, num_attributes=2, evaluation_groups=EvaluationGroups.CELLS, aligned_attributes=(0, 1)),
+    height=SIDE,
+    width=SIDE,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
     crop_padding=16,
@@ -35,53 +42,65 @@ INFO = DatasetInfo(
 )
 
 
-def files() -> list[Path]:
-    """The list of pictures.
+class Waterbirds(Dataset):
+    """Birds on land and water."""
 
-    Raises:
-        UserError: it is missing; the message says what to put where.
-    """
-    return [sources.find("waterbirds", [f"{FOLDER}/metadata.csv", "waterbirds/metadata.csv"], ADVICE)]
+    versions: ClassVar = {"waterbirds": 1} | pictures.VERSIONS
+
+    def info(self) -> DatasetInfo:
+        """Two classes, judged by cell."""
+        return INFO
+
+    def files(self) -> list[Path]:
+        """The list of pictures.
+
+        Raises:
+            UserError: it is missing; the message says what to put where.
+        """
+        return [sources.find("waterbirds", [f"{FOLDER}/metadata.csv", "waterbirds/metadata.csv"], ADVICE)]
+
+    def plan(self) -> dict[SplitName, SplitPlan]:
+        """All four splits, a pure function of the options and the list.
+
+        Raises:
+            UserError: the list is of another format, has a value that means nothing or a picture twice, or lacks some.
+        """
+        (path,) = self.files()
+        listed = read_csv(path, ["img_filename", "y", "split", "place"], "download the list again")
+        names = listed.paths("img_filename", path.parent)
+        labels, places = (listed.codes(column, {"0": 0, "1": 1}) for column in ("y", "place"))
+        splits = listed.codes("split", {str(number): number for number in range(len(SPLITS))})
+        listed.check_once(names, splits, SPLITS)
+        listed.check_splits(splits, dict(enumerate(SPLITS)), labels, BIRDS)
+        listed.check_present(path.parent, names)
+        train, in_val, test = (splits == split for split in range(len(SPLITS)))
+        groups = {
+            f"{BIRDS[y]}s on {PLACES[place]}": np.flatnonzero(in_val & (labels == y) & (places == place))
+            for y in (0, 1)
+            for place in (0, 1)
+        }
+        rng = np.random.default_rng(derive_seed("waterbirds", self.options.seed))
+        target, val = divide(groups, rng, source=f"the val split in {path}")
+        rows_of: dict[SplitName, NDArray[np.int64]] = {
+            "train": np.flatnonzero(train),
+            "target": target,
+            "val": val,
+            "test": np.flatnonzero(test),
+        }
+        plans: dict[SplitName, SplitPlan] = {}
+        for name, rows in rows_of.items():
+            rows = rng.permutation(rows)
+            plans[name] = SplitPlan(
+                labels=labels[rows],
+                attributes=places[rows],
+                sources=rows[:, None],
+                images=picture_reader(
+                    [path.parent / names[row] for row in rows], [listed.place(row) for row in rows], whole
+                ),
+            )
+        return plans
 
 
-def plan(options: WaterbirdsOptions) -> dict[SplitName, SplitPlan]:
-    """All four splits, a pure function of the options and the list."""
-    (path,) = files()
-    table = read_list(path)
-    rng = np.random.default_rng(derive_seed("waterbirds", options.seed))
-    val_rows = [
-        np.flatnonzero((table["split"] == VAL) & (table["y"] == y) & (table["place"] == place))
-        for y in (0, 1)
-        for place in (0, 1)
-    ]
-    target, val = halves(val_rows, rng)
-    train, test = (np.flatnonzero(table["split"] == split) for split in (TRAIN, TEST))
-    rows_of: dict[SplitName, np.ndarray] = {"train": train, "target": target, "val": val, "test": test}
-    plans: dict[SplitName, SplitPlan] = {}
-    for name, rows in rows_of.items():
-        rows = rng.permutation(rows)
-        pictures = [path.parent / filename for filename in table["img_filename"].to_numpy()[rows]]
-        plans[name] = SplitPlan(
-            labels=table["y"].to_numpy(np.int64)[rows],
-            attributes=table["place"].to_numpy(np.int64)[rows],
-            sources=rows[:, None],
-            height=SIDE,
-            width=SIDE,
-            images=picture_reader(pictures, None),
-        )
-    return plans
-
-
-def read_list(path: Path) -> pd.DataFrame:
-    """Columns ``img_filename, y, split, place``, a row per picture.
-
-    Raises:
-        UserError: the list is of another format.
-    """
-    try:
-        table = pd.read_csv(path)[["img_filename", "y", "split", "place"]]
-        if not (table["y"].isin([0, 1]) & table["place"].isin([0, 1]) & table["split"].isin([TRAIN, VAL, TEST])).all():
-            raise ValueError("y and place must be 0 or 1, and split 0, 1 or 2")
-    except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
-        raise UserError(f"{path} is not as Waterbirds has it: {error}; download it again") from None
-    return table
+def whole(picture: Image.Image) -> Image.Image:
+    """A picture whose shorter side is scaled to 256, cut to the central 224 x 224, as for ImageNet networks."""
+    return pictures.central(pictures.scaled_to_shorter(picture, 256), SIDE, SIDE)

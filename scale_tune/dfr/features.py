@@ -6,7 +6,6 @@ a file of weights is replaced under its name, and protocols and analyses share t
 """
 
 import hashlib
-import inspect
 import io
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,8 +19,9 @@ from scale_tune.datasets import transforms
 from scale_tune.datasets.cache import cache_root
 from scale_tune.datasets.splits import DatasetSplits, Split, SplitName
 from scale_tune.datasets.transforms import normalise
-from scale_tune.networks import classifier as models
+from scale_tune.networks import network_version
 from scale_tune.networks.classifier import Classifier
+from scale_tune.spec.config import ModelOptions
 from scale_tune.storage.location import write_atomically
 from scale_tune.training.replica import EVALUATION_BATCH
 
@@ -35,14 +35,14 @@ class FrozenFeatures:
 
     Args:
         model: the network.
-        name: its name in :class:`scale_tune.spec.config.ModelOptions`.
+        options: which network it is.
         splits: the data.
     """
 
-    def __init__(self, model: Classifier, name: str, splits: DatasetSplits) -> None:
+    def __init__(self, model: Classifier, options: ModelOptions, splits: DatasetSplits) -> None:
         self._model = model
         self._splits = splits
-        self._key = _key(model, name, splits)
+        self._key = _key(model, options, splits)
 
     def __call__(self, split: SplitName) -> Features:
         """Features (samples, features) of a split."""
@@ -80,11 +80,12 @@ def _read(path: Path, samples: int) -> NDArray[np.float32] | None:
     return features if features.ndim == 2 and len(features) == samples else None
 
 
-def _key(model: Classifier, name: str, splits: DatasetSplits) -> str:
+def _key(model: Classifier, options: ModelOptions, splits: DatasetSplits) -> str:
     digest = hashlib.sha256()
-    code = [inspect.getsource(module) for module in (models, transforms)]
     # The fingerprint is of the images as they are stored; how they are normalised is not in it.
-    digest.update(repr([name, splits.fingerprint, splits.info.mean, splits.info.std, torch.__version__, code]).encode())
+    of_images = [splits.fingerprint, splits.info.mean, splits.info.std, transforms.VERSION]
+    of_network = [options.name, network_version(options), torch.__version__]
+    digest.update(repr([of_images, of_network]).encode())
     for tensor_name, tensor in sorted(model.backbone.state_dict().items()):
         digest.update(repr((tensor_name, tensor.dtype, tuple(tensor.shape))).encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

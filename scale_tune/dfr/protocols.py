@@ -38,13 +38,17 @@ from scale_tune.datasets.groups import EvaluationGroups, GroupCounts, Groups
 from scale_tune.datasets.splits import DatasetSplits, Split
 from scale_tune.dfr.features import Features, FeaturesOf, FrozenFeatures
 from scale_tune.errors import UserError
-from scale_tune.networks.classifier import build_classifier
+from scale_tune.networks import build_classifier, pretrained
 from scale_tune.ranking import best_first
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import DatasetOptions, DfrProtocol, ModelOptions, Objective
+from scale_tune.spec import usercode
+from scale_tune.spec.config import DatasetConfig, DfrProtocol, ModelOptions, Objective
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_weights
-from scale_tune.training.replica import HEADS
+
+UNUSED_HEAD = "unused"
+BACKBONE = "backbone."
+"""Before the names of the backbone's weights in a checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +117,12 @@ class DfrResult:
 
 
 def refit_checkpoint(
-    directory: Location, seed: int, dataset: DatasetOptions, protocols: Iterable[DfrProtocol], objective: Objective
+    directory: Location,
+    seed: int,
+    dataset: DatasetConfig,
+    protocols: Iterable[DfrProtocol],
+    objective: Objective,
+    sources: usercode.Sources,
 ) -> list[DfrResult] | None:
     """DFR on the best-epoch weights of one seed of an ended trial; None if it did not keep them.
 
@@ -125,11 +134,13 @@ def refit_checkpoint(
         dataset: what it was trained on.
         protocols: one result is returned for each.
         objective: what chooses C on val.
+        sources: the users' Python files that the run names.
 
     Raises:
         UserError: the checkpoint was trained on other splits, so that its test data may be among its train data;
             or target lacks a class or group; or the weights are damaged.
     """
+    usercode.provide(sources)
     try:
         record, weights = load_weights(directory, seed)
         if record.trial != directory.name:
@@ -140,18 +151,20 @@ def refit_checkpoint(
         raise UserError(f"{error}; restore them from a copy, or delete them: the table then says so") from None
     splits, config = load_splits(dataset), record.config
     _check_same_splits(str(directory), config.dataset, record.fingerprint, splits)
-    model = build_classifier(config.model, splits.info.groups.num_classes, HEADS[config.method], seed=0)
-    model.load_state_dict(weights)
-    features = FrozenFeatures(model, config.model.name, splits)
+    network = build_classifier(config.model, splits.info.groups.num_classes, [UNUSED_HEAD], seed=0)
+    of_backbone = {n.removeprefix(BACKBONE): t for n, t in weights.items() if n.startswith(BACKBONE)}
+    network.backbone.load_state_dict(of_backbone)
+    features = FrozenFeatures(network, config.model, splits)
     return [refit(features, splits, protocol, objective, seed) for protocol in protocols]
 
 
 def refit_pretrained(
     model: ModelOptions,
-    dataset: DatasetOptions,
+    dataset: DatasetConfig,
     fingerprint: str,
     protocols: Iterable[DfrProtocol],
     objective: Objective,
+    sources: usercode.Sources,
 ) -> list[DfrResult]:
     """The ``pretrained`` baseline: DFR on a network with the weights that it could have begun from.
 
@@ -161,15 +174,17 @@ def refit_pretrained(
         fingerprint: of those splits.
         protocols: one result is returned for each.
         objective: what chooses C on val.
+        sources: the users' Python files that the run names.
 
     Raises:
         UserError: there are no such weights, the splits are other ones, or target lacks a class or group.
     """
-    options = model.pretrained()
+    usercode.provide(sources)
+    options = pretrained(model)
     splits = load_splits(dataset)
     _check_same_splits("the run", dataset, fingerprint, splits)
-    network = build_classifier(options, splits.info.groups.num_classes, ["target"], seed=0)
-    features = FrozenFeatures(network, options.name, splits)
+    network = build_classifier(options, splits.info.groups.num_classes, [UNUSED_HEAD], seed=0)
+    features = FrozenFeatures(network, options, splits)
     return [refit(features, splits, protocol, objective, seed=0) for protocol in protocols]
 
 
@@ -293,7 +308,7 @@ def _judge(classifier: LinearClassifier, features: Features, split: Split, split
     return GroupCounts.of(classifier.predict(features), split.labels, split.attributes, splits.info.groups)
 
 
-def _check_same_splits(what: str, dataset: DatasetOptions, fingerprint: str, splits: DatasetSplits) -> None:
+def _check_same_splits(what: str, dataset: DatasetConfig, fingerprint: str, splits: DatasetSplits) -> None:
     if fingerprint != splits.fingerprint:
         raise UserError(
             f"{what} was trained on other splits, so that test samples may have been trained on:\n"

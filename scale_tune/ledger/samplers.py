@@ -1,7 +1,7 @@
-"""How parameters are drawn and which trials are stopped early: samplers and pruners for Optuna studies.
+"""How parameters are drawn: samplers for Optuna studies.
 
 A driver may die at any moment, so nothing is kept in memory: each trial has a sampler of its own, which draws from
-the study and the trial's number alone, and pruners decide from the objectives in the study alone.
+the study and the trial's number alone.
 """
 
 import logging
@@ -21,22 +21,29 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from scale_tune.ledger.studies import trial_id
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import Method
 from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
 from scale_tune.spec.space import RunSpec
 
 
-def sampler(spec: RunSpec, method: Method, number: int) -> optuna.samplers.BaseSampler:
+def sampler(spec: RunSpec, method: str, number: int, storage: BaseStorage) -> optuna.samplers.BaseSampler:
     """What draws the parameters of the method's trial of this number.
 
     It is made for this trial alone, as its seed depends on the number: whenever and however often a driver is
     restarted, no draw is repeated.
+
+    Args:
+        spec: what is searched.
+        method: whose parameters.
+        number: of the trial.
+        storage: that holds the method's study; some note there what a later trial's draw depends on.
     """
     seed = derive_seed("sampler", spec.search_seed, method, number) % 2**32
-    drawing = _sampler(spec, method, seed)
+    drawing = _sampler(spec, method, seed, storage)
     points = spec.method_points(method)
     if number >= len(points):
         return drawing
@@ -45,7 +52,7 @@ def sampler(spec: RunSpec, method: Method, number: int) -> optuna.samplers.BaseS
         return optuna.samplers.PartialFixedSampler(points[number], drawing)
 
 
-def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(spec: RunSpec, method: str, seed: int, storage: BaseStorage) -> optuna.samplers.BaseSampler:
     match spec.sampler:
         case "tpe":
             # constant_liar: running trials count as bad, so that parallel draws keep apart from each other.
@@ -57,9 +64,10 @@ def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSa
             # Trial n is point n of an order drawn from the seed: a restart must go on in the same order.
             return _Grid(choices, seed=derive_seed("grid", spec.search_seed) % 2**32)
         case "cmaes":
-            return _CmaEs(spec.method_ranges(method), seed)
+            return _CmaEs(spec.method_ranges(method), seed, storage)
         case "gp":
-            # It warns of doing without greenlet, which would only make it faster.
+            # It warns of doing without greenlet, which would only make it faster. Optuna has no other way to silence
+            # one warning; should the logger get another name, it is shown.
             logging.getLogger("optuna._gp.batched_lbfgsb").setLevel(logging.ERROR)
             return optuna.samplers.GPSampler(seed=seed)
         case "qmc":
@@ -67,7 +75,7 @@ def _sampler(spec: RunSpec, method: Method, seed: int) -> optuna.samplers.BaseSa
             return _Sobol(spec.method_ranges(method), seed, derive_seed("qmc", spec.search_seed, method))
 
 
-def distributions(spec: RunSpec, method: Method) -> dict[str, BaseDistribution]:
+def distributions(spec: RunSpec, method: str) -> dict[str, BaseDistribution]:
     """From what a method's trials are drawn: every parameter that is not constant."""
     space = spec.method_space(method)
     return {name: distribution(p) for name, p in space.items() if not isinstance(p, Constant)}
@@ -82,6 +90,17 @@ def distribution(parameter: FloatRange | IntRange | Choice) -> BaseDistribution:
             return IntDistribution(parameter.low, parameter.high, log=parameter.log)
         case Choice():
             return CategoricalDistribution(parameter.values)
+
+
+def suggest(trial: optuna.Trial, name: str, parameter: FloatRange | IntRange | Choice | Constant) -> None:
+    """Have the study's sampler draw the parameter, unless it is a constant or the trial has it already."""
+    match parameter:
+        case FloatRange():
+            trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+        case IntRange():
+            trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
+        case Choice():
+            trial.suggest_categorical(name, parameter.values)
 
 
 class _Grid(optuna.samplers.GridSampler):
@@ -128,6 +147,10 @@ class _CmaEs(_RangeSampler):
 
     GENERATION = "cmaes:generation"
 
+    def __init__(self, ranges: dict[str, FloatRange | IntRange], seed: int, storage: BaseStorage) -> None:
+        super().__init__(ranges, seed)
+        self.storage = storage
+
     def draw(self, study: optuna.Study, trial: FrozenTrial) -> NDArray[np.float64]:
         """From the distribution that the trials so far lead to."""
         import cmaes  # slow to import, like SciPy
@@ -142,7 +165,8 @@ class _CmaEs(_RangeSampler):
         # Of parallel trials more than a population may be of one generation; the first to end make the next.
         while len(generation := generations[optimizer.generation]) >= optimizer.population_size:
             optimizer.tell(generation[: optimizer.population_size])
-        study._storage.set_trial_system_attr(trial._trial_id, self.GENERATION, optimizer.generation)
+        drawn_for = trial_id(self.storage, study, trial.number)
+        self.storage.set_trial_system_attr(drawn_for, self.GENERATION, optimizer.generation)
         drawn: NDArray[np.float64] = optimizer.ask()
         return drawn
 
@@ -195,82 +219,3 @@ def _ends(range_: FloatRange | IntRange) -> tuple[float, float]:
     margin = 0.5 if isinstance(range_, IntRange) else 0.0
     low, high = range_.low - margin, range_.high + margin
     return (math.log(low), math.log(high)) if range_.log else (low, high)
-
-
-def pruner(spec: RunSpec, method: Method) -> optuna.pruners.BasePruner:
-    """What stops trials of the method early."""
-    scheduler = spec.scheduler
-    match scheduler.name:
-        case "asha":
-            return SuccessiveHalving(scheduler.grace_period, scheduler.reduction_factor)
-        case "hyperband":
-            return Hyperband(scheduler.brackets(spec.method_epochs(method)), scheduler.reduction_factor)
-        case "median":
-            return optuna.pruners.MedianPruner(n_warmup_steps=scheduler.grace_period)
-        case "none":
-            return optuna.pruners.NopPruner()
-
-
-class SuccessiveHalving(optuna.pruners.BasePruner):
-    """Asynchronous successive halving (Li et al., 2020), from the objectives in the study alone.
-
-    The rungs are at epochs grace_period * reduction_factor ** k. At a rung a trial goes on if its objective is
-    among the best 1/reduction_factor (at least one) of all that have reached it. Optuna's own pruner notes a rung
-    as passed before it has decided, so that a driver that dies in between forgets the decision; this one keeps no
-    state, and decides again.
-    """
-
-    def __init__(self, grace_period: int, reduction_factor: int) -> None:
-        self.grace_period = grace_period
-        self.reduction_factor = reduction_factor
-
-    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Whether the trial is to be stopped after its last reported epoch."""
-        return self.loses(trial, study.get_trials(deepcopy=False))
-
-    def loses(self, trial: FrozenTrial, trials: list[FrozenTrial]) -> bool:
-        """Whether the trial is at a rung and not among the best of these that have reached it."""
-        epoch = trial.last_step
-        if epoch is None or not self.is_rung(epoch):
-            return False
-        others = (other.intermediate_values for other in trials)
-        reached = sorted((values[epoch] for values in others if epoch in values), reverse=True)
-        promoted = max(1, len(reached) // self.reduction_factor)
-        return trial.intermediate_values[epoch] < reached[promoted - 1]
-
-    def is_rung(self, epoch: int) -> bool:
-        """Whether trials are compared after this epoch."""
-        rung = self.grace_period
-        while rung < epoch:
-            rung *= self.reduction_factor
-        return rung == epoch
-
-
-class Hyperband(optuna.pruners.BasePruner):
-    """Hyperband (Li et al., 2018) over successive halving: some trials are given more epochs before the first rung.
-
-    Each trial belongs to a bracket by its number, and is compared with the trials of its bracket alone. Brackets that
-    stop trials earlier have more of them, in Hyperband's proportions, and take turns.
-
-    Args:
-        grace_periods: the first rung of each bracket.
-        reduction_factor: of the trials at a rung, the best 1/reduction_factor go on.
-    """
-
-    def __init__(self, grace_periods: list[int], reduction_factor: int) -> None:
-        self.brackets = [SuccessiveHalving(grace_period, reduction_factor) for grace_period in grace_periods]
-        n = len(grace_periods)
-        sizes = [math.ceil(n * reduction_factor**s / (s + 1)) for s in reversed(range(n))]
-        # Each bracket's turns are spread evenly over the cycle.
-        turns = sorted(((i + 0.5) / size, bracket) for bracket, size in enumerate(sizes) for i in range(size))
-        self.cycle = [bracket for _, bracket in turns]
-
-    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Whether the trial is to be stopped after its last reported epoch."""
-        bracket = self.bracket(trial.number)
-        fellows = [t for t in study.get_trials(deepcopy=False) if self.bracket(t.number) == bracket]
-        return self.brackets[bracket].loses(trial, fellows)
-
-    def bracket(self, number: int) -> int:
-        """The bracket of a trial."""
-        return self.cycle[number % len(self.cycle)]

@@ -1,1 +1,19 @@
-"""How a network is trained: one file and one registry line per method."""
+"""How a network is trained: one file and one line of the registry per method.
+
+``method`` says what a method is made of; ``saving`` saves and restores one, whatever it holds.
+"""
+
+from scale_tune.methods.method import Batch, Method, MethodOptions, Samples, Setting, Step, descend
+from scale_tune.methods.method_registry import method_class, registered_methods
+
+__all__ = [
+    "Batch",
+    "Method",
+    "MethodOptions",
+    "Samples",
+    "Setting",
+    "Step",
+    "descend",
+    "method_class",
+    "registered_methods",
+]

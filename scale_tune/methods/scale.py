@@ -1,179 +1,83 @@
-"""SCALE: combine the gradients of a large spurious set and a small balanced set, kernel group by kernel group.
+"""``scale``: learn from the large spurious set what agrees with the small balanced one, kernel group by kernel group.
 
-The symbols are the method's: g_tr and g_tg are the gradients of the backbone on a train and on a target batch,
-c their cosine similarity within a group, w the task weight that c is turned into. Per group
-
-    c = cos(g_tr, g_tg)
-    w = regularize_mode(c)
-    d = w * g_tr + g_tg + weight_decay * theta
-    v = momentum * v + d        (first step: v = d)
-    theta = theta - lr * v
-
-:func:`combine_gradients` is the maths, a pure function; :class:`Scale` only applies it.
+A shared backbone, and a linear head for each set. A step takes the gradient of the cross-entropy on a train batch
+through the train head, g_tr, and of that on a target batch through the target head, g_tg, and combines the two on the
+backbone (:mod:`scale_tune.methods.gradients` has the equations). Each pass runs BatchNorm on its own batch. The target
+head predicts.
 """
 
-import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import torch
-from torch import Tensor
-from torch.nn.functional import cosine_similarity, pad
+from pydantic import Field
 
-from scale_tune.spec.config import RegularizeMode
+from scale_tune.methods.method import Batch, Method, MethodOptions, Step
+from scale_tune.methods.regularize_mode import RegularizeMode
+from scale_tune.spec.frozen import Lenient
 
-COSINE_EPS = 1e-8
-IMAGE_CHANNELS = 3
+if TYPE_CHECKING:
+    from scale_tune.datasets.splits import SplitName
 
 
-def elements_per_group(shape: Sequence[int], group_size: int) -> int:
-    """How many consecutive elements of a parameter tensor of this shape form one group.
+class ScaleOptions(MethodOptions):
+    """SCALE's own hyperparameters."""
 
-    A convolution weight (O, I, kh, kw) is O * I kernels of kh * kw elements, and ``group_size`` consecutive
-    kernels form a group. A convolution on image channels (I == 3) has one group per output filter. Every
-    other tensor (BatchNorm, bias, linear weight) is one group.
+    group_size: int = Field(default=64, ge=1)
+    """Number of consecutive convolution kernels that share one task weight."""
+    regularize_mode: Annotated[RegularizeMode, Lenient] = RegularizeMode.LINEAR
+    """How the cosine becomes the task weight."""
+
+
+class ScaleMethod(Method):
+    """Two gradients, combined on the shared backbone.
+
+    The heads are trained by plain SGD, each from its own loss.
     """
-    numel = math.prod(shape)
-    if len(shape) <= 2:
-        return numel
-    kernels_per_group = IMAGE_CHANNELS if shape[1] == IMAGE_CHANNELS else group_size
-    return min(kernels_per_group * math.prod(shape[2:]), numel)
 
+    learns_from: "ClassVar[tuple[SplitName, ...]]" = ("train", "target")
+    Options = ScaleOptions
 
-def task_weight(cosine: Tensor, regularize_mode: RegularizeMode) -> Tensor:
-    """w(c), elementwise and of the same shape, for a cosine similarity c in [-1, 1]."""
-    match regularize_mode:
-        case RegularizeMode.LINEAR:
-            return (cosine + 1) / 2
-        case RegularizeMode.RELU:
-            return cosine.clamp(min=0)
-        case RegularizeMode.IDENTITY:
-            return cosine
-        case RegularizeMode.STEP:
-            return (cosine > 0).to(cosine.dtype)
+    def setup(self) -> None:
+        """A network with two heads, an optimizer for the backbone and one for the heads."""
+        import torch
 
+        from scale_tune.methods.gradients import Scale
 
-def combine_gradients(
-    train_grad: Tensor, target_grad: Tensor, group_size: int, regularize_mode: RegularizeMode | str
-) -> tuple[Tensor, Tensor]:
-    """Combine the two gradients of one parameter tensor: w * g_tr + g_tg per group.
-
-    Args:
-        train_grad: g_tr, of the parameter's shape.
-        target_grad: g_tg, of the same shape.
-        group_size: number of consecutive kernels of a convolution weight that form a group; the last group
-            may be smaller, and a size above the kernel count means one group.
-        regularize_mode: how c becomes w.
-
-    Returns:
-        The combined gradient, of the parameter's shape and without weight decay, and the cosine similarity of
-        each group, of shape (number of groups,). Where a gradient is zero its cosine is 0.
-
-    Raises:
-        ValueError: the shapes differ, ``group_size`` is below 1, or the mode is unknown.
-    """
-    if train_grad.shape != target_grad.shape:
-        raise ValueError(
-            f"the two gradients must have one shape, got {tuple(train_grad.shape)} for train "
-            f"and {tuple(target_grad.shape)} for target"
+        hp, options = self.setting.config.hyperparameters, self.options
+        self.network = self.new_network(*self.learns_from)
+        self.backbone_optimizer = Scale(
+            self.network.backbone.named_parameters(),
+            lr=hp.lr,
+            momentum=hp.momentum,
+            weight_decay=hp.weight_decay,
+            group_size=options.group_size,
+            regularize_mode=options.regularize_mode,
         )
-    if group_size < 1:
-        raise ValueError(f"group_size must be at least 1, got {group_size}")
-    numel = train_grad.numel()
-    per_group = elements_per_group(train_grad.shape, group_size)
-    # Zeros at the end complete the last group; they change neither its dot product nor its norms.
-    missing = -numel % per_group
-    g_tr = pad(train_grad.reshape(-1), (0, missing)).view(-1, per_group)
-    g_tg = pad(target_grad.reshape(-1), (0, missing)).view(-1, per_group)
-    cosines = cosine_similarity(g_tr, g_tg, dim=1, eps=COSINE_EPS)
-    w = task_weight(cosines, RegularizeMode(regularize_mode)).unsqueeze(1)
-    combined = (w * g_tr + g_tg).view(-1)[:numel].view(train_grad.shape)
-    return combined, cosines
+        self.head_optimizer = torch.optim.SGD(self.network.heads.parameters(), lr=hp.lr)
 
-
-class Scale(torch.optim.Optimizer):
-    """SGD with momentum on the combined gradient.
-
-    Hyperparameters are read from ``param_groups`` at every step, so that learning-rate schedulers work.
-
-    Args:
-        named_parameters: the backbone's (name, parameter) pairs.
-        lr, momentum, weight_decay, group_size, regularize_mode: see the module's equations.
-    """
-
-    def __init__(
-        self,
-        named_parameters: Iterable[tuple[str, Tensor]],
-        *,
-        lr: float,
-        momentum: float = 0.9,
-        weight_decay: float = 0.0,
-        group_size: int,
-        regularize_mode: RegularizeMode | str,
-    ) -> None:
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
-            "group_size": group_size,
-            "regularize_mode": RegularizeMode(regularize_mode),
-        }
-        super().__init__(list(named_parameters), defaults)
-
-    @torch.no_grad()
-    def step(  # type: ignore[override]  # two gradients per parameter, where torch's optimizers read one
-        self, train_grads: Sequence[Tensor | None], target_grads: Sequence[Tensor | None]
-    ) -> Tensor:
-        """One update of every parameter.
-
-        Args:
-            train_grads: g_tr of each parameter, in the order the parameters were given, as
-                :func:`torch.autograd.grad` returns them; None where the loss does not depend on it.
-            target_grads: g_tg, likewise.
+    def step(self, batches: "Mapping[SplitName, Batch]") -> Step:
+        """A gradient from each split, then one step of the backbone and of both heads.
 
         Returns:
-            The cosine similarities of all groups of all parameters, of shape (number of groups,), on the
-            parameters' device.
+            The logits, and as ``cosine`` the mean of c over all groups.
 
         Raises:
-            ValueError: a parameter has a gradient in only one of the two passes.
+            ValueError: a parameter of the backbone has a gradient in only one of the two passes.
         """
-        parameters = [
-            (name, parameter, group)
-            for group in self.param_groups
-            for name, parameter in zip(group["param_names"], group["params"], strict=True)
-        ]
-        # Everything is checked before anything is changed: an error leaves the weights as they were.
-        pairs = [
-            _paired(name, g_tr, g_tg)
-            for (name, _, _), g_tr, g_tg in zip(parameters, train_grads, target_grads, strict=True)
-        ]
-        cosines = [
-            self._update(parameter, pair, group)
-            for (_, parameter, group), pair in zip(parameters, pairs, strict=True)
-            if pair is not None
-        ]
-        return torch.cat(cosines)
+        import torch
+        from torch.nn.functional import cross_entropy
 
-    def _update(self, parameter: Tensor, pair: tuple[Tensor, Tensor], group: dict[str, Any]) -> Tensor:
-        d, cosines = combine_gradients(*pair, group["group_size"], group["regularize_mode"])
-        d = d.add_(parameter, alpha=group["weight_decay"])
-        state = self.state[parameter]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = d
-        else:
-            state["momentum_buffer"].mul_(group["momentum"]).add_(d)
-        parameter.add_(state["momentum_buffer"], alpha=-group["lr"])
-        return cosines
-
-
-def _paired(name: str, g_tr: Tensor | None, g_tg: Tensor | None) -> tuple[Tensor, Tensor] | None:
-    if g_tr is None and g_tg is None:
-        return None
-    if g_tr is None or g_tg is None:
-        present, absent = ("target", "train") if g_tr is None else ("train", "target")
-        raise ValueError(
-            f"parameter {name!r} has a gradient from the {present} loss but none from the {absent} loss; "
-            "SCALE needs both: freeze the parameter, or move it out of the shared backbone"
-        )
-    return g_tr, g_tg
+        backbone = list(self.network.backbone.parameters())
+        logits, gradients = {}, []
+        for split, batch in batches.items():
+            head = list(self.network.head(split).parameters())
+            logits[split] = self.network(batch.images, split)
+            loss = cross_entropy(logits[split], batch.labels)
+            grads = torch.autograd.grad(loss, backbone + head, allow_unused=True)
+            gradients.append(grads[: len(backbone)])
+            for parameter, gradient in zip(head, grads[len(backbone) :], strict=True):
+                parameter.grad = gradient
+        g_tr, g_tg = gradients
+        cosines = self.backbone_optimizer.step(g_tr, g_tg)
+        self.head_optimizer.step()
+        return Step(logits=logits, scalars={"cosine": cosines.mean()})

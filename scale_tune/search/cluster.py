@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from scale_tune.datasets.prepare import identity
+from scale_tune.datasets.ahead import dataset_corners
+from scale_tune.datasets.preparation import identity
 from scale_tune.datasets.sources import data_root
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import Stop
 from scale_tune.search.watchdog import watchdog
-from scale_tune.spec.config import TrialConfig
+from scale_tune.spec import usercode
+from scale_tune.spec.config import DatasetConfig, TrialConfig
 from scale_tune.spec.space import ResourceSpec, RunSpec
 from scale_tune.storage.location import Location
 
@@ -53,8 +56,7 @@ def cluster(address: str | None, stop: Stop) -> Iterator[Callable[[], None]]:
     def connect() -> None:
         _connect(address)
         stop.install()  # Ray has taken SIGTERM
-        if address is None or not address.startswith("ray://"):
-            watched.enter_context(watchdog(ray.get_runtime_context().gcs_address, stop))
+        watched.enter_context(watchdog(ray.get_runtime_context().gcs_address, stop))
 
     with ExitStack() as watched:
         connect()
@@ -71,7 +73,7 @@ def _connect(address: str | None) -> None:
             # Nothing large goes through the object store: data and checkpoints are files.
             ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
         else:
-            _check_reachable(address)
+            check_reachable(address)
             told = {name: value for name in TOLD if (value := os.environ.get(name))}
             # All nodes run the driver's own code of this package; what it depends on must be installed there.
             environment = {"env_vars": told, "py_modules": [str(PACKAGE)]}
@@ -81,14 +83,21 @@ def _connect(address: str | None) -> None:
         raise UserError(f"{where}: {error}") from None
 
 
-def _check_reachable(address: str) -> None:
-    """Ray itself would try for many minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        return
+def check_reachable(address: str) -> None:
+    """Somebody listens at the address; Ray itself would try for many minutes.
+
+    Args:
+        address: as ``host:port`` or ``http://host:port``; anything else, as ``auto``, is not looked at.
+
+    Raises:
+        UserError: nobody does.
+    """
+    parts = urlsplit(address if "://" in address else f"//{address}")
     try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        if port is not None:
+            socket.create_connection((parts.hostname or "", port), timeout=10).close()
+    except (OSError, ValueError) as error:
         raise UserError(f"can't connect to a Ray cluster at --address {address}: {error}") from None
 
 
@@ -98,7 +107,7 @@ def room(resources: ResourceSpec) -> int:
 
 
 def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], None]) -> dict[str, str]:
-    """Let a worker on each node that trials may run on prepare the data, build the model and take a training step.
+    """Let a worker on each node that trials may run on prepare the data and take a training step of each method.
 
     What would fail every trial fails here, once, before there is a run.
 
@@ -108,16 +117,21 @@ def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], 
         say: called with a line about what a user should know.
 
     Returns:
-        What identifies the data and the initial weights, see :func:`scale_tune.datasets.prepare.identity`.
+        What identifies the data and the initial weights, see :func:`scale_tune.datasets.preparation.identity`.
 
     Raises:
         UserError: no node has the resources, the data or the model can't be had, the nodes differ in them, or a
             worker can't run the package or see the storage.
     """
     nodes = nodes_with_room(spec.resources)
-    config = spec.first_config().model_dump_json()
+    configs = [spec.first_config(method).model_dump_json() for method in spec.methods]
+    corners = [corner.model_dump_json() for corner in dataset_corners(spec)]
+    sources = usercode.provided(spec.files)
     with _probe(storage) as probe:
-        results = {_try_out_on(node, spec.resources, config, probe): node["NodeManagerHostname"] for node in nodes}
+        results = {
+            _try_out_on(node, spec.resources, configs, corners, sources, probe): node["NodeManagerHostname"]
+            for node in nodes
+        }
         if len(ray.wait(list(results), num_returns=len(results), timeout=PATIENCE_SECONDS)[0]) < len(results):
             say("waiting for the workers to prepare the data, or for the cluster to have room …")
         found = [(host, *_result(result, host)) for result, host in results.items()]
@@ -179,7 +193,14 @@ def _result(result: Any, host: str) -> tuple[str, dict[str, str]]:
         raise UserError(f"a worker on {host} can't run trials: {error}") from None
 
 
-def _try_out_on(node: dict[str, Any], resources: ResourceSpec, config_json: str, probe: Location | None) -> Any:
+def _try_out_on(
+    node: dict[str, Any],
+    resources: ResourceSpec,
+    configs: list[str],
+    corners: list[str],
+    sources: usercode.Sources,
+    probe: Location | None,
+) -> Any:
     try:
         task = ray.remote(_try_out).options(
             num_cpus=resources.cpus_per_trial,
@@ -187,7 +208,7 @@ def _try_out_on(node: dict[str, Any], resources: ResourceSpec, config_json: str,
             max_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         )
-        return task.remote(config_json, resources.gpus_per_trial, probe)
+        return task.remote(configs, corners, sources, resources.gpus_per_trial, probe)
     except ValueError as error:  # Ray has rules of its own, as that more than one GPU is a whole number
         raise UserError(f"Ray can't give a trial {resources!r}: {error}") from None
 
@@ -204,17 +225,26 @@ def _room(node: dict[str, Any], resources: ResourceSpec) -> int:
     return int(fits + 1e-9)
 
 
-def _try_out(config_json: str, gpus: float, probe: Location | None) -> tuple[str, dict[str, str]]:
-    """On a worker: what every trial will do, for a batch. Returns the device, and what identifies the data."""
+def _try_out(
+    configs: list[str], corners: list[str], sources: usercode.Sources, gpus: float, probe: Location | None
+) -> tuple[str, dict[str, str]]:
+    """On a worker: what every trial of each method will do, for a batch.
+
+    Returns:
+        The device, and what identifies the data.
+    """
     import torch
 
-    from scale_tune.datasets import load_splits
+    from scale_tune.datasets import dataset_of, load_splits
     from scale_tune.training.replica import try_out
 
     if probe is not None and not probe.exists():
         raise UserError(f"it does not see --storage {probe.parent}, which must be the same on all nodes")
     device = torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
-    config = TrialConfig.model_validate_json(config_json)
-    splits = load_splits(config.dataset)
-    try_out(config, splits, device)
-    return device.type, identity(config, splits)
+    usercode.provide(sources)
+    parsed = [TrialConfig.model_validate_json(config) for config in configs]
+    for corner in corners:
+        dataset_of(DatasetConfig.model_validate_json(corner)).plan()
+    for config in parsed:
+        try_out(config, load_splits(config.dataset), device)
+    return device.type, identity(parsed[0], load_splits(parsed[0].dataset))

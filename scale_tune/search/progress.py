@@ -7,9 +7,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from scale_tune.ledger.studies import Ledger, LedgerState, LedgerTrial
-from scale_tune.ranking import best_of
-from scale_tune.spec.config import Method
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_trials_first
 from scale_tune.spec.space import RunSpec
 
 ENDED = (LedgerState.COMPLETE, LedgerState.PRUNED, LedgerState.FAILED)
@@ -103,10 +102,10 @@ def progress_table(trials: list[LedgerTrial], spec: RunSpec) -> Table:
     for column in ("method", *ENDED, "running", "of", "best"):
         table.add_column(str(column), justify="left" if column == "method" else "right", no_wrap=True)
     for method in spec.methods:
-        counts = Counter(trial.state for trial in trials if trial.method is method)
+        counts = Counter(trial.state for trial in trials if trial.method == method)
         best = best_trial(trials, method)
         table.add_row(
-            method.value,
+            method,
             *(str(counts[state]) for state in (*ENDED, LedgerState.RUNNING)),
             str(spec.method_samples(method)),
             f"{best.objective:.3f}" if best else "",
@@ -120,11 +119,10 @@ def best_lines(trials: list[LedgerTrial], spec: RunSpec) -> list[str]:
     return [f"best {trial.name} {describe(trial.params)}" for trial in best if trial]
 
 
-def best_trial(trials: list[LedgerTrial], method: Method) -> LedgerTrial | None:
+def best_trial(trials: list[LedgerTrial], method: str) -> LedgerTrial | None:
     """The trial of a method with the highest objective so far, ended or not; None before the first epoch."""
-    of_method = [t for t in trials if t.method is method and t.state is not LedgerState.FAILED and t.objectives]
-    best = best_of(trial.objectives[-1] for trial in of_method)
-    return None if best is None else of_method[best]
+    eligible = (trial for trial in trials if trial.method == method and trial.state is not LedgerState.FAILED)
+    return next(iter(best_trials_first(eligible)), None)
 
 
 def describe(params: dict[str, object]) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from scale_tune.errors import UserError
+from scale_tune.search.messages import Failed, Full, Outcome, Progressed, Report, Unfit, encode
+from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location
 
@@ -20,12 +22,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class TuneTrial(tune.Trainable):
-    """One trial on a worker: one step is one epoch of all its seeds.
-
-    A step reports a dict with either ``objectives`` (of all epochs so far) and ``finished``, or one of ``error``
-    (the config's fault: the trial has failed), ``unfit`` (the machine's fault: the trial is to be tried elsewhere)
-    and ``full`` (no disk space: nothing can go on); besides, ``notes`` for the log.
-    """
+    """One trial on a worker: one step is one epoch of all its seeds, and is told by a :class:`Report`."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a worker's first trial."""
@@ -35,19 +32,20 @@ class TuneTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial in the same process, which saves starting one."""
+        del self._trial  # its networks go before the next ones come
         self._begin(new_config)
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._trouble: dict[str, str] | None = None
-        self._trouble_reported = False
-        self._trial: Trial | None = None  # the last trial's networks go before this one's come
+        self._in_trouble = False
+        # What is told before anything is trained: what an earlier worker has completed, or that nothing can be.
+        self._untold: Outcome | None = None
         try:
             self._trial = _open_trial(config)
-            # What an earlier worker has completed is reported before anything is trained.
-            self._unreported = self._trial.record.epoch > 0
+            if self._trial.record.epoch > 0:
+                self._untold = _progress(self._trial)
         except Exception as error:
-            self._trouble = _trouble(error)
+            self._untold = _trouble(error)
 
     def step(self) -> dict[str, Any]:
         """Train an epoch and report all objectives so far, or what went wrong.
@@ -56,21 +54,18 @@ class TuneTrial(tune.Trainable):
             RuntimeError: after trouble was reported. It may leave the process in a state (a broken CUDA context,
                 say) that would fail the next trial too; this makes Ray end the process.
         """
-        if self._trouble_reported:
+        if self._in_trouble:
             raise RuntimeError("ends this process after an error")
-        if self._trial is not None and self._trouble is None:
-            try:
-                if not self._unreported:
-                    self._trial.train_epoch()
-                self._unreported = False
-            except Exception as error:
-                self._trouble = _trouble(error)
-        notes = self._notes.taken()
-        if self._trial is None or self._trouble is not None:
-            self._trouble_reported = True
-            return {**(self._trouble or {}), "notes": notes}
-        record = self._trial.record
-        return {"objectives": record.objectives(), "finished": record.finished, "notes": notes}
+        outcome, self._untold = self._untold or self._train_epoch(), None
+        self._in_trouble = not isinstance(outcome, Progressed)
+        return encode(Report(outcome=outcome, notes=self._notes.taken()))
+
+    def _train_epoch(self) -> Outcome:
+        try:
+            self._trial.train_epoch()
+        except Exception as error:
+            return _trouble(error)
+        return _progress(self._trial)
 
 
 class _Notes(logging.Handler):
@@ -88,14 +83,18 @@ class _Notes(logging.Handler):
         return taken
 
 
-def _trouble(error: Exception) -> dict[str, str]:
+def _progress(trial: "Trial") -> Progressed:
+    return Progressed(objectives=trial.record.objectives(), finished=trial.record.finished)
+
+
+def _trouble(error: Exception) -> Failed | Unfit | Full:
     """Whose fault an error is: the config's, unless files or data are the matter."""
     host = platform.node()
     if isinstance(error, OSError) and error.errno in FULL:
-        return {"full": f"on {host}: {error}{_free_space(error.filename)}"}
+        return Full(where=f"on {host}: {error}{_free_space(error.filename)}")
     if isinstance(error, OSError | UserError):
-        return {"unfit": f"on {host}: {error}"}
-    return {"error": traceback.format_exc()}
+        return Unfit(why=f"on {host}: {error}")
+    return Failed(traceback=traceback.format_exc())
 
 
 def _free_space(path: str | None) -> str:
@@ -116,6 +115,7 @@ def _open_trial(config: dict[str, Any]) -> "Trial":
     from scale_tune.training.trial import Trial
 
     torch.set_num_threads(config["threads"])
+    usercode.provide(config["sources"])
     trial_config = TrialConfig.model_validate_json(config["config"])
     device = torch.device("cuda" if config["gpus"] and torch.cuda.is_available() else "cpu")
     splits = load_splits(trial_config.dataset)

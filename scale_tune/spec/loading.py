@@ -3,6 +3,7 @@
 Everything that is wrong becomes a message with file, line and remedy.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from scale_tune.errors import UserError
-from scale_tune.spec.config import DATASETS, LocatedError
+from scale_tune.spec import usercode
+from scale_tune.spec.frozen import LocatedError
 from scale_tune.spec.mistakes import broken_rule
 from scale_tune.spec.parameters import PARAMETER_TYPES
 from scale_tune.spec.space import RunSpec
 from scale_tune.spec.yamlfile import Path as KeyPath
 from scale_tune.spec.yamlfile import parse_yaml
+
+Check = Callable[[RunSpec], RunSpec]
+"""Looks at what can only be seen from above; what is wrong is a LocatedError."""
 
 
 def load_spec(
@@ -23,14 +28,16 @@ def load_spec(
     overrides: dict[str, Any] | None = None,
     methods: list[str] | None = None,
     epochs: int | None = None,
+    check: Check | None = None,
 ) -> RunSpec:
-    """The search space in a YAML file.
+    """The search space in a YAML file; the Python files that it names are known to this process afterwards.
 
     Args:
         path: the file.
         overrides: values by dotted key, as ``{"scheduler.grace_period": 2}``, that replace the file's.
         methods: the methods to search instead of the file's; those in the file keep what it says of them.
         epochs: for every method, also those that have epochs of their own in the file.
+        check: a further look at it.
 
     Raises:
         UserError: the file can't be read or what it says can't be run; one line per mistake.
@@ -56,24 +63,50 @@ def load_spec(
             if isinstance(own, dict):
                 own.pop("epochs", None)
     override(data, places, overrides or {})
-    return validate_spec(data, places, str(path))
+    usercode.provide(usercode.read_sources(_take_files(data, path.parent)))
+    return validate_spec(data, places, str(path), check)
 
 
-def validate_spec(data: dict[str, Any], places: dict[KeyPath, str], source: str) -> RunSpec:
+def _take_files(data: dict[str, Any], directory: Path) -> dict[str, Path]:
+    """Where the Python files are that a search space names, by key; in it, their names are left."""
+    found: dict[str, Path] = {}
+
+    def name_of(where: str, text: str) -> str:
+        file, colon, attribute = text.partition(":")
+        found[where] = directory / file
+        return f"{Path(file).name}{colon}{attribute}"
+
+    methods = data.get("methods")
+    owners = {f"methods.{name}": own for name, own in methods.items()} if isinstance(methods, dict) else {}
+    for where, owner in {"dataset": data.get("dataset"), **owners}.items():
+        if isinstance(owner, dict) and isinstance(owner.get("file"), str):
+            owner["file"] = name_of(f"{where}.file", owner["file"])
+    model = data.get("model")
+    if isinstance(model, dict) and isinstance(model.get("name"), str) and ":" in model["name"]:
+        model["name"] = name_of("model.name", model["name"])
+    return found
+
+
+def validate_spec(data: dict[str, Any], places: dict[KeyPath, str], source: str, check: Check | None = None) -> RunSpec:
     """The spec that plain data describes.
 
     Args:
         data: as YAML gives it.
         places: where each key stands, as ``file:line``, to be named in errors.
         source: what to name where a key has no place.
+        check: a further look at it.
 
     Raises:
         UserError: one line per mistake.
     """
     try:
-        return RunSpec.model_validate(data)
+        spec = RunSpec.model_validate(data)
     except ValidationError as error:
         raise UserError("\n".join(_message(e, places, source) for e in error.errors())) from None
+    try:
+        return check(spec) if check else spec
+    except LocatedError as error:
+        raise UserError(_located(error.path, str(error), places, source)) from None
 
 
 def _message(error: ErrorDetails, places: dict[KeyPath, str], source: str) -> str:
@@ -81,13 +114,14 @@ def _message(error: ErrorDetails, places: dict[KeyPath, str], source: str) -> st
     path = tuple(error["loc"]) + (cause.path if isinstance(cause, LocatedError) else ())
     # The name of a union's member, as "float" in space.lr.float.low, is no key of the file.
     path = tuple(
-        part
-        for i, part in enumerate(path)
-        if not (i >= 2 and part in PARAMETER_TYPES and path[i - 2] == "space")
-        and not (i == 1 and part in DATASETS and path[0] == "dataset")
+        part for i, part in enumerate(path) if not (i >= 2 and part in PARAMETER_TYPES and path[i - 2] == "space")
     )
+    return _located(path, broken_rule(error), places, source)
+
+
+def _located(path: KeyPath, rule: str, places: dict[KeyPath, str], source: str) -> str:
     known = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), source)
-    return f"{known}: {'.'.join(map(str, path))}: {broken_rule(error)}"
+    return f"{known}: {'.'.join(map(str, path))}: {rule}"
 
 
 def override(data: dict[str, Any], places: dict[KeyPath, str], overrides: dict[str, Any]) -> None:

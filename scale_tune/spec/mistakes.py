@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from scale_tune.spec.config import DATASETS
 from scale_tune.spec.parameters import PARAMETER_TYPES
 from scale_tune.spec.yamlfile import parse_yaml
 
@@ -19,9 +18,8 @@ def broken_rule(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return "is missing; every search needs it"
     if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        key, known = ("name", DATASETS) if error["loc"][-1] == "dataset" else ("type", PARAMETER_TYPES)
-        got = value.get(key) if isinstance(value, dict) else value
-        return f"needs a {key} of {', '.join(known)}, got {got!r}"
+        got = value.get("type") if isinstance(value, dict) else value
+        return f"needs a type of {', '.join(PARAMETER_TYPES)}, got {got!r}"
     rule = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
     rule = re.sub(r"a valid (tuple|array)", "a list", rule)
     rule = re.sub(r"a valid dictionary( or .*)?", "a mapping", rule)

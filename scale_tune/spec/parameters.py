@@ -5,9 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from scale_tune.spec.config import Frozen, Lenient, LocatedError
-
-Scalar = bool | int | float | str
+from scale_tune.spec.frozen import Frozen, Lenient, LocatedError, Scalar
 
 
 class _Range(Frozen):
@@ -60,6 +58,11 @@ class IntRange(_Range):
     type: Literal["int"]
     low: int
     high: int
+
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Also the neighbours of the ends: an option may take only multiples of something."""
+        between = {self.low + 1, self.high - 1} & set(range(self.low, self.high + 1))
+        return (self.low, self.high, *sorted(between - {self.low, self.high}))
 
     def holds(self, value: Any) -> bool:
         """Whether the parameter can have the value."""

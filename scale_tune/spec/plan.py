@@ -14,7 +14,7 @@ def print_plan(spec: RunSpec) -> None:
     for column in ("method", "trials", "seeds", "epochs", "parameter", "values"):
         table.add_column(column, justify="right" if column in ("trials", "seeds", "epochs") else "left")
     for method in spec.methods:
-        cells = [method.value, str(spec.method_samples(method)), str(len(spec.seeds)), str(spec.method_epochs(method))]
+        cells = [method, str(spec.method_samples(method)), str(len(spec.seeds)), str(spec.method_epochs(method))]
         for name, parameter in spec.method_space(method).items():
             table.add_row(*cells, name, describe_parameter(parameter))
             cells = [""] * 4

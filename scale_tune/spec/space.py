@@ -1,36 +1,26 @@
 """A search space: what is searched and how, as one validated value."""
 
 import math
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from scale_tune.spec.config import (
-    DatasetOptions,
-    DigitsOptions,
-    Frozen,
-    Hyperparameters,
-    Lenient,
-    LocatedError,
-    Method,
-    ModelOptions,
-    Objective,
-    ScaleHyperparameters,
-    Schedule,
-    Seeds,
-    TrialConfig,
-    nearest,
-)
-from scale_tune.spec.mistakes import broken_rule, in_quotes
-from scale_tune.spec.parameters import Constant, FloatRange, IntRange, Points, Scalar, Space, with_constants
+from scale_tune.spec.config import DatasetConfig, Hyperparameters, ModelOptions, Objective, Schedule, Seeds, TrialConfig
+from scale_tune.spec.frozen import Frozen, Lenient, LocatedError, nearest
+from scale_tune.spec.mistakes import in_quotes
+from scale_tune.spec.parameters import Constant, FloatRange, IntRange, Points, Space, with_constants
 from scale_tune.spec.yamlfile import Path as KeyPath
 
-SCALE_PARAMETERS = tuple(ScaleHyperparameters.model_fields)
+DATASET = "dataset."
+"""Before the name of a parameter that is an option of the dataset."""
 
 
 class MethodSpec(Frozen):
     """What one method has of its own."""
 
+    file: str | None = None
+    """The Python file that defines it, if the package does not."""
     epochs: int | None = Field(default=None, ge=1)
     """Instead of the run's ``epochs``."""
     space: Space = Field(default_factory=dict)
@@ -74,9 +64,9 @@ class ResourceSpec(Frozen):
 class RunSpec(Frozen):
     """A whole search. The fields are the top-level keys of a search space file."""
 
-    dataset: DatasetOptions = DigitsOptions()
+    dataset: DatasetConfig = DatasetConfig(name="digits")
     model: ModelOptions = ModelOptions()
-    methods: dict[Annotated[Method, Lenient], MethodSpec]
+    methods: dict[str, MethodSpec]
     """The methods to compare, each with a study of its own. In YAML a plain list will do."""
     space: Space = Field(default_factory=dict)
     """Parameters shared by all methods."""
@@ -108,10 +98,10 @@ class RunSpec(Frozen):
         if not isinstance(methods, dict):
             return methods
         if not methods:
-            raise ValueError(f"no method is listed; known are: {', '.join(Method)}")
+            raise ValueError("no method is listed; name at least one")
         for method in methods:
-            if method not in list(Method):
-                raise LocatedError((method,), f"unknown method; {nearest(method, Method)}")
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", str(method)):
+                raise LocatedError((method,), "a method's name is of small letters, digits and _, as group_dro")
         return {method: {} if own is None else own for method, own in methods.items()}
 
     @field_validator("seeds")
@@ -122,22 +112,11 @@ class RunSpec(Frozen):
         return seeds
 
     @model_validator(mode="after")
-    def _every_parameter_can_be_trained(self) -> Self:
-        for name in self.space:
-            if name in SCALE_PARAMETERS:
-                raise LocatedError(("space", name), "only the method scale has this; move it to methods.scale.space")
-            _check_name(("space", name), name, self._shared_parameters)
-        for method, own in self.methods.items():
-            known = self._shared_parameters + (SCALE_PARAMETERS if method is Method.SCALE else ())
-            for name in own.space:
-                _check_name(("methods", method.value, "space", name), name, known)
-            for name, parameter in self.method_space(method).items():
-                is_range = isinstance(parameter, FloatRange | IntRange)
-                path = ("methods", method.value, "space", name) if name in own.space else ("space", name)
-                if self.sampler == "grid" and is_range:
-                    raise LocatedError(path, "the grid sampler needs the values themselves, as a choice or a constant")
-                for value in parameter.extremes():
-                    self._check_value(path, method, name, value)
+    def _grids_have_points(self) -> Self:
+        for method in self.methods if self.sampler == "grid" else ():
+            for name in self.method_ranges(method):
+                path = self.parameter_path(method, name)
+                raise LocatedError(path, "the grid sampler needs the values themselves, as a choice or a constant")
         return self
 
     @model_validator(mode="after")
@@ -155,7 +134,7 @@ class RunSpec(Frozen):
     @model_validator(mode="after")
     def _points_lie_in_the_space(self) -> Self:
         for method, own in self.methods.items():
-            path: KeyPath = ("try_first",) if own.try_first is None else ("methods", method.value, "try_first")
+            path: KeyPath = ("try_first",) if own.try_first is None else ("methods", method, "try_first")
             points = self.method_points(method)
             if points and self.sampler == "grid":
                 raise LocatedError(path, "a grid has every point anyway; leave this out")
@@ -173,7 +152,7 @@ class RunSpec(Frozen):
                     self._check_point((*path, i, name), method, name, value)
         return self
 
-    def _check_points_are_whole(self, path: KeyPath, method: Method) -> None:
+    def _check_points_are_whole(self, path: KeyPath, method: str) -> None:
         drawn = {n for n, p in self.method_space(method).items() if not isinstance(p, Constant)}
         points = self.method_points(method)
         if drawn and not points:
@@ -182,7 +161,7 @@ class RunSpec(Frozen):
             if left_out := sorted(drawn - set(point)):
                 raise LocatedError((*path, i), f"the sampler points draws nothing; give {', '.join(left_out)} as well")
 
-    def _check_point(self, path: KeyPath, method: Method, name: str, value: Any) -> None:
+    def _check_point(self, path: KeyPath, method: str, name: str, value: Any) -> None:
         space = self.method_space(method)
         parameter = space.get(name)
         remedy = f"; {method} may have a try_first of its own" if path[0] == "try_first" else ""
@@ -195,33 +174,30 @@ class RunSpec(Frozen):
             raise LocatedError(path, f"{method} needs {parameter} here, got {value!r}{in_quotes(value)}{remedy}")
 
     @property
-    def _shared_parameters(self) -> tuple[str, ...]:
-        options = (f"dataset.{option}" for option in type(self.dataset).model_fields if option != "name")
-        return (*Hyperparameters.model_fields, *options)
+    def files(self) -> set[str]:
+        """The names of the users' Python files that it needs."""
+        named = [self.dataset.file, self.model.file, *(own.file for own in self.methods.values())]
+        return {file.partition(":")[0] for file in named if file is not None}
 
-    def _check_value(self, path: KeyPath, method: Method, name: str, value: Scalar) -> None:
-        others = {n: p.extremes()[0] for n, p in self.method_space(method).items()}
-        try:
-            self.trial_config(method, {**others, name: value})
-        except ValidationError as error:
-            for mistake in error.errors():  # those of other parameters are named when it is their turn
-                if mistake["loc"][-1] == name.rpartition(".")[2]:
-                    raise LocatedError(path, broken_rule(mistake)) from None
+    def parameter_path(self, method: str, name: str) -> KeyPath:
+        """The keys that lead to a parameter of the method."""
+        own = name in self.methods[method].space
+        return ("methods", method, "space", name) if own else ("space", name)
 
-    def method_space(self, method: Method) -> Space:
+    def method_space(self, method: str) -> Space:
         """The shared parameters and the method's own."""
         return {**self.space, **self.methods[method].space}
 
-    def method_ranges(self, method: Method) -> dict[str, FloatRange | IntRange]:
+    def method_ranges(self, method: str) -> dict[str, FloatRange | IntRange]:
         """The parameters of the method that are numbers between two others."""
         return {n: p for n, p in self.method_space(method).items() if isinstance(p, FloatRange | IntRange)}
 
-    def method_points(self, method: Method) -> tuple[dict[str, Any], ...]:
+    def method_points(self, method: str) -> tuple[dict[str, Any], ...]:
         """The points that the method's first trials try, a point per trial."""
         own = self.methods[method].try_first
         return self.try_first if own is None else own
 
-    def method_samples(self, method: Method) -> int:
+    def method_samples(self, method: str) -> int:
         """How many trials the method has."""
         match self.sampler:
             case "grid":
@@ -236,35 +212,32 @@ class RunSpec(Frozen):
         """How many trials all methods have."""
         return sum(self.method_samples(method) for method in self.methods)
 
-    def method_epochs(self, method: Method) -> int:
+    def method_epochs(self, method: str) -> int:
         """How long each of the method's trials trains."""
         return self.methods[method].epochs or self.epochs
 
-    def first_config(self) -> TrialConfig:
-        """The config of some trial that might be drawn, for trying out what all of them need."""
-        method = next(iter(self.methods))
+    def first_config(self, method: str) -> TrialConfig:
+        """The config of some trial of the method that might be drawn, for trying out what all of them need."""
         return self.trial_config(method, {n: p.extremes()[0] for n, p in self.method_space(method).items()})
 
-    def trial_config(self, method: Method, drawn: dict[str, Any]) -> TrialConfig:
+    def trial_config(self, method: str, drawn: dict[str, Any]) -> TrialConfig:
         """The config of one trial from a value for every parameter that is not constant."""
         constants = {n: p.value for n, p in self.method_space(method).items() if isinstance(p, Constant)}
         values = {**constants, **drawn}
-        dataset = {n.partition(".")[2]: v for n, v in values.items() if n.startswith("dataset.")}
-        fields = {
-            "method": method,
-            "hyperparameters": {n: v for n, v in values.items() if n in Hyperparameters.model_fields},
-            "dataset": {**self.dataset.model_dump(mode="json"), **dataset},
-            "model": self.model.model_dump(mode="json"),
-            "epochs": self.method_epochs(method),
-            "seeds": self.seeds,
-            "schedule": self.schedule,
-            "objective": self.objective,
-        }
-        if method is Method.SCALE:
-            fields["scale"] = {n: v for n, v in values.items() if n in SCALE_PARAMETERS}
-        return TrialConfig.model_validate(fields)
-
-
-def _check_name(path: KeyPath, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise LocatedError(path, f"unknown parameter; {nearest(name, known)}")
+        of_dataset = {n.removeprefix(DATASET): v for n, v in values.items() if n.startswith(DATASET)}
+        return TrialConfig.model_validate(
+            {
+                "method": method,
+                "file": self.methods[method].file,
+                "hyperparameters": {n: v for n, v in values.items() if n in Hyperparameters.model_fields},
+                "options": {
+                    n: v for n, v in values.items() if n not in Hyperparameters.model_fields and DATASET not in n
+                },
+                "dataset": {**self.dataset.model_dump(mode="json"), **of_dataset},
+                "model": self.model.model_dump(mode="json"),
+                "epochs": self.method_epochs(method),
+                "seeds": self.seeds,
+                "schedule": self.schedule,
+                "objective": self.objective,
+            }
+        )

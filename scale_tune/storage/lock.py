@@ -13,10 +13,8 @@ import sqlalchemy
 from filelock import FileLock, Timeout
 
 from scale_tune.errors import UserError
-from scale_tune.storage.rundir import Database, RunDir
-
-DATABASE_SCHEMES = ("postgresql",)
-"""Databases with locks that end with their session."""
+from scale_tune.storage.database import Database
+from scale_tune.storage.rundir import RunDir
 
 
 @contextmanager
@@ -97,25 +95,3 @@ def _database_lock(database: Database) -> Iterator[bool]:
             connection = opened.enter_context(engine.connect())
             free = connection.scalar(sqlalchemy.text("select pg_try_advisory_lock(:key)"), {"key": key})
         yield bool(free)
-
-
-def check_database(url: str) -> None:
-    """See that a database can hold a ledger, as far as its URL tells.
-
-    Raises:
-        UserError: it is of a kind that can't, or the URL holds a password, which the run would keep in plain text.
-    """
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except sqlalchemy.exc.ArgumentError:
-        raise UserError(f"--ledger {url!r} must be a URL, as postgresql://user@host/database") from None
-    if parsed.get_backend_name() not in DATABASE_SCHEMES:
-        raise UserError(
-            f"--ledger {parsed!r} must be a PostgreSQL database, as postgresql://user@host/database; "
-            "without --ledger, it is a file in the run's directory"
-        )
-    if parsed.password is not None:
-        raise UserError(
-            f"--ledger {parsed!r} holds a password, which the run's spec.yaml would show; leave it out, and "
-            "put it into ~/.pgpass or $PGPASSWORD"
-        )

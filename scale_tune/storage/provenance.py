@@ -1,5 +1,6 @@
 """How a run was made: when, by which command, code and packages; and what has changed since."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -10,14 +11,16 @@ from typing import Any
 
 PACKAGES = ("scale-tune", "torch", "torchvision", "ray", "optuna", "cmaes", "numpy", "scipy", "scikit-learn")
 """The packages whose versions a result may depend on."""
+COMMAND_VARIABLE, COMMIT_VARIABLE = "SCALE_TUNE_COMMAND", "SCALE_TUNE_COMMIT"
+"""In the environment of a command that was carried here from elsewhere: how it was given there, and its commit."""
 
 
 def provenance() -> dict[str, Any]:
     """Of the command that is running."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(sys.argv),
-        "git_commit": _git_commit(),
+        "command": os.environ.get(COMMAND_VARIABLE) or " ".join(sys.argv),
+        "git_commit": git_commit(),
         "python": platform.python_version(),
         "versions": {package: _version(package) for package in PACKAGES},
     }
@@ -38,11 +41,11 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, with ``-dirty`` if it was changed; None elsewhere."""
+def git_commit() -> str | None:
+    """The commit of the checkout that this package is from, with ``-dirty`` if it was changed; None without one."""
     source = Path(__file__).resolve().parents[2]
     if not (source / ".git").exists():
-        return None
+        return os.environ.get(COMMIT_VARIABLE)
     described = subprocess.run(
         ["git", "-C", str(source), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
         capture_output=True,

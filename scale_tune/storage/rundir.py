@@ -4,52 +4,21 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy.exc
 import yaml
 
 from scale_tune.errors import UserError
+from scale_tune.spec import usercode
 from scale_tune.spec.loading import override, validate_spec
 from scale_tune.spec.space import RunSpec
 from scale_tune.spec.yamlfile import parse_yaml
+from scale_tune.storage.database import Database
 from scale_tune.storage.location import Location, sync_directory, write_atomically
 from scale_tune.storage.provenance import provenance
-
-
-@dataclass(frozen=True)
-class Database:
-    """A ledger in a database that many runs may share: the studies of this one are named ``<run>/<method>``."""
-
-    url: str
-    run: str
-
-    def __str__(self) -> str:
-        return f"{self.run} in {self.url}"
-
-    @property
-    def driver_url(self) -> str:
-        """With the driver that this package installs, whichever is SQLAlchemy's own first choice."""
-        return self.url.replace("postgresql://", "postgresql+psycopg://", 1)
-
-    @contextmanager
-    def opening(self) -> Iterator[None]:
-        """Say what is wrong with a database that can't be opened.
-
-        Raises:
-            UserError: SQLAlchemy raised an error, or has no driver for PostgreSQL.
-        """
-        try:
-            yield
-        except ImportError:
-            raise UserError("a ledger in PostgreSQL needs its driver: pip install 'scale-tune[postgresql]'") from None
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            raise UserError(f"can't open the ledger {self}: {error}") from None
 
 
 class RunDir:
@@ -60,6 +29,7 @@ class RunDir:
         self.spec = self.path / "spec.yaml"
         self.results = self.path / "results"
         self.trials = self.path / "trials"
+        self.code = self.path / "code"
 
     def trial(self, name: str) -> Location:
         """The directory of one trial."""
@@ -98,6 +68,25 @@ class RunDir:
         found: dict[str, Any] = self._content()["provenance"]
         return found
 
+    def sources(self) -> dict[str, str]:
+        """The users' Python files that the run names, as they were when it was started.
+
+        Raises:
+            UserError: one is gone or was changed; the run's results would no longer be of one code.
+        """
+        found = {}
+        for name, known in self.provenance().get("code", {}).items():
+            try:
+                found[name] = (self.code / name).read().decode()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"can't read {self.code / name}: {error}; restore it from a copy") from None
+            if usercode.hashes({name: found[name]})[name] != known:
+                raise UserError(
+                    f"{self.code / name} was changed since the run was started, so its trials would differ; restore "
+                    "it, or start a new run with the changed file"
+                )
+        return found
+
     def data(self) -> dict[str, str]:
         """What identifies the data and weights that the run trains on; see :func:`search.cluster.check_cluster`."""
         found: dict[str, str] = self._content().get("data", {})
@@ -126,11 +115,11 @@ class RunDir:
         return data, lines
 
 
-def check_new_run(storage: Location, name: str) -> RunDir:
-    """Where the run would be.
+def check_name(name: str) -> None:
+    """Whether a run can have this name.
 
     Raises:
-        UserError: the name can't be a directory's, or is taken; or the storage can't be reached.
+        UserError: it can't be a directory's.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise UserError(
@@ -138,6 +127,15 @@ def check_new_run(storage: Location, name: str) -> RunDir:
             "and start with a letter or digit; "
             "use --storage for the directory it goes into"
         )
+
+
+def check_new_run(storage: Location, name: str) -> RunDir:
+    """Where the run would be.
+
+    Raises:
+        UserError: the name can't be a directory's, or is taken; or the storage can't be reached.
+    """
+    check_name(name)
     path = storage / name
     try:
         taken = path.exists()
@@ -166,25 +164,31 @@ def create_run(
         UserError: as :func:`check_new_run`, or the storage can't be written.
     """
     run = check_new_run(storage, name)
-    content = {"provenance": provenance(), "data": data, "spec": plain_spec(spec)}
+    sources = usercode.provided(spec.files)
+    made = provenance() | {"code": usercode.hashes(sources)}
+    content = {"provenance": made, "data": data, "spec": plain_spec(spec)}
     if database is not None:
         content["ledger"] = asdict(database)
     try:
         if run.path.local is None:
+            for file, text in sources.items():
+                (run.code / file).write(text.encode())
             run.spec.write(_text(content))
         else:
-            _create_directory(run.path.local, content)
+            _create_directory(run.path.local, content, sources)
     except OSError as error:
         raise UserError(f"can't make the run {run.path}: {error}; choose another --storage or --name") from None
     return run
 
 
-def _create_directory(path: Path, content: dict[str, Any]) -> None:
+def _create_directory(path: Path, content: dict[str, Any], sources: usercode.Sources) -> None:
     storage = path.parent
     storage.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=storage))
     try:
         write_atomically(temporary / "spec.yaml", _text(content))
+        for file, text in sources.items():
+            write_atomically(temporary / "code" / file, text.encode())
         # From now on a run without a ledger is one that lost it, and not one that has not begun.
         if "ledger" not in content:
             write_atomically(temporary / "ledger.log", b"")

@@ -14,49 +14,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
-from pydantic import BaseModel
 
 from scale_tune.accuracies import ACCURACIES
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import LedgerTrial, check_covers, read_trials
-from scale_tune.spec.config import DATASETS, Hyperparameters, ScaleHyperparameters, TrialConfig
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables.columns import Columns, diagnostic_columns, epoch_columns, group_columns, trial_values
+from scale_tune.tables.config_columns import config_columns, config_fields, own_fields
 from scale_tune.tables.refits import IS_REFIT, with_refits
 from scale_tune.tables.schemas import GONE, REFITTED
 from scale_tune.tables.schemas import field as _field
 from scale_tune.tables.schemas import table_of as _table
 from scale_tune.tables.unchanged import joined, read_unchanged
 from scale_tune.training.records import RECORD_FILE, is_weights, read_record
-
-
-def _config_fields() -> list[pa.Field]:
-    """One column per value that a search may vary, for every method and dataset, null where it doesn't apply."""
-    types: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64()}
-
-    def fields(model: type[BaseModel], prefix: str, of: str) -> Iterator[pa.Field]:
-        for name, info in model.model_fields.items():
-            if name != "name":
-                type_ = types.get(info.annotation, pa.string())
-                yield _field(f"config.{prefix}{name}", type_, f"{name} of {of}")
-
-    options: dict[str, pa.Field] = {}
-    for model in DATASETS.values():
-        for field in fields(model, "dataset.", "the dataset; null where the dataset has no such option"):
-            options.setdefault(field.name, field)
-    return [
-        *fields(Hyperparameters, "", "the optimizer or the batches"),
-        *fields(ScaleHyperparameters, "", "SCALE; null for other methods"),
-        _field("config.epochs", pa.int64(), "epochs that the trial was to train"),
-        _field("config.schedule", pa.string(), "learning-rate schedule over the epochs"),
-        _field("config.objective", pa.string(), "validation accuracy that was maximised"),
-        _field("config.model", pa.string(), "network"),
-        _field("config.weights", pa.string(), "its initial weights"),
-        _field("config.dataset", pa.string(), "dataset"),
-        *options.values(),
-    ]
 
 
 def _accuracy_fields() -> Iterator[pa.Field]:
@@ -85,7 +57,7 @@ TRIALS = pa.schema(
         _field("method", pa.string(), "how its networks are trained, as erm"),
         _field("number", pa.int64(), "number of the trial in its method's study, from 0"),
         _field("state", pa.string(), "complete, pruned (stopped early), failed (raised an error), running or waiting"),
-        *_config_fields(),
+        *config_fields(),
         _field("seeds", pa.int64(), "seeds with a result: at least one epoch, and not diverged"),
         _field("seeds_asked", pa.int64(), "seeds that the trial trains"),
         _field("epochs", pa.int64(), "completed epochs"),
@@ -237,7 +209,7 @@ _ADDED = {"dfr": DFR, "dfr_path": DFR_PATH}
 SCHEMAS = _OF_RECORDS | _ADDED
 
 
-def load(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
+def load_results(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
     """The tables of a run as they are now, also while it is searched.
 
     Returns:
@@ -250,6 +222,14 @@ def load(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
     return {name: table.to_pandas() for name, table in collect(RunDir(run_dir)).items()}
 
 
+def trials_schema(spec: RunSpec) -> pa.Schema:
+    """Of a run's ``trials``, which has the options of its own methods and dataset besides."""
+    own = own_fields(spec, TRIALS)
+    at = max(i for i, name in enumerate(TRIALS.names) if name.startswith("config.")) + 1
+    fields = [*list(TRIALS)[:at], *own, *list(TRIALS)[at:]]
+    return pa.schema(fields, metadata=TRIALS.metadata)
+
+
 def collect(run: RunDir) -> dict[str, pa.Table]:
     """All tables from the ledger, the records, and what analyses have added.
 
@@ -257,26 +237,33 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     see :mod:`scale_tune.tables.unchanged`.
     """
     spec = run.read_spec()
+    of_records = _OF_RECORDS | {"trials": trials_schema(spec)}
     # Before the ledger is read, which may be growing. And stamps are taken before records are read: if one is
     # replaced in between, it is read again next time.
     files = run.trials.names_below()
     ledger = read_trials(run.ledger)
     check_covers(run.ledger, ledger, files)
     stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) if trial.state.ended else None for trial in ledger}
-    unchanged = read_unchanged(run.results, _OF_RECORDS, stamps)
+    unchanged = read_unchanged(run.results, of_records, stamps)
     parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in _OF_RECORDS}
     for trial in ledger:
         known = unchanged.get(trial.name)
         has_weights = any(map(is_weights, files.get(trial.name, ())))
-        for name, rows in _tables_of(trial, known, spec, run, has_weights=has_weights).items():
+        for name, rows in _tables_of(trial, known, spec, run, of_records, has_weights=has_weights).items():
             parts[name][trial.name] = (stamps[trial.name], rows)
-    of_records = {name: joined(parts[name], schema) for name, schema in _OF_RECORDS.items()}
-    of_records["groups"] = with_refits(of_records["groups"], _read_added(run, "groups", IS_REFIT))
-    return of_records | {name: _read_added(run, name) for name in _ADDED}
+    tables = {name: joined(parts[name], schema) for name, schema in of_records.items()}
+    tables["groups"] = with_refits(tables["groups"], _read_added(run, "groups", IS_REFIT))
+    return tables | {name: _read_added(run, name) for name in _ADDED}
 
 
 def _tables_of(
-    trial: LedgerTrial, known: dict[str, pa.Table] | None, spec: RunSpec, run: RunDir, *, has_weights: bool
+    trial: LedgerTrial,
+    known: dict[str, pa.Table] | None,
+    spec: RunSpec,
+    run: RunDir,
+    schemas: dict[str, pa.Schema],
+    *,
+    has_weights: bool,
 ) -> dict[str, pa.Table]:
     """A trial's rows of the tables, from its record or from what is known of it."""
     if known is not None:
@@ -288,11 +275,11 @@ def _tables_of(
             raise UserError(f"{run.trial(trial.name)} holds the record of {record.trial}; restore it from a copy")
         values = trial_values(record) if record else _values_without_record(trial)
         tables = {
-            name: _part(trial.name, columns_of(record) if record else {}, _OF_RECORDS[name])
+            name: _part(trial.name, columns_of(record) if record else {}, schemas[name])
             for name, columns_of in _LONG.items()
         }
     row = values | _trial_row(trial, spec) | {"checkpoint": f"trials/{trial.name}" if has_weights else None}
-    return {"trials": _table([row], TRIALS), **tables}
+    return {"trials": _table([row], schemas["trials"]), **tables}
 
 
 def _part(trial: str, columns: Columns, schema: pa.Schema) -> pa.Table:
@@ -357,10 +344,10 @@ def _trial_row(trial: LedgerTrial, spec: RunSpec) -> dict[str, Any]:
     config = spec.trial_config(trial.method, trial.params)
     return {
         "trial": trial.name,
-        "method": str(trial.method),
+        "method": trial.method,
         "number": trial.number,
         "state": trial.state.value,
-        **_config_columns(config),
+        **config_columns(config),
         "seeds_asked": len(config.seeds),
         "error": trial.error,
     }
@@ -373,15 +360,3 @@ def _values_without_record(trial: LedgerTrial) -> dict[str, Any]:
         "objective": trial.objective,
         "started": trial.started.astimezone(UTC) if trial.started else None,
     }
-
-
-def _config_columns(config: TrialConfig) -> dict[str, Any]:
-    values = config.flat() | {
-        "epochs": config.epochs,
-        "schedule": config.schedule.value,
-        "objective": config.objective.value,
-        "model": config.model.name,
-        "weights": config.model.weights,
-        "dataset": config.dataset.name,
-    }
-    return {f"config.{name}": value for name, value in values.items()}

@@ -52,7 +52,7 @@ class EpochRecord(Record):
     lr: float
     seconds: float
     diagnostics: dict[str, float]
-    """What the method reports besides, by name: means over the epoch's steps."""
+    """What the method reports besides, as SCALE's cosine: means over the epoch's steps."""
     objective: Accuracy
     """The validation objective of this epoch alone."""
     splits: dict[str, SplitRecord]

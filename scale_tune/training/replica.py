@@ -2,6 +2,7 @@
 
 import math
 import time
+import traceback
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,18 +15,11 @@ from scale_tune.datasets.groups import GroupCounts, Groups
 from scale_tune.datasets.splits import DatasetInfo, DatasetSplits, Split, SplitName
 from scale_tune.datasets.transforms import augment, normalise
 from scale_tune.errors import UserError
-from scale_tune.methods.scale import Scale
-from scale_tune.networks.classifier import Classifier, build_classifier
+from scale_tune.methods import Batch, Samples, Setting, method_class
+from scale_tune.methods.saving import load_state, modules, optimizers, state_of
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import Method, Schedule, TrialConfig
+from scale_tune.spec.config import Schedule, TrialConfig
 from scale_tune.training.records import EpochRecord, SplitRecord
-
-HEADS: dict[Method, tuple[SplitName, ...]] = {
-    Method.ERM: ("train",),
-    Method.ERM_TARGET: ("target",),
-    Method.SCALE: ("train", "target"),
-}
-"""The heads of each method's network, named by the split they learn from. The last one is evaluated."""
 
 EVALUATION_BATCH = 256
 
@@ -39,14 +33,11 @@ class Tally:
         self.n = torch.zeros(math.prod(self.groups.shape), device=device, dtype=torch.int64)
         self.correct = torch.zeros_like(self.n)
 
-    def add(self, logits: Tensor, labels: Tensor, attributes: Tensor) -> Tensor:
-        """Count a batch and return its mean cross-entropy, a scalar with its graph."""
-        loss = cross_entropy(logits, labels)
-        self.loss += loss.detach().double() * len(labels)
-        cells = labels * self.groups.num_attributes + attributes
-        self.n.index_add_(0, cells, torch.ones_like(cells))
-        self.correct.index_add_(0, cells, (logits.detach().argmax(dim=1) == labels).long())
-        return loss
+    def add(self, logits: Tensor, labels: Tensor, groups: Tensor) -> None:
+        """Count a batch: logits (batch, classes), labels and groups (batch,)."""
+        self.loss += cross_entropy(logits, labels).double() * len(labels)
+        self.n.index_add_(0, groups, torch.ones_like(groups))
+        self.correct.index_add_(0, groups, (logits.argmax(dim=1) == labels).long())
 
     def counts(self) -> GroupCounts:
         """The counts so far, read from the device."""
@@ -63,10 +54,13 @@ class DivergenceError(Exception):
 
 
 class Replica:
-    """The network and optimizers of one seed.
+    """One seed: its method with networks and optimizers, and the loop over epochs.
 
-    A replica's draws are seeded by (seed, purpose, epoch), so the weights and momentum at the end of an epoch
-    are all that the next epochs depend on.
+    A replica's draws are seeded by (seed, purpose, epoch), so the method's state at the end of an epoch is all that
+    the next epochs depend on.
+
+    Raises:
+        UserError: there is no such method or network, or its weights can't be had.
     """
 
     def __init__(self, config: TrialConfig, seed: int, splits: DatasetSplits, device: torch.device) -> None:
@@ -74,11 +68,12 @@ class Replica:
         self.seed = seed
         self.splits = splits
         self.device = device
-        heads = HEADS[config.method]
-        self.model: Classifier = build_classifier(
-            config.model, splits.info.groups.num_classes, heads, derive_seed(seed, "init")
-        ).to(device)
-        self.optimizers = build_optimizers(config, self.model)
+        cls = method_class(config.method, config.file)
+        samples = {name: _samples(splits, name) for name in cls.learns_from}
+        self.method = cls(Setting(config=config, seed=seed, info=splits.info, samples=samples, device=device))
+        for optimizer in optimizers(self.method):
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]  # what the schedule is a factor of
 
     def train_epoch(self, epoch: int) -> tuple[EpochRecord, dict[str, GroupCounts]]:
         """Train epoch number ``epoch`` (from 1), evaluate on val, and return the record and each split's counts.
@@ -87,171 +82,136 @@ class Replica:
             DivergenceError: a loss was not finite.
         """
         started = time.perf_counter()
-        config, info = self.config, self.splits.info
-        lr = learning_rate(config, epoch)
-        for optimizer in self.optimizers.values():
+        factor = learning_rate_factor(self.config, epoch)
+        for optimizer in optimizers(self.method):
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = group["initial_lr"] * factor
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "batches", epoch))
-        tallies: dict[str, Tally] = {split: Tally(info, self.device) for split in HEADS[config.method]}
-        self.model.train()
-        cosines = [self._step(batches, tallies) for batches in self._batches(generator)]
-        measured: dict[str, Tally] = {**tallies, "val": self.evaluate("val")}
+        self.method.begin_epoch(epoch)
+        tallies: dict[str, Tally] = {}
+        scalars: dict[str, list[Tensor]] = {}
+        self._set_mode(training=True)
+        for batches in self._batches(generator):
+            step = self.method.step(batches)
+            for split, logits in step.logits.items():
+                tally = tallies.setdefault(split, Tally(self.splits.info, self.device))
+                tally.add(logits.detach(), batches[split].labels, batches[split].groups)
+            for name, scalar in step.scalars.items():
+                scalars.setdefault(name, []).append(scalar.detach())
+        measured = {**tallies, "val": self.evaluate("val")}
         losses = {split: tally.mean_loss() for split, tally in measured.items()}
         if not all(math.isfinite(loss) for loss in losses.values()):
             raise DivergenceError(f"seed {self.seed}, epoch {epoch}: the losses are {losses}")
         counts = {split: tally.counts() for split, tally in measured.items()}
         record = EpochRecord(
             epoch=epoch,
-            lr=lr,
+            lr=self.config.hyperparameters.lr * factor,
             seconds=time.perf_counter() - started,
-            diagnostics={} if (cosine := _mean(cosines)) is None else {"cosine": cosine},
-            objective=counts["val"].objective(config.objective),
+            diagnostics={name: float(torch.stack(values).mean()) for name, values in scalars.items()},
+            objective=counts["val"].objective(self.config.objective),
             splits={split: SplitRecord(loss=losses[split], **counts[split].summary()) for split in measured},
         )
         return record, counts
 
     def take_one_step(self) -> None:
-        """Train on the first batch of the first epoch."""
-        self.model.train()
+        """Train on the first batch of the first epoch and predict as many images, as every epoch will."""
         generator = torch.Generator().manual_seed(0)
-        tallies: dict[str, Tally] = {split: Tally(self.splits.info, self.device) for split in HEADS[self.config.method]}
-        self._step(next(self._batches(generator)), tallies)
+        self.method.begin_epoch(1)
+        self._set_mode(training=True)
+        self.method.step(next(self._batches(generator)))
+        self.evaluate("val", limit=self.config.hyperparameters.batch_size)
 
     @torch.inference_mode()
-    def evaluate(self, split: SplitName) -> Tally:
-        """Loss and counts per group of a whole split, in eval mode, without augmentation."""
-        self.model.eval()
+    def evaluate(self, split: SplitName, limit: int | None = None) -> Tally:
+        """Loss and counts per group of a split (of its first ``limit`` samples), in eval mode, without augmentation."""
+        self._set_mode(training=False)
         tally = Tally(self.splits.info, self.device)
         data: Split = getattr(self.splits, split)
-        for start in range(0, len(data), EVALUATION_BATCH):
-            images, labels, attributes = self._load(data, np.arange(start, min(start + EVALUATION_BATCH, len(data))))
-            tally.add(self.model(normalise(images, self.splits.info)), labels, attributes)
+        samples = min(len(data), limit or len(data))
+        for start in range(0, samples, EVALUATION_BATCH):
+            batch = self._load(data, np.arange(start, min(start + EVALUATION_BATCH, samples)), None)
+            tally.add(self.method.predict(batch.images), batch.labels, batch.groups)
         return tally
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights and momentum by name: all of the replica's state between two epochs."""
-        tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for owner, optimizer in self.optimizers.items():
-            for index, state in optimizer.state_dict()["state"].items():
-                if state.get("momentum_buffer") is not None:
-                    tensors[f"momentum/{owner}/{index}"] = state["momentum_buffer"]
-        return tensors
+        """All of the replica's state between two epochs, by name."""
+        return state_of(self.method)
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take up the state that :meth:`tensors` gave."""
-        weights = {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}
-        self.model.load_state_dict(weights)
-        for owner, optimizer in self.optimizers.items():
-            prefix = f"momentum/{owner}/"
-            momentum = {
-                int(name.removeprefix(prefix)): {"momentum_buffer": tensor}
-                for name, tensor in tensors.items()
-                if name.startswith(prefix)
-            }
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": momentum})
+        load_state(self.method, tensors)
 
-    def _batches(self, generator: torch.Generator) -> Iterator[dict[SplitName, tuple[Tensor, Tensor, Tensor]]]:
-        """One epoch's batches of the first head's split and, for SCALE, as many target samples beside each."""
-        first, *others = HEADS[self.config.method]
+    def _set_mode(self, *, training: bool) -> None:
+        for module in modules(self.method):
+            module.train(training)
+
+    def _batches(self, generator: torch.Generator) -> Iterator[dict[SplitName, Batch]]:
+        """One epoch's batches of the first split and, beside each, as many samples of every other one."""
+        first, *others = self.method.learns_from
         data: Split = getattr(self.splits, first)
-        order = torch.randperm(len(data), generator=generator)
+        order = self.method.draw(generator)
         for indices in torch.split(order, self.config.hyperparameters.batch_size):
             if len(indices) == 1:
                 continue  # BatchNorm can't normalise a single sample
-            batches = {first: self._load_augmented(data, indices, generator)}
+            batches = {first: self._load(data, indices.numpy(), generator)}
             for other in others:
                 more: Split = getattr(self.splits, other)
                 drawn = torch.randperm(len(more), generator=generator)[: len(indices)]
-                batches[other] = self._load_augmented(more, drawn, generator)
+                batches[other] = self._load(more, drawn.numpy(), generator)
             yield batches
 
-    def _step(
-        self, batches: dict[SplitName, tuple[Tensor, Tensor, Tensor]], tallies: dict[str, Tally]
-    ) -> Tensor | None:
-        """One update of the weights; returns SCALE's mean cosine, a scalar on the device."""
-        backbone = list(self.model.backbone.parameters())
-        backbone_grads = []
-        for split, (images, labels, attributes) in batches.items():
-            head = list(self.model.head(split).parameters())
-            loss = tallies[split].add(self.model(images, split), labels, attributes)
-            grads = torch.autograd.grad(loss, backbone + head, allow_unused=True)
-            backbone_grads.append(grads[: len(backbone)])
-            for parameter, grad in zip(head, grads[len(backbone) :], strict=True):
-                parameter.grad = grad
-        shared = self.optimizers["backbone"]
-        if isinstance(shared, Scale):
-            cosine: Tensor | None = shared.step(*backbone_grads).mean()
-        else:
-            for parameter, grad in zip(backbone, backbone_grads[0], strict=True):
-                parameter.grad = grad
-            shared.step()
-            cosine = None
-        self.optimizers["heads"].step()
-        return cosine
-
-    def _load(self, data: Split, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    def _load(self, data: Split, indices: NDArray[np.int64], augmenting: torch.Generator | None) -> Batch:
+        """Samples of a split on the device; augmented if there is a generator to draw from."""
+        info = self.splits.info
         arrays = (data.images[indices], data.labels[indices], data.attributes[indices])
         images, labels, attributes = (torch.from_numpy(array).to(self.device) for array in arrays)
-        return images, labels, attributes
+        if augmenting is not None:
+            images = augment(images, info, augmenting)
+        return Batch(
+            images=normalise(images, info),
+            labels=labels,
+            attributes=attributes,
+            groups=labels * info.groups.num_attributes + attributes,
+            indices=torch.from_numpy(indices),
+        )
 
-    def _load_augmented(
-        self, data: Split, indices: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        images, labels, attributes = self._load(data, indices.numpy())
-        info = self.splits.info
-        return normalise(augment(images, info, generator), info), labels, attributes
+
+def _samples(splits: DatasetSplits, name: SplitName) -> Samples:
+    split: Split = getattr(splits, name)
+    labels, attributes = (torch.from_numpy(np.array(array)) for array in (split.labels, split.attributes))
+    groups = labels * splits.info.groups.num_attributes + attributes
+    return Samples(labels=labels, attributes=attributes, groups=groups)
 
 
 def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) -> None:
-    """Take one step on the first samples, to see whether the model can train on such images at all.
+    """Take one step on the first samples, to see whether method and model can train on such images at all.
 
     Raises:
-        UserError: it can't.
+        UserError: they can't.
     """
-    replica = Replica(config, config.seeds[0], splits, device)
     try:
-        replica.take_one_step()
-    except RuntimeError as error:
-        shape = " x ".join(map(str, splits.train.images.shape[1:]))
+        Replica(config, config.seeds[0], splits, device).take_one_step()
+    except UserError:
+        raise
+    except torch.OutOfMemoryError:
         raise UserError(
-            f"the model {config.model.name} can't train on {splits.name}'s images of {shape}: {error}; "
-            "choose another model.name"
+            f"{device} has too little memory for {config.model.name} with a batch_size of "
+            f"{config.hyperparameters.batch_size}; lower it, or give each trial more of the device"
+        ) from None
+    except Exception as error:
+        shape = " x ".join(map(str, splits.train.images.shape[1:]))
+        own = config.file is not None or config.model.file is not None
+        raise UserError(
+            f"the method {config.method} can't train the model {config.model.name} on {splits.name}'s images of "
+            f"{shape}: {error!r}; choose another model.name{', or mend your file' * own}"
+            + f"\n{traceback.format_exc(limit=-3)}"
+            * own
         ) from None
 
 
-def build_optimizers(config: TrialConfig, model: Classifier) -> dict[str, torch.optim.Optimizer]:
-    """The optimizers of the backbone and of the heads.
-
-    SCALE trains its heads by plain SGD, without momentum or weight decay; the other methods train all weights by
-    SGD with both.
-    """
-    hp = config.hyperparameters
-    if config.scale is not None:
-        backbone: torch.optim.Optimizer = Scale(
-            model.backbone.named_parameters(),
-            lr=hp.lr,
-            momentum=hp.momentum,
-            weight_decay=hp.weight_decay,
-            group_size=config.scale.group_size,
-            regularize_mode=config.scale.regularize_mode,
-        )
-        return {"backbone": backbone, "heads": torch.optim.SGD(model.heads.parameters(), lr=hp.lr)}
-    return {
-        part: torch.optim.SGD(module.parameters(), lr=hp.lr, momentum=hp.momentum, weight_decay=hp.weight_decay)
-        for part, module in (("backbone", model.backbone), ("heads", model.heads))
-    }
-
-
-def _mean(scalars: list[Tensor | None]) -> float | None:
-    present = [scalar for scalar in scalars if scalar is not None]
-    return float(torch.stack(present).mean()) if present else None
-
-
-def learning_rate(config: TrialConfig, epoch: int) -> float:
-    """The learning rate of epoch ``epoch`` (from 1): constant, or cosine from ``lr`` down towards 0."""
-    lr = config.hyperparameters.lr
+def learning_rate_factor(config: TrialConfig, epoch: int) -> float:
+    """Of the learning rate in epoch ``epoch`` (from 1): constantly 1, or along a cosine from 1 down towards 0."""
     if config.schedule is Schedule.COSINE:
-        return lr * (1 + math.cos(math.pi * (epoch - 1) / config.epochs)) / 2
-    return lr
+        return (1 + math.cos(math.pi * (epoch - 1) / config.epochs)) / 2
+    return 1.0

@@ -21,7 +21,6 @@ from scale_tune.training.records import (
     ReplicaRecord,
     SplitRecord,
     TrialRecord,
-    close_trial,
     read_final_record,
 )
 from scale_tune.training.replica import DivergenceError, Replica
@@ -31,8 +30,9 @@ class Trial:
     """Trains a config once per seed and keeps its directory's checkpoint up to date.
 
     Created on a directory that holds a checkpoint, it goes on from there, and ends with the weights and history
-    that it would have had without an interruption. When it has finished, the checkpoint gives way to the record
-    and, unless a replica diverged, the best-epoch weights of each seed.
+    that it would have had without an interruption. When it has finished, its directory holds the best-epoch weights of
+    each seed, unless a replica diverged, and a last checkpoint of the record alone; closing it is the driver's business
+    (:mod:`scale_tune.search.closing`).
 
     Args:
         name: as ``scale-00017``.
@@ -71,15 +71,15 @@ class Trial:
         # Otherwise it begins anew, also where a pruned trial's record is: without weights there is no going on.
 
     def train_epoch(self) -> None:
-        """One epoch of every replica that has not diverged, then the checkpoint, or after the last the end."""
+        """One epoch of every replica that has not diverged, then the checkpoint; at the end also the weights."""
         epoch = self.record.epoch + 1
         for replica, record in zip(self.replicas, self.record.replicas, strict=True):
             if record.diverged_epoch is None:
                 self._train_replica(replica, record, epoch)
         if self.record.finished:
             self._finish()
-        else:
-            save_checkpoint(self.directory, self.record, self._tensors())
+        # The last one, which nothing goes on from, says that the weights are all there: it comes after them.
+        save_checkpoint(self.directory, self.record, {} if self.record.finished else self._tensors())
 
     def _train_replica(self, replica: Replica, record: ReplicaRecord, epoch: int) -> None:
         try:
@@ -90,7 +90,7 @@ class Trial:
         record.history.append(measured)
         if best_of(epoch.objective for epoch in record.history) == len(record.history) - 1:
             record.best = _best_epoch(measured, counts)
-            self.best_weights[replica.seed] = _copied(replica.model.state_dict())
+            self.best_weights[replica.seed] = _copied(replica.method.network.state_dict())
 
     def _finish(self) -> None:
         for replica, record in zip(self.replicas, self.record.replicas, strict=True):
@@ -100,11 +100,10 @@ class Trial:
         if not self.record.diverged:
             for seed, weights in self.best_weights.items():
                 save_weights(self.directory, self.record, seed, weights)
-        close_trial(self.directory, self.record)
 
     def _evaluate_test(self, replica: Replica, best: BestEpoch) -> None:
         """Judge the selected epoch on test, after everything is trained and selected."""
-        replica.model.load_state_dict(self.best_weights[replica.seed])
+        replica.method.network.load_state_dict(self.best_weights[replica.seed])
         tally = replica.evaluate("test")
         counts = tally.counts()
         best.test = SplitRecord(loss=tally.mean_loss(), **counts.summary())
@@ -130,11 +129,13 @@ class Trial:
 
     def _restore(self, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
         self.record = record
+        if record.finished:
+            return
         for replica, replica_record in zip(self.replicas, record.replicas, strict=True):
             own = _below(f"seed-{replica.seed}/", tensors)
             self.best_weights[replica.seed] = _below("best/", own)
             if replica_record.diverged_epoch is None:
-                replica.load_tensors(own)
+                replica.load_tensors({name: t for name, t in own.items() if not name.startswith("best/")})
 
 
 def _best_epoch(record: EpochRecord, counts: dict[str, GroupCounts]) -> BestEpoch:

@@ -10,7 +10,6 @@ from typing import Any
 
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import LedgerTrial
-from scale_tune.spec.config import Method
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.rundir import RunDir, plain_spec
 
@@ -39,7 +38,7 @@ def confirmation_spec(spec: RunSpec, best: Iterable[LedgerTrial]) -> RunSpec:
     """
     points: dict[str, list[dict[str, Any]]] = {}
     for trial in best:
-        points.setdefault(trial.method.value, []).append(trial.params)
+        points.setdefault(trial.method, []).append(trial.params)
     if not points:
         raise UserError("there is nothing to confirm yet: no trial has run to its end with all its seeds")
     plain = plain_spec(spec)
@@ -62,7 +61,7 @@ def unconfirmed(begun: RunSpec, wanted: RunSpec) -> int:
     return sum(config not in _configs(begun) for config in _configs(wanted))
 
 
-def _configs(spec: RunSpec) -> list[tuple[Method, dict[str, Any]]]:
+def _configs(spec: RunSpec) -> list[tuple[str, dict[str, Any]]]:
     return [(method, point) for method in spec.methods for point in spec.method_points(method) or ({},)]
 
 

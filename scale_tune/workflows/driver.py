@@ -7,18 +7,24 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from scale_tune.datasets.prepare import identity, load_with_progress
+from scale_tune.datasets.ahead import load_with_progress
+from scale_tune.datasets.preparation import identity
 from scale_tune.errors import UserError
-from scale_tune.ledger.studies import Ledger, check_covers, create_studies, read_trials
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import check_covers, create_studies, read_trials
 from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
 from scale_tune.search.progress import Progress, duration
-from scale_tune.search.run import Search, run_search
+from scale_tune.search.run import run_search
+from scale_tune.search.state import Search
 from scale_tune.search.stopping import Stop
+from scale_tune.spec import usercode
+from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import RunSpec
+from scale_tune.storage.database import Database, check_database
 from scale_tune.storage.location import Location
-from scale_tune.storage.lock import check_database, only_driver
+from scale_tune.storage.lock import only_driver
 from scale_tune.storage.provenance import changes, provenance
-from scale_tune.storage.rundir import Database, RunDir, check_new_run, create_run
+from scale_tune.storage.rundir import RunDir, check_new_run, create_run
 from scale_tune.workflows.confirm import DIRECTORY, confirmation_of, confirmation_spec, unconfirmed
 
 console = Console(markup=False, highlight=False, soft_wrap=True)
@@ -48,7 +54,7 @@ def launch(
     check_new_run(storage, name)
     database = _new_database(storage, name, ledger)
     if address is None:  # here its progress can be shown
-        load_with_progress(spec.first_config().dataset, console)
+        load_with_progress(_any_config(spec).dataset, console)
     with cluster(address, stop) as reconnect:
         one_disk = address is None and storage.local is not None
         data = check_cluster(spec, None if one_disk else storage, console.print)
@@ -87,6 +93,7 @@ def resume(
         UserError: another driver works on it, the ledger is gone or damaged, or the data has changed.
     """
     stop = Stop(budget)
+    usercode.provide(run.sources())
     with only_driver(run):
         try:
             # What is wrong with the ledger is an error before anything is started.
@@ -125,7 +132,7 @@ def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
     from scale_tune.tables import collect as results  # pandas takes its time
 
     confirmation = confirmation_of(run)
-    searched = analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=results.load(run.path))
+    searched = analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=results.load_results(run.path))
     trials = {trial.name: trial for trial in read_trials(run.ledger)}
     spec = confirmation_spec(searched.spec, [trials[name] for name in analysis.best_configs(searched, top_k)["trial"]])
     if confirmation.spec.is_file():
@@ -149,8 +156,12 @@ def _check_same_data(run: RunDir, now: dict[str, str]) -> None:
             )
 
 
+def _any_config(spec: RunSpec) -> TrialConfig:
+    return spec.first_config(next(iter(spec.methods)))
+
+
 def _data_here(run: RunDir, spec: RunSpec) -> dict[str, str]:
-    config = spec.first_config()
+    config = _any_config(spec)
     try:
         return identity(config, load_with_progress(config.dataset, console))
     except OSError as error:
@@ -163,7 +174,8 @@ def _drive(
     console.print(f"run {run.path}")
     stop.how_to_go_on = _how_to_go_on(run)
     progress = Progress(Console(markup=False, highlight=False))
-    search = Search(run=run, spec=spec, progress=progress, stop=stop, retry_failed=retry_failed)
+    sources = usercode.provided(spec.files)
+    search = Search(run=run, spec=spec, progress=progress, stop=stop, retry_failed=retry_failed, sources=sources)
     try:
         with progress:
             done = run_search(search, reconnect)

@@ -13,7 +13,8 @@ from scale_tune.analysis.selection import RunTables
 from scale_tune.errors import UserError
 from scale_tune.report.pivots import pivot_latex
 from scale_tune.report.text import comparison_latex
-from scale_tune.spec.config import DfrProtocol, nearest
+from scale_tune.spec.config import DfrProtocol
+from scale_tune.spec.frozen import nearest
 from scale_tune.storage.location import Location
 from scale_tune.storage.lock import only_analysis
 from scale_tune.storage.rundir import RunDir

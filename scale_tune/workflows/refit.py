@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from scale_tune.analysis import selection as analysis
 from scale_tune.analysis.selection import RunTables
-from scale_tune.dfr import FEATURES_OF
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import read_trials
+from scale_tune.methods import method_class
+from scale_tune.networks import pretrained
 from scale_tune.spec.config import DfrProtocol, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
@@ -148,16 +149,17 @@ class AnalysedRun:
         best = analysis.best_configs(run, top_k)
         trials = read_trials(self._run.ledger)
         configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in trials}
-        for trial in best.loc[best["method"] == FEATURES_OF, "trial"]:
-            for seed in configs[trial].seeds:
-                self._ask_for_checkpoint(trial, seed, configs[trial])
+        for trial in best["trial"]:
+            if _is_refitted(configs[trial]):
+                for seed in configs[trial].seeds:
+                    self._ask_for_checkpoint(trial, seed, configs[trial])
         if self._pretrained and len(best):
             data = [column for column in map(str, best) if column.startswith("config.dataset")]
             first = analysis.best_configs(run, 1).drop_duplicates(data)
             self._ask_for_pretrained({row["fingerprint"]: configs[row["trial"]] for _, row in first.iterrows()})
 
     def _ask_for_checkpoint(self, trial: str, seed: int, config: TrialConfig) -> None:
-        key = {"features": FEATURES_OF, "trial": trial, "seed": seed}
+        key = {"features": config.method, "trial": trial, "seed": seed}
         directory = self._run.trial(trial)
         if not (missing := self._lacking(key)):
             return
@@ -166,7 +168,9 @@ class AnalysedRun:
             return
         from scale_tune.dfr.protocols import refit_checkpoint  # torch takes 0.4 GB and seconds, and is seldom needed
 
-        call = partial(refit_checkpoint, directory, seed, config.dataset, missing, config.objective)
+        call = partial(
+            refit_checkpoint, directory, seed, config.dataset, missing, config.objective, self._run.sources()
+        )
         what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
         self.missing.append(Refit(what=what, key=key, protocols=missing, call=call))
 
@@ -177,13 +181,15 @@ class AnalysedRun:
             if not (missing := self._lacking(key)):
                 continue
             try:
-                model = config.model.pretrained()
+                model = pretrained(config.model)
             except UserError as error:
                 self._notes.append(f"pretrained baseline left out: {error}")
                 return  # all configs of a run have one model
             from scale_tune.dfr.protocols import refit_pretrained
 
-            call = partial(refit_pretrained, model, config.dataset, fingerprint, missing, config.objective)
+            call = partial(
+                refit_pretrained, model, config.dataset, fingerprint, missing, config.objective, self._run.sources()
+            )
             what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
             self.missing.append(Refit(what=what, key=key, protocols=missing, call=call))
 
@@ -197,6 +203,10 @@ class AnalysedRun:
         return [p for p, want in wanted.items() if not any(want.items() <= row.items() for row in self._rows)]
 
 
+def _is_refitted(config: TrialConfig) -> bool:
+    return config.file is None and method_class(config.method).refit_by_dfr
+
+
 def _counted(what: str, numbers: Sequence[int]) -> str:
     return f"{what}{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))}"
 
@@ -205,7 +215,7 @@ def refit(missing: Sequence[tuple[AnalysedRun, Refit]], address: str | None, say
     """Carry out what is missing, and say how far it is."""
     if not missing:
         return
-    from scale_tune.search.refits import side_by_side  # Ray is started only if there is something to refit
+    from scale_tune.search.side_by_side import side_by_side  # Ray is started only if there is something to refit
 
     networks = f"{len(missing)} networks" if len(missing) > 1 else "a network"
     say(f"refitting the last layer of {networks}")

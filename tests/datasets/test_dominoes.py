@@ -41,7 +41,7 @@ def independent(split) -> bool:
 
 
 def test_full_size_data_has_the_defined_splits(full, root):
-    splits = datasets.load("dominoes")
+    splits = datasets.load_dataset("dominoes")
     _, digit_labels, image_labels = full
     sizes = {name: len(getattr(splits, name)) for name in SPLIT_NAMES}
     assert sizes == {"train": 48_000, "target": 1000, "val": 1000, "test": 10_000}
@@ -71,50 +71,50 @@ def test_full_size_data_has_the_defined_splits(full, root):
 
 @pytest.mark.parametrize("strength", [0.99, 0.95, 0.5])
 def test_a_share_of_train_conflicts(small, strength):
-    train = datasets.load("dominoes", spurious_strength=strength, val_target_size=200).train
+    train = datasets.load_dataset("dominoes", spurious_strength=strength, val_target_size=200).train
     # Of the exchanged images a tenth meets a digit of its class by chance.
     expected = (1 - strength) * 0.9
     assert (train.labels != train.attributes).mean() == pytest.approx(expected, abs=0.015)
 
 
 def test_compressed_files_give_the_same_splits(small, tmp_path, monkeypatch):
-    plain = datasets.load("dominoes", val_target_size=200)
+    plain = datasets.load_dataset("dominoes", val_target_size=200)
     monkeypatch.setenv("SCALE_TUNE_DATA", str(tmp_path / "gz"))
     make_mnist(tmp_path / "gz", 3000, 500, compress=True)
     make_cifar(tmp_path / "gz", 2000, 400)
-    assert datasets.load("dominoes", val_target_size=200).fingerprint == plain.fingerprint
+    assert datasets.load_dataset("dominoes", val_target_size=200).fingerprint == plain.fingerprint
 
 
 def test_the_files_are_where_torchvision_has_them(small):
     images = MNIST(str(small), train=False).data.numpy()
-    test = datasets.load("dominoes", val_target_size=200).test
+    test = datasets.load_dataset("dominoes", val_target_size=200).test
     assert np.array_equal(test.images[:, 0, 2:30, 2:30], images[test.sources[:, 0] - 3000])
 
 
 def test_the_seed_and_the_files_decide_the_splits(small):
-    first, again = (datasets.load("dominoes", val_target_size=200) for _ in range(2))
-    other = datasets.load("dominoes", val_target_size=200, seed=1)
+    first, again = (datasets.load_dataset("dominoes", val_target_size=200) for _ in range(2))
+    other = datasets.load_dataset("dominoes", val_target_size=200, seed=1)
     assert first.fingerprint == again.fingerprint != other.fingerprint
     path = small / "MNIST/raw/train-images-idx3-ubyte"
     content = bytearray(path.read_bytes())
     content[-1] ^= 255
     path.write_bytes(content)
-    assert datasets.load("dominoes", val_target_size=200).fingerprint != first.fingerprint
+    assert datasets.load_dataset("dominoes", val_target_size=200).fingerprint != first.fingerprint
 
 
 def test_too_few_pairs_are_an_error_that_counts_them(small):
     with pytest.raises(UserError, match=r"200 pairs of class 0; a val_target_size of 4,000 needs 400"):
-        datasets.load("dominoes", val_target_size=4000)
+        datasets.load_dataset("dominoes", val_target_size=4000)
 
 
 def test_missing_files_are_an_error_that_says_what_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setenv("SCALE_TUNE_DATA", str(tmp_path))
     with pytest.raises(UserError, match="train-images-idx3-ubyte") as error:
-        datasets.load("dominoes")
+        datasets.load_dataset("dominoes")
     assert str(tmp_path) in str(error.value)
     make_mnist(tmp_path, 100, 100)
     with pytest.raises(UserError, match="cifar-10-python.tar.gz"):
-        datasets.load("dominoes")
+        datasets.load_dataset("dominoes")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_broken_file_is_named(small, name, damage, message):
     path = small / name
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match=message) as error:
-        datasets.load("dominoes", val_target_size=200)
+        datasets.load_dataset("dominoes", val_target_size=200)
     assert str(path) in str(error.value)
 
 
@@ -142,4 +142,4 @@ def test_a_truncated_compressed_file_is_named(small):
     path.with_suffix(".gz").unlink(missing_ok=True)
     path.with_name(path.name + ".gz").write_bytes(b"\x1f\x8b\x08broken")
     with pytest.raises(UserError, match=r"can't read .*ubyte.gz"):
-        datasets.load("dominoes", val_target_size=200)
+        datasets.load_dataset("dominoes", val_target_size=200)

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scale_tune.datasets.groups import EvaluationGroups, GroupCounts, Groups
+from scale_tune.datasets.groups import EvaluationGroups, GroupCounts, Groups, aligned_by_lift
 from scale_tune.spec.config import Objective
 
 # Rows are labels, columns attributes: the diagonal is aligned.
@@ -90,3 +92,28 @@ def test_counts_of_another_shape_are_refused():
         counts(correct=[[1, 0]])
     with pytest.raises(ValueError, match="2 classes need as many aligned attributes"):
         groups_of(aligned=(0,))
+
+
+def test_the_aligned_attribute_is_the_one_that_a_class_makes_likelier():
+    # Of (not blond, blond) x (women, men) in CelebA's train split: most of either class are women.
+    assert aligned_by_lift(np.array([[71_629, 66_874], [22_880, 1387]])) == (1, 0)
+    # Of (landbird, waterbird) x (land, water) in that of Waterbirds.
+    assert aligned_by_lift(np.array([[3498, 184], [56, 1057]])) == (0, 1)
+    # Two classes may go with one attribute, and a rare attribute with a class that is mostly something else.
+    assert aligned_by_lift(np.array([[9, 2, 0], [1, 6, 0], [3, 0, 1]])) == (0, 1, 2)
+    assert aligned_by_lift(np.array([[8, 2], [6, 1], [1, 9]])) == (0, 0, 1)
+    assert aligned_by_lift(np.array([[5, 5], [5, 5]])) == (0, 0)
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 50), min_size=3, max_size=3), min_size=2, max_size=5), st.permutations(range(3))
+)
+def test_alignment_follows_the_attributes_when_they_are_renumbered(counts, order):
+    lifts = np.array(counts)
+    aligned = aligned_by_lift(lifts)
+    renumbered = aligned_by_lift(lifts[:, order])
+    expected = lifts / lifts.sum(axis=0)
+    for y in range(len(lifts)):
+        # Of equal lifts either may be named.
+        assert expected[y, order[renumbered[y]]] == pytest.approx(expected[y, aligned[y]])
+        assert expected[y, aligned[y]] == pytest.approx(expected[y].max())

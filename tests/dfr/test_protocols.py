@@ -22,9 +22,9 @@ from scale_tune.dfr import protocols as dfr
 from scale_tune.dfr.features import FrozenFeatures, extract_features
 from scale_tune.dfr.protocols import balanced_subsample, fit_l1, refit, refit_checkpoint, refit_pretrained
 from scale_tune.errors import UserError
-from scale_tune.networks.classifier import build_classifier
+from scale_tune.networks import build_classifier
 from scale_tune.seeding import derive_seed
-from scale_tune.spec.config import DfrProtocol, DigitsOptions, Hyperparameters, ModelOptions, Objective, TrialConfig
+from scale_tune.spec.config import DatasetConfig, DfrProtocol, Hyperparameters, ModelOptions, Objective, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_weights, save_weights
 from scale_tune.training.records import weights_path
@@ -36,6 +36,9 @@ PUBLISHED = {
     "dfr": ([1, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01], 20),
 }
 SEED = 7
+
+
+DIGITS = DatasetConfig(name="digits")
 
 
 def as_splits(labels, attributes, classes: int, evaluation_groups: EvaluationGroups) -> DatasetSplits:
@@ -280,7 +283,7 @@ def test_a_subsample_has_equally_many_of_each_cell():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_in_a_subsample_of_digits_the_attribute_says_nothing_about_the_label(seed):
-    digits = datasets.load("digits", seed=seed)
+    digits = datasets.load_dataset("digits", seed=seed)
     target, groups = digits.target, digits.info.groups
     for draw in range(10):
         rows = balanced_subsample(target, groups, np.random.default_rng(draw))
@@ -320,11 +323,11 @@ def test_features_are_the_input_of_the_last_layer_in_eval_mode_without_augmentat
 
 
 @pytest.fixture(scope="module")
-def trained(digits, tmp_path_factory):
+def trained(digits, device, tmp_path_factory):
     """The directory of an ended trial of one epoch."""
     directory = Location.of(tmp_path_factory.mktemp("trial") / "erm-00000")
     config = TrialConfig(method="erm", epochs=1, seeds=(0,), hyperparameters=Hyperparameters(batch_size=64, lr=0.01))
-    Trial("erm-00000", config, digits, torch.device("cpu"), directory).train_epoch()
+    Trial("erm-00000", config, digits, device, directory).train_epoch()
     return directory
 
 
@@ -349,10 +352,10 @@ ALL_IMAGES = 400 + 1000 + 2000
 
 
 def test_each_image_goes_through_the_network_once_over_protocols_and_analyses(trained, own_cache, images_seen):
-    first = refit_checkpoint(trained, 0, DigitsOptions(), BOTH, Objective.WORST_GROUP)
+    first = refit_checkpoint(trained, 0, DIGITS, BOTH, Objective.WORST_GROUP, {})
     assert [result.protocol for result in first] == list(BOTH)
     assert images_seen() == ALL_IMAGES
-    second = refit_checkpoint(trained, 0, DigitsOptions(), BOTH, Objective.WORST_GROUP)
+    second = refit_checkpoint(trained, 0, DIGITS, BOTH, Objective.WORST_GROUP, {})
     assert images_seen() == ALL_IMAGES
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(a.classifier.weight, b.classifier.weight)
@@ -366,16 +369,16 @@ def test_a_changed_checkpoint_is_not_served_from_the_cache(trained, own_cache, i
     save_weights(directory, record, 0, weights)
     path = weights_path(directory, 0).local
     before = path.stat()
-    refit_checkpoint(directory, 0, DigitsOptions(), [DfrProtocol.DFR], Objective.WORST_GROUP)
+    refit_checkpoint(directory, 0, DIGITS, [DfrProtocol.DFR], Objective.WORST_GROUP, {})
     weights["backbone.0.weight"][0, 0, 0, 0] += 0.5
     save_weights(directory, record, 0, weights)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
-    refit_checkpoint(directory, 0, DigitsOptions(), [DfrProtocol.DFR], Objective.WORST_GROUP)
+    refit_checkpoint(directory, 0, DIGITS, [DfrProtocol.DFR], Objective.WORST_GROUP, {})
     assert images_seen() == 2 * ALL_IMAGES
     weights["heads.train_head.bias"] += 1  # features don't depend on the last layer
     save_weights(directory, record, 0, weights)
-    refit_checkpoint(directory, 0, DigitsOptions(), [DfrProtocol.DFR], Objective.WORST_GROUP)
+    refit_checkpoint(directory, 0, DIGITS, [DfrProtocol.DFR], Objective.WORST_GROUP, {})
     assert images_seen() == 2 * ALL_IMAGES
 
 
@@ -394,7 +397,7 @@ def test_a_cached_feature_belongs_to_its_data_and_its_normalisation(digits, own_
 
 
 def test_a_damaged_entry_of_the_cache_is_made_again(digits, own_cache, images_seen):
-    source = FrozenFeatures(build_classifier(ModelOptions(), 10, ["train"], seed=0), "small_cnn", digits)
+    source = FrozenFeatures(build_classifier(ModelOptions(), 10, ["train"], seed=0), ModelOptions(), digits)
     whole = source("target")
     (entry,) = own_cache.iterdir()
     for number, damaged in enumerate((b"", b"garbage", entry.read_bytes()[:-100])):
@@ -406,25 +409,25 @@ def test_a_damaged_entry_of_the_cache_is_made_again(digits, own_cache, images_se
 
 
 def test_a_full_disk_costs_the_cache_and_not_the_analysis(digits, own_cache, monkeypatch):
-    source = FrozenFeatures(build_classifier(ModelOptions(), 10, ["train"], seed=0), "small_cnn", digits)
+    source = FrozenFeatures(build_classifier(ModelOptions(), 10, ["train"], seed=0), ModelOptions(), digits)
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     assert source("target").shape == (400, 256)
     assert list(own_cache.iterdir()) == []
 
 
 def test_a_checkpoint_of_other_splits_is_refused(digits, trained):
-    other = datasets.load("digits", seed=1)
+    other = datasets.load_dataset("digits", seed=1)
     with pytest.raises(UserError, match="test samples may have been trained on") as error:
-        refit_checkpoint(trained, 0, DigitsOptions(seed=1), BOTH, Objective.WORST_GROUP)
-    for said in (digits.fingerprint, other.fingerprint, "'seed': 0", "'seed': 1", str(trained)):
+        refit_checkpoint(trained, 0, DatasetConfig(name="digits", seed=1), BOTH, Objective.WORST_GROUP, {})
+    for said in (digits.fingerprint, other.fingerprint, "'seed': 1", str(trained)):
         assert said in str(error.value)
-    (result,) = refit_checkpoint(trained, 0, DigitsOptions(), [DfrProtocol.SCALE], Objective.WORST_GROUP)
+    (result,) = refit_checkpoint(trained, 0, DIGITS, [DfrProtocol.SCALE], Objective.WORST_GROUP, {})
     assert result.fingerprint == digits.fingerprint
     assert result.val.summary()["worst_group"] > 0.1
 
 
 def test_weights_that_are_gone_are_no_error(tmp_path):
-    assert refit_checkpoint(Location.of(tmp_path), 0, DigitsOptions(), BOTH, Objective.WORST_GROUP) is None
+    assert refit_checkpoint(Location.of(tmp_path), 0, DIGITS, BOTH, Objective.WORST_GROUP, {}) is None
 
 
 @pytest.mark.parametrize("weights", ["file", "imagenet", "none"])
@@ -440,7 +443,7 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
         torch.save(network.state_dict(), tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth")
     (result,) = refit_pretrained(
         ModelOptions(name="resnet18", weights=weights),
-        DigitsOptions(),
+        DIGITS,
         digits.fingerprint,
         [DfrProtocol.DFR],
         Objective.WORST_GROUP,
@@ -461,11 +464,11 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
 
 def test_a_network_without_pretrained_weights_has_no_baseline(digits):
     with pytest.raises(UserError, match="small_cnn has no pretrained weights; torchvision's networks do"):
-        refit_pretrained(ModelOptions(), DigitsOptions(), digits.fingerprint, BOTH, Objective.WORST_GROUP)
+        refit_pretrained(ModelOptions(), DIGITS, digits.fingerprint, BOTH, Objective.WORST_GROUP, {})
 
 
 def test_the_pretrained_baseline_is_judged_on_the_splits_that_it_is_compared_on(tmp_path):
     save_file(get_model("resnet18", weights=None).state_dict(), tmp_path / "w.safetensors")
     model = ModelOptions(name="resnet18", weights=str(tmp_path / "w.safetensors"))
     with pytest.raises(UserError, match="other splits"):
-        refit_pretrained(model, DigitsOptions(), "another", BOTH, Objective.WORST_GROUP)
+        refit_pretrained(model, DIGITS, "another", BOTH, Objective.WORST_GROUP, {})

@@ -7,6 +7,7 @@ from ray import tune
 
 import scale_tune.search.run
 from scale_tune.cli.tune import tune_app
+from scale_tune.search.messages import Progressed, Report, encode
 
 
 class NearEmpty(tune.Trainable):
@@ -21,7 +22,8 @@ class NearEmpty(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         self.epoch += 1
-        return {"objectives": self.curve[: self.epoch], "finished": self.epoch == len(self.curve), "notes": []}
+        told = Progressed(objectives=self.curve[: self.epoch], finished=self.epoch == len(self.curve))
+        return encode(Report(outcome=told, notes=[]))
 
 
 scale_tune.search.run.TuneTrial = NearEmpty

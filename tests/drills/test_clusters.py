@@ -1,7 +1,7 @@
 """Clusters of several nodes, which are raylets of their own, and the ways to reach one."""
 
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +11,11 @@ import pytest
 
 from scale_tune.storage.rundir import RunDir
 from scale_tune.training.records import read_record
-from tests.conftest import REPOSITORY
 from tests.drills.conftest import SAMPLES
-from tests.support.clusters import RayCluster, wait_for_port
+from tests.support.clusters import RayCluster
 from tests.support.commands import altered_checkout, kill_group, run, start, wait_until
 from tests.support.runs import fast_spec, make_run
-from tests.support.searches import assert_search_is_whole, epochs_in_ledger, is_alive, wait_for, workers_below
+from tests.support.searches import assert_search_is_whole, epochs_in_ledger, ledger_of, workers_below
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -86,48 +85,102 @@ def test_the_package_is_shipped_to_workers(space, tmp_path, cluster):
     assert read_record(RunDir(tmp_path / "runs" / "demo").trial("erm_target-00000")).node == "shipped"
 
 
-@pytest.mark.parametrize("cluster", [ONE_CPU], indirect=True)
-def test_a_search_is_driven_from_outside_by_a_ray_client(space, tmp_path, cluster):
-    wait_for_port(cluster.ip, cluster.client_port)
-    directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
-    address = f"ray://{cluster.ip}:{cluster.client_port}"
-    refused = run("tune", space, "--name", "demo", "--storage", "runs", "--address", address)
-    assert refused.returncode == 2
-    assert "give a path that all of its nodes share" in refused.stderr
-    driver = start("tune", space, "--name", "demo", "--storage", tmp_path / "runs", "--address", address, log=log)
-    wait_until(lambda: epochs_in_ledger(directory) >= 2, driver, log)
-    os.kill(driver.pid, signal.SIGINT)
-    assert driver.wait(120) == 3, log.read_text()
-    assert f"python tune.py --resume {directory}" in log.read_text()
+@pytest.mark.parametrize("cluster", [WITH_JOBS], indirect=True)
+def test_a_search_submits_itself_as_a_job_and_is_found_again(space, tmp_path, cluster):
+    """From a copy of the package that writes another node's name: driver and workers run the submitter's code."""
+    directory, first, second = tmp_path / "runs" / "demo", tmp_path / "first", tmp_path / "second"
+    script = altered_checkout(tmp_path, "training/trial.py", "node=platform.node()", 'node="shipped"')
+    search = [sys.executable, script, space.name, "--name", "demo", "--storage", tmp_path / "runs"]
+    options = ["--address", cluster.dashboard, "--num-samples", 2, "--epochs", 12, "--set", "scheduler.name=none"]
 
-    log.write_text("")
-    driver = start("tune", "--resume", directory, "--address", address, log=log)
+    follower = outside(*search, *options, log=first)
+    wait_until(lambda: epochs_in_ledger(directory) >= 2, follower, first)
+    kill_group(follower)
     before = epochs_in_ledger(directory)
-    wait_until(lambda: epochs_in_ledger(directory) > before, driver, log)
-    there = int(RunDir(directory).path.local.joinpath("driver.json").read_text().partition('"pid": ')[2].split(",")[0])
-    assert there != driver.pid
-    kill_group(driver)
-    wait_for(lambda: not is_alive(there), 120, lambda: "the driver on the head outlives the one outside")
+    follower = outside(*search, *options, log=second)
+    wait_until(lambda: "found the job" in second.read_text(), follower, second)
+    refused = outside(*search, *options, "--seeds", 1, log=tmp_path / "refused")
+    assert refused.wait(60) == 2
+    assert "works on" in (tmp_path / "refused").read_text()
+    assert follower.wait(300) == 0, second.read_text()
+    assert epochs_in_ledger(directory) > before
+    assert submitted(first) == submitted(second)
+    log = second.read_text()
+    assert log.count("Running entrypoint") == log.count(f"compare the methods by\n  python analyze.py {directory}") == 1
+    trials = assert_search_is_whole(directory, {"erm_target": 2, "scale": 2}, tmp_path / "check")
+    assert {read_record(RunDir(directory).trial(trial.name)).node for trial in trials} == {"shipped"}
 
-    result = run("tune", "--resume", directory, "--address", address)
-    assert result.returncode == 0, result.stdout + result.stderr
-    # Its last line. Nothing need have been left to do: Ray gives a client that is gone 30 s to come back.
-    assert f"compare the methods by\n  python analyze.py {directory}" in result.stdout
-    assert_search_is_whole(directory, SAMPLES, tmp_path / "check")
+    again = outside(*search, *options, log=tmp_path / "again")
+    assert again.wait(60) == 0
+    assert submitted(tmp_path / "again") == submitted(first)
+    extended = outside(
+        sys.executable, script, "--resume", directory, "--num-samples", 3, "--address", cluster.dashboard,
+        log=tmp_path / "extended",
+    )  # fmt: skip
+    assert extended.wait(240) == 0
+    assert submitted(tmp_path / "extended") != submitted(first)
+    assert len(ledger_of(directory)) == 6
 
 
 @pytest.mark.parametrize("cluster", [WITH_JOBS], indirect=True)
-def test_a_search_is_submitted_as_a_ray_job(space, tmp_path, cluster):
-    working_directory = tmp_path / "job"
-    shutil.copytree(REPOSITORY / "scale_tune", working_directory / "scale_tune")
-    shutil.copy(REPOSITORY / "tune.py", working_directory)
-    shutil.copy(space, working_directory)
-    submit = [Path(sys.executable).with_name("ray"), "job", "submit", "--working-dir", working_directory]
-    address = ["--address", f"http://127.0.0.1:{cluster.dashboard_port}", "--", sys.executable, "tune.py", space.name]
-    options = ["--name", "demo", "--storage", tmp_path / "runs", "--methods", "erm_target", "--num-samples", "1"]
-    result = subprocess.run([*submit, *address, *options], capture_output=True, text=True, timeout=300)
+def test_a_job_is_left_stopped_and_resumed(space, tmp_path, cluster):
+    directory, log, found = tmp_path / "runs" / "demo", tmp_path / "log", tmp_path / "found"
+    address = ["--address", cluster.dashboard]
+    search = [space, "--name", "demo", "--storage", tmp_path / "runs", "--num-samples", 2]
+    search += ["--epochs", 12, "--set", "scheduler.name=none"]
+    follower = start("tune", *search, *address, log=log)
+    wait_until(lambda: epochs_in_ledger(directory) >= 2, follower, log)
+    os.kill(follower.pid, signal.SIGINT)
+    assert follower.wait(30) == 3, log.read_text()
+    assert "left the job, which goes on" in log.read_text()
+    before = epochs_in_ledger(directory)
+
+    follower = start("tune", "--resume", directory, *address, log=found)
+    wait_until(lambda: "found the job" in found.read_text(), follower, found)
+    wait_until(lambda: epochs_in_ledger(directory) > before, follower, found)
+    assert submitted(found) == submitted(log)
+    (stop,) = {line.split(":  ")[1].strip() for line in found.read_text().splitlines() if "to stop it:" in line}
+    ray, *words = stop.split()
+    stopped = subprocess.run([Path(sys.executable).with_name(ray), *words], capture_output=True, text=True, timeout=120)
+    assert "was stopped" in stopped.stdout + stopped.stderr
+    assert follower.wait(30) == 3, found.read_text()
+    # The driver said so itself: it was told, and had the time.
+    assert f"stopped, as SIGTERM was received; go on by\n  python tune.py --resume {directory}" in found.read_text()
+    assert any(not trial.state.ended for trial in ledger_of(directory))
+
+    refused = run("tune", *search, *address)
+    assert refused.returncode == 2
+    assert f"the run {directory} exists; go on with it by" in refused.stdout
+    result = run("tune", "--resume", directory, *address)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert_search_is_whole(tmp_path / "runs" / "demo", {"erm_target": 1}, tmp_path / "check")
+    assert_search_is_whole(directory, {"erm_target": 2, "scale": 2}, tmp_path / "check")
+
+
+@pytest.mark.parametrize("cluster", [WITH_JOBS], indirect=True)
+def test_what_a_job_refuses_is_refused_here(space, tmp_path, cluster, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # which Ray itself would prefer to the address it is given
+    search = [space, "--name", "demo", "--storage", tmp_path / "runs", "--address", cluster.dashboard]
+    for _ in range(2):  # what has failed may be tried again
+        result = run("tune", *search, "--gpus-per-trial", 1)
+        assert result.returncode == 2
+        assert "the largest node has 1 CPUs and 0 GPUs" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    assert not (tmp_path / "runs").exists()
+    assert run("analyze", tmp_path / "absent", "--address", cluster.dashboard).returncode == 2
+
+
+def outside(*command: object, log: Path) -> subprocess.Popen:
+    """A command with another current directory than the package's."""
+    with log.open("ab") as output:
+        words = [*map(str, command)]
+        return subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=log.parent)
+
+
+def submitted(log: Path) -> str:
+    """The id of the job that a command has submitted or found."""
+    found = re.search(r"(?:submitted|found) the job (\S+),", log.read_text())
+    assert found, log.read_text()
+    return found[1]
 
 
 @pytest.mark.parametrize("cluster", [{"options": ["--num-cpus=4", "--num-gpus=1"]}], indirect=True)
@@ -159,14 +212,13 @@ def test_what_the_cluster_cannot_give_is_an_error_before_anything_starts(space, 
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("cluster", [ONE_CPU], indirect=True)
+@pytest.mark.parametrize("cluster", [WITH_JOBS], indirect=True)
 def test_last_layers_are_refitted_on_a_cluster_and_from_outside_it(tmp_path, cluster):
     made = make_run(tmp_path / "runs", fast_spec(methods=["erm"], num_samples=1, epochs=1))
     result = run("analyze", made.path, "--dfr", "scale", "--address", cluster.address)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "2 of 2: DFR (scale protocol) on erm-00000, seed 1" in result.stdout
-    wait_for_port(cluster.ip, cluster.client_port)
-    address = f"ray://{cluster.ip}:{cluster.client_port}"
+    address = cluster.dashboard
     result = run("analyze", made.path, "--export", tmp_path / "tables", "--address", address)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "2 of 2: DFR (dfr protocol) on erm-00000, seed 1" in result.stdout

@@ -86,6 +86,7 @@ def test_a_worker_is_killed_in_the_middle_of_an_epoch(space, tmp_path):
     assert "died unexpectedly" in (directory / "ray.log").read_text()
 
 
+@pytest.mark.alone
 def test_a_worker_is_killed_by_rays_memory_monitor(space, tmp_path, monkeypatch):
     """A process beside the search takes memory until Ray has killed a worker for it, and lets go of it then."""
     lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())

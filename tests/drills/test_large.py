@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 from tests.support.commands import kill_group, wait_until
 from tests.support.searches import descendants, ledger_of, wait_for_end
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.alone, pytest.mark.timeout(1500)]
 
 TRIALS = 1000
 
@@ -52,7 +52,7 @@ def test_a_thousand_trials_are_exactly_a_thousand_and_a_resumed_search_issues_th
     assert driver.wait(900) == 0, log.read_text()
 
     trials = ledger_of(directory)
-    assert Counter(trial.method.value for trial in trials) == {"erm_target": TRIALS // 2, "scale": TRIALS // 2}
+    assert Counter(trial.method for trial in trials) == {"erm_target": TRIALS // 2, "scale": TRIALS // 2}
     assert all(trial.state.ended for trial in trials)
     assert len({(trial.method, trial.params["lr"]) for trial in trials}) == TRIALS
     for trial in trials:

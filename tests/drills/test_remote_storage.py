@@ -113,7 +113,7 @@ def test_a_run_in_an_object_store_is_killed_resumed_and_analysed(space, tmp_path
     assert result.returncode == 0, result.stdout + result.stderr
     names = {path.partition("/")[0] for path in RunDir(directory).path.names()}
     assert {"spec.yaml", "driver.json", "results", "trials", "ray.log", "report.html"} <= names
-    assert len(results.load(directory)["trials"]) == 8
+    assert len(results.load_results(directory)["trials"]) == 8
     assert {"trials.parquet", "comparison.tex"} <= set((RunDir(directory).path / "results").names())
     elsewhere = [f"{directory}-tables", f"{directory}-tables/report.html"]
     result = run("analyze", directory, "--export", elsewhere[0], "--report", elsewhere[1])

@@ -46,6 +46,7 @@ def test_a_signal_stops_the_search_and_what_was_trained_is_kept(space, tmp_path,
         assert trial.objectives[: len(kept.get(trial.name, []))] == kept.get(trial.name, [])
 
 
+@pytest.mark.alone
 def test_a_second_ctrl_c_ends_at_once(space, tmp_path):
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
     driver = start("tune", space, "--name", "demo", "--storage", tmp_path / "runs", log=log)
@@ -60,6 +61,7 @@ def test_a_second_ctrl_c_ends_at_once(space, tmp_path):
     assert_search_is_whole(directory, SAMPLES, tmp_path / "check")
 
 
+@pytest.mark.alone
 def test_ctrl_c_before_there_is_a_run_writes_nothing(space, tmp_path):
     log = tmp_path / "log"
     driver = start("tune", space, "--name", "demo", "--storage", tmp_path / "runs", log=log)
@@ -70,6 +72,7 @@ def test_ctrl_c_before_there_is_a_run_writes_nothing(space, tmp_path):
     assert not (tmp_path / "runs" / "demo").exists()
 
 
+@pytest.mark.alone
 def test_a_time_budget_stops_in_time_and_everything_can_be_resumed(space, tmp_path):
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
     started = time.monotonic()
@@ -101,7 +104,7 @@ def test_retry_failed_reruns_failed_trials_alone(space, tmp_path):
     assert f"{victim.name} has failed: " in said
     first = {t.name: t for t in ledger_of(directory)}
     assert [t.name for t in first.values() if t.state is LedgerState.FAILED] == [victim.name]
-    table = results.load(directory)["trials"].set_index("trial")
+    table = results.load_results(directory)["trials"].set_index("trial")
     assert table.loc[victim.name, "state"] == "failed"
     assert table.loc[victim.name, "error"].startswith("Traceback")
 

@@ -7,8 +7,7 @@ import pytest
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import create_run
 from tests.support.commands import run
-from tests.support.records import make_recorded_run
-from tests.support.runs import fast_spec
+from tests.support.runs import fast_spec, make_run
 
 GRID = {
     "methods": ["erm_target"],
@@ -26,12 +25,12 @@ SCALE = {"methods": ["scale"], "num_samples": 1}
 def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     return {
-        "target": make_recorded_run(root, fast_spec(methods=["erm_target"]), name="target"),
-        "scale": make_recorded_run(root, fast_spec(**SCALE), name="scale"),
-        "grid": make_recorded_run(root, fast_spec(**GRID), fail=("erm_target-00002",), name="grid"),
+        "target": make_run(root, fast_spec(methods=["erm_target"]), made_up=True, name="target"),
+        "scale": make_run(root, fast_spec(**SCALE), made_up=True, name="scale"),
+        "grid": make_run(root, fast_spec(**GRID), made_up=True, fail="erm_target-00002", name="grid"),
         "empty": create_run(Location.of(root), "empty", fast_spec(), {}),
-        "failed": make_recorded_run(root, fast_spec(**SCALE), fail=("scale-00000",), name="failed"),
-        "going on": make_recorded_run(root, fast_spec(**SCALE), leave_running=1, name="going"),
+        "failed": make_run(root, fast_spec(**SCALE), made_up=True, fail="scale-00000", name="failed"),
+        "going on": make_run(root, fast_spec(**SCALE), made_up=True, leave_running="scale-00000", name="going"),
     }
 
 

@@ -4,13 +4,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.commands import measured
-from tests.support.records import BIG, make_recorded_run
+from tests.support.runs import BIG, make_run
 
 
 @pytest.mark.drill
+@pytest.mark.alone
 @pytest.mark.timeout(1500)
 def test_a_thousand_trials_are_exported_within_a_minute_and_a_gigabyte(tmp_path):
-    run = make_recorded_run(tmp_path, BIG)
+    run = make_run(tmp_path, BIG, made_up=True)
     first = measured("analyze", run.path, "--export", tmp_path / "tables")
     assert first.seconds < 60
     assert first.peak_bytes < 1e9

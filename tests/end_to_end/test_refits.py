@@ -45,7 +45,7 @@ def test_a_killed_workers_refit_is_done_again_and_equals_one_without_workers(run
         os.kill(pid, signal.SIGKILL)
     assert process.wait(240) == 0, log.read_text()
     assert "2 of 2: DFR (scale and dfr protocol) on erm-00000, seed 1" in log.read_text()
-    table = results.load(run.path)["dfr"]
+    table = results.load_results(run.path)["dfr"]
     spec = run.read_spec()
     for seed in spec.seeds:
         for result in refit_checkpoint(run.trial("erm-00000"), seed, spec.dataset, DfrProtocol, spec.objective):

@@ -167,7 +167,7 @@ def test_what_the_browser_shows_equals_the_tables(run, browser):
         }
         return tables;
     """)
-    tables = results.load(run.path)
+    tables = results.load_results(run.path)
     trials, epochs = tables["trials"], tables["epochs"]
     for row in trials.to_dict("records"):
         cells = shown["trials-table"][row["trial"]]

@@ -1,4 +1,4 @@
-"""Samplers, pruners and points to try first, in ledgers whose driver dies again and again."""
+"""Samplers and points to try first, in ledgers whose driver dies again and again."""
 
 import math
 import random
@@ -8,72 +8,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from scale_tune.ledger.samplers import Hyperband, SuccessiveHalving, pruner
-from scale_tune.ledger.studies import Ledger, LedgerState, LedgerTrial
-from scale_tune.spec.config import Method
-from scale_tune.spec.space import RunSpec
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import LedgerState, LedgerTrial
+from tests.support.ledgers import SCALE, SPACE, advance, goodness, search, spec
 
-SPACE = {
-    "lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
-    "momentum": {"type": "float", "low": 0.0, "high": 0.99},
-    "batch_size": {"type": "int", "low": 8, "high": 64},
-    "weight_decay": {"type": "choice", "values": [1e-4, 1e-3]},
-}
-SCALE = {"scale": {"space": {"group_size": {"type": "int", "low": 1, "high": 64, "log": True}}}}
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
-
-
-def spec(**options) -> RunSpec:
-    fields = {"methods": ["erm"], "space": SPACE, "num_samples": 16, "epochs": 3, "scheduler": {"name": "none"}}
-    return RunSpec.model_validate(fields | options)
-
-
-@pytest.fixture
-def path(tmp_path):
-    ledger = tmp_path / "ledger.log"
-    ledger.touch()
-    return ledger
-
-
-@pytest.fixture(autouse=True)
-def _without_waiting_for_the_disk(monkeypatch):
-    """The journal is written to thousands of times here, and no power is cut."""
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
-
-
-def goodness(params: dict) -> float:
-    """Best at lr 0.01, momentum 0.5 and batch size 24."""
-    return (
-        1
-        - (math.log10(params["lr"]) + 2) ** 2 / 4
-        - (params["momentum"] - 0.5) ** 2
-        - (params.get("batch_size", 24) - 24) ** 2 / 3200
-    )
-
-
-def advance(ledger: Ledger, trial: LedgerTrial, epochs: int) -> None:
-    """One epoch, if there is one left."""
-    epoch = min(len(ledger.trial(trial.name).objectives) + 1, epochs)
-    curve = [goodness(trial.params) - 0.1 / n for n in range(1, epoch + 1)]
-    if not ledger.report(trial.name, curve, finished=epoch == epochs) and epoch == epochs:
-        ledger.complete(trial.name)
-
-
-def search(path: Path, spec: RunSpec, kill=lambda ledger: False) -> Ledger:
-    """Train up to three trials at a time, with a new ledger after each kill."""
-    while True:
-        ledger = Ledger(path, spec)
-        running: list[LedgerTrial] = []
-        while not ledger.done:
-            while len(running) < 3 and (trial := ledger.next_trial()) is not None:
-                running.append(trial)
-            for trial in running:
-                advance(ledger, trial, spec.epochs)
-            running = [trial for trial in running if not ledger.trial(trial.name).state.ended]
-            if kill(ledger):
-                break
-        else:
-            return ledger
 
 
 class Kills:
@@ -98,7 +37,7 @@ def test_a_search_killed_at_any_byte_has_its_trials_and_repeats_no_draw(path, sa
     ledger = search(path, options, kills)
     assert kills.count == 20
     trials = ledger.trials()
-    assert Counter(t.method for t in trials) == {Method.ERM: 13, Method.SCALE: 13}
+    assert Counter(t.method for t in trials) == {"erm": 13, "scale": 13}
     for trial in trials:
         assert trial.state is LedgerState.COMPLETE
         assert set(trial.params) == set(options.method_space(trial.method))
@@ -215,84 +154,6 @@ def test_whole_numbers_are_drawn_evenly_up_to_both_ends(path):
     space = {"batch_size": {"type": "int", "low": 8, "high": 11}}
     ledger = search(path, spec(sampler="qmc", space={**SPACE, **space}, num_samples=16, epochs=1))
     assert Counter(t.params["batch_size"] for t in ledger.trials()) == {8: 4, 9: 4, 10: 4, 11: 4}
-
-
-@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median", "none"])
-def test_restarts_change_no_decision(tmp_path, scheduler):
-    options = spec(
-        sampler="random",
-        num_samples=30,
-        epochs=9,
-        scheduler={"name": scheduler, "grace_period": 2, "reduction_factor": 2},
-    )
-
-    def states(name: str, probability: float) -> list[tuple[LedgerState, list[float]]]:
-        path = tmp_path / name
-        path.touch()
-        ledger, kill = Ledger(path, options), random.Random(0)
-        while (trial := ledger.next_trial()) is not None:
-            while not ledger.trial(trial.name).state.ended:
-                advance(ledger, trial, options.epochs)
-                if kill.random() < probability:
-                    ledger = Ledger(path, options)
-                    if not ledger.trial(trial.name).state.ended:
-                        assert ledger.next_trial().name == trial.name
-        return [(t.state, t.objectives) for t in ledger.trials()]
-
-    through = states("through", 0)
-    assert states("restarted", 0.3) == through
-    stopped = sum(state is LedgerState.PRUNED for state, _ in through)
-    assert stopped == 0 if scheduler == "none" else 5 < stopped < 28
-    assert all(len(objectives) >= 2 for _, objectives in through)
-
-
-@pytest.mark.parametrize(("grace", "factor", "rungs"), [(1, 3, [1, 3, 9, 27]), (2, 2, [2, 4, 8, 16]), (5, 4, [5, 20])])
-def test_rungs_are_at_powers_of_the_reduction_factor(grace, factor, rungs):
-    halving = SuccessiveHalving(grace, factor)
-    assert [epoch for epoch in range(1, 31) if halving.is_rung(epoch)] == rungs
-
-
-@pytest.mark.parametrize(
-    ("grace", "factor", "epochs", "brackets"),
-    [(1, 3, 81, [1, 3, 9, 27]), (1, 3, 82, [1, 3, 9, 27, 81]), (2, 2, 10, [2, 4, 8]), (5, 4, 5, [5]), (9, 3, 4, [9])],
-)
-def test_hyperbands_brackets_begin_below_the_methods_epochs(grace, factor, epochs, brackets):
-    options = spec(
-        methods={"erm": {"epochs": epochs}, "erm_target": {}},
-        scheduler={"name": "hyperband", "grace_period": grace, "reduction_factor": factor},
-    )
-    hyperband = pruner(options, Method.ERM)
-    assert isinstance(hyperband, Hyperband)
-    assert [halving.grace_period for halving in hyperband.brackets] == brackets
-
-
-def test_hyperbands_brackets_have_its_proportions_and_take_turns():
-    hyperband = Hyperband([1, 3, 9, 27], 3)
-    assert Counter(map(hyperband.bracket, range(49))) == {0: 27, 1: 12, 2: 6, 3: 4}
-    assert [hyperband.bracket(n) for n in range(20)] == [0, 1, 0, 2, 0, 1, 3, 0, 0, 0, 1, 0, 2, 0, 1, 0, 0, 1, 3, 0]
-    assert [hyperband.bracket(n + 49) for n in range(49)] == [hyperband.bracket(n) for n in range(49)]
-    assert [Hyperband([1, 3], 3).bracket(n) for n in range(5)] == [0, 1, 0, 1, 0]
-
-
-def test_hyperband_compares_a_trial_with_its_bracket_alone(path):
-    options = spec(epochs=9, scheduler={"name": "hyperband", "grace_period": 1, "reduction_factor": 3})
-    ledger = Ledger(path, options)
-    good, other, bad = (ledger.next_trial() for _ in range(3))  # brackets 0, 1, 0
-    assert not ledger.report(good.name, [0.5] * 3)
-    assert not ledger.report(other.name, [0.1, 0.1, 0.1]), "it is the only one of its bracket"
-    assert ledger.report(bad.name, [0.4])
-
-
-@pytest.mark.parametrize("grace", [1, 3])
-def test_median_stops_at_the_grace_period_and_not_before(path, grace):
-    ledger = Ledger(path, spec(epochs=9, num_samples=7, scheduler={"name": "median", "grace_period": grace}))
-    for _ in range(5):
-        trial = ledger.next_trial()
-        assert not ledger.report(trial.name, [0.5] * 9, finished=True)
-        ledger.complete(trial.name)
-    trial = ledger.next_trial()
-    assert [ledger.report(trial.name, [0.1] * epoch) for epoch in range(1, grace + 1)] == [False] * (grace - 1) + [True]
-    assert not ledger.report(ledger.next_trial().name, [0.6] * 8)
 
 
 POINTS = [

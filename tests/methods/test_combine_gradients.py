@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scale_tune.methods.scale import combine_gradients
-from scale_tune.spec.config import RegularizeMode
+from scale_tune.methods.gradients import combine_gradients
+from scale_tune.methods.regularize_mode import RegularizeMode
 
 SHAPES = {
     "3x3 convolution": (8, 6, 3, 3),

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from scale_tune.methods.scale import Scale, combine_gradients
-from scale_tune.spec.config import RegularizeMode
+from scale_tune.methods.gradients import Scale, combine_gradients
+from scale_tune.methods.regularize_mode import RegularizeMode
 
 LR, MOMENTUM, WEIGHT_DECAY, GROUP_SIZE = 0.1, 0.9, 0.01, 4
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.support.records import make_recorded_run
-from tests.support.runs import fast_spec
+from tests.support.runs import fast_spec, make_run
 
 DOCS = REPOSITORY / "docs"
 EXAMPLE = (DOCS / "example.md").read_text()
@@ -25,7 +24,7 @@ def exported(tmp_path_factory) -> Path:
 
     root = tmp_path_factory.mktemp("example")
     spec = fast_spec(methods=["erm", "erm_target", "scale"], num_samples=4, epochs=2)
-    run = make_recorded_run(root / "runs", spec, name="demo", fail=("erm-00001",))
+    run = make_run(root / "runs", spec, made_up=True, name="demo", fail="erm-00001")
     evaluate([run], 1, (), None, lambda line: None)
     return root
 

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from scale_tune.ledger.studies import Ledger
+from scale_tune.ledger.ledger import Ledger
 from scale_tune.search import progress as module
 from scale_tune.search.progress import Progress, duration
 from tests.support.runs import fast_spec

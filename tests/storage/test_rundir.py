@@ -4,10 +4,11 @@ import pytest
 
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import read_trials
+from scale_tune.storage.database import Database, check_database
 from scale_tune.storage.location import Location
-from scale_tune.storage.lock import check_database, only_driver
+from scale_tune.storage.lock import only_driver
 from scale_tune.storage.provenance import changes, provenance
-from scale_tune.storage.rundir import Database, RunDir, check_new_run, create_run
+from scale_tune.storage.rundir import RunDir, check_new_run, create_run
 from tests.support.runs import fast_spec
 
 

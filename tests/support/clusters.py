@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import ray
 from ray._raylet import GcsClient
@@ -31,18 +32,20 @@ class RayCluster:
     def __init__(self, scratch: Path, *options: str, dashboard: bool = False) -> None:
         self.scratch = scratch
         self.ip = ray.util.get_node_ip_address()
-        gcs, self.client_port, self.dashboard_port = free_port(), free_port(), free_port()
-        self.address = f"{self.ip}:{gcs}"
+        gcs, dashboard_port = free_port(), free_port()
+        self.address, self.dashboard = f"{self.ip}:{gcs}", f"http://127.0.0.1:{dashboard_port}"
         self.nodes: list[subprocess.Popen] = []
+        # Not Ray's own, in which a job looks up the cluster that was started last, and short, for the sake of sockets.
+        self.session = TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
         self.head = self._start(
-            "--head", f"--port={gcs}", f"--ray-client-server-port={self.client_port}",
-            f"--include-dashboard={'true' if dashboard else 'false'}", f"--dashboard-port={self.dashboard_port}",
+            "--head", f"--temp-dir={self.session.name}", f"--port={gcs}", f"--ray-client-server-port={free_port()}",
+            f"--include-dashboard={'true' if dashboard else 'false'}", f"--dashboard-port={dashboard_port}",
             *options,
         )  # fmt: skip
         wait_for_port(self.ip, gcs)
         wait_for(lambda: self.alive() == 1, 90, lambda: "the head has no node")
         if dashboard:
-            wait_for_http(f"http://127.0.0.1:{self.dashboard_port}/api/version")
+            wait_for_http(f"{self.dashboard}/api/version")
 
     def join(self, *options: str) -> subprocess.Popen:
         """Another node, which is part of the cluster on return."""
@@ -58,10 +61,12 @@ class RayCluster:
 
     def _start(self, *options: str) -> subprocess.Popen:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"  # as if activated
         with (self.scratch / f"node-{len(self.nodes)}.log").open("wb") as log:
             node = subprocess.Popen(
                 [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats",
-                 f"--runtime-env-agent-port={free_port()}", f"--object-store-memory={SMALL_STORE}", *options],
+                 f"--runtime-env-agent-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}",
+                 f"--object-store-memory={SMALL_STORE}", *options],
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=self.scratch, env=environment,
             )  # fmt: skip
         self.nodes.append(node)
@@ -84,6 +89,7 @@ class RayCluster:
                     node.wait(30)
                 except subprocess.TimeoutExpired:
                     self.kill(node)
+        self.session.cleanup()
 
 
 def free_port() -> int:

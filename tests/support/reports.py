@@ -12,6 +12,7 @@ from scale_tune.report.html import Analysis
 from scale_tune.spec.parameters import Choice, Constant, IntRange
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables import collect as results
+from tests.support.tables import make_spec
 
 MADE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 REPORTING = {"scale": ("cosine",), "erm_target": ("gradient norm", "margin")}
@@ -20,21 +21,11 @@ TRACEBACK = "Traceback (most recent call last):\n  File 'x.py', line 1\nRuntimeE
 
 
 def spec_of(**options) -> RunSpec:
-    fields = {
-        "methods": {
-            "erm": {},
-            "erm_target": {},
-            "scale": {"space": {"regularize_mode": {"type": "choice", "values": ["linear", "step"]}}},
-        },
-        "space": {
-            "lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
-            "batch_size": {"type": "choice", "values": [16, 32, 64]},
-        },
-        "num_samples": 12,
-        "epochs": 4,
-        "seeds": [0, 1, 2],
-    }
-    return RunSpec.model_validate(fields | options)
+    """A dozen trials of each method."""
+    scale = {"space": {"regularize_mode": {"type": "choice", "values": ["linear", "step"]}}}
+    return make_spec(
+        **{"methods": {"erm": {}, "erm_target": {}, "scale": scale}, "num_samples": 12, "epochs": 4} | options
+    )
 
 
 def state_of(number: int) -> str:
@@ -80,7 +71,7 @@ def _in_schema(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
 def _trial(spec, method, number, state, worst, draws) -> dict:
     row = {
         "trial": f"{method}-{number:05d}",
-        "method": method.value,
+        "method": method,
         "number": number,
         "state": state,
         "seeds": len(spec.seeds) if worst.size else 0,
@@ -159,7 +150,7 @@ def comparison_of(name: str, tables: dict[str, pd.DataFrame], spec: RunSpec, wid
     """What ``analysis`` would compare, with intervals of a given half width."""
     best, rows = analysis.select_best(tables["trials"]), []
     for method in spec.methods:
-        row = {"run": name, "dataset": spec.dataset.name, "method": method.value, "trial": best.get(method), "seeds": 0}
+        row = {"run": name, "dataset": spec.dataset.name, "method": method, "trial": best.get(method), "seeds": 0}
         row |= {"selected_by": spec.objective.value, "trials": 0, "eligible": 0, "seeds_asked": len(spec.seeds)}
         row |= {"config": "", "confirms": None, "seeds_kind": "searched", "interval": "seeds and images"}
         chosen = tables["trials"][tables["trials"]["trial"] == row["trial"]]

@@ -1,4 +1,4 @@
-"""Real searches for tests, and what must hold of every one of them however it was interrupted."""
+"""Real searches: what must hold of every one of them however it was interrupted."""
 
 import math
 import time
@@ -16,24 +16,6 @@ from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.training.records import TrialRecord, read_record
 from scale_tune.training.trial import Trial
-
-SPACE = """\
-methods:
-  erm:
-  erm_target: {epochs: 6}
-  scale:
-    space:
-      group_size: {type: choice, values: [4, 64]}
-      regularize_mode: {type: choice, values: [linear, step]}
-space:
-  lr: {type: float, low: 1e-3, high: 1e-1, log: true}
-  batch_size: 64
-num_samples: 3
-epochs: 4
-seeds: [0, 1]
-scheduler: {name: asha, grace_period: 2, reduction_factor: 2}
-"""
-METHODS = ("erm", "erm_target", "scale")
 
 
 def ledger_of(directory: Path | str) -> list[LedgerTrial]:
@@ -53,7 +35,7 @@ def assert_search_is_whole(directory: Path | str, samples: dict[str, int], scrat
     files agree with the ledger, and each trial equals the same config trained in one go.
     """
     run, trials = RunDir(directory), ledger_of(directory)
-    assert Counter(trial.method.value for trial in trials) == samples
+    assert Counter(trial.method for trial in trials) == samples
     assert all(trial.state.ended for trial in trials), [t for t in trials if not t.state.ended]
     drawn = [(trial.method, *sorted(trial.params.items())) for trial in trials]
     assert len(set(drawn)) == len(drawn), "a suggestion was doubled"
@@ -88,14 +70,15 @@ def assert_stopped_where_it_may(run: RunDir, trial: LedgerTrial) -> None:
 
 
 def assert_trained_as_if_never_interrupted(run: RunDir, trial: LedgerTrial, scratch: Path) -> None:
-    """The same config trained here, in one go, has the same history to the last bit."""
+    """The same config trained here, in one go, on the same device, has the same history to the last bit."""
     config = run.read_spec().trial_config(trial.method, trial.params)
     splits, where = datasets.load_splits(config.dataset), Location.of(scratch / "again" / trial.name)
-    again = Trial(trial.name, config, splits, torch.device("cpu"), where)
+    trained = read_record(run.trial(trial.name))
+    again = Trial(trial.name, config, splits, torch.device(trained.device), where)
     for _ in trial.objectives:
         again.train_epoch()
     assert again.record.objectives() == trial.objectives
-    assert timeless(again.record) == timeless(read_record(run.trial(trial.name)))
+    assert timeless(again.record) == timeless(trained)
 
 
 def timeless(record: TrialRecord) -> dict:

@@ -99,3 +99,27 @@ def make_waterbirds(root: Path, per_group: dict[int, tuple[int, int, int, int]])
     for number, filename in enumerate(table["img_filename"]):
         Image.new("RGB", (300, 260), (number % 256, number // 256, 100)).save(folder / filename)
     return folder
+
+
+def table_rows(counts: dict[str, dict[tuple[str, str], int]]) -> pd.DataFrame:
+    """A list for ``table``: of each split, so many pictures of (label, attribute); paths in folders of a label each."""
+    rows = [
+        (label, attribute, split)
+        for split, cells in counts.items()
+        for (label, attribute), n in cells.items()
+        for _ in range(n)
+    ]
+    table = pd.DataFrame(rows, columns=["label", "attribute", "split"]).sample(
+        frac=1, random_state=0, ignore_index=True
+    )
+    table.insert(0, "path", [f"{row.label}/{number:03d}.png" for number, row in enumerate(table.itertuples())])
+    return table
+
+
+def make_table(root: Path, table: pd.DataFrame, name: str = "list.csv") -> Path:
+    """A list and its small pictures, whose colour tells their row."""
+    for number, path in enumerate(table["path"]):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), (number % 256, number // 256, 100)).save(root / path)
+    table.to_csv(root / name, index=False)
+    return root / name

@@ -17,8 +17,8 @@ from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
 from scale_tune.training.records import read_final_record
 from scale_tune.training.trial import Trial
-from tests.support.records import make_recorded_run
-from tests.support.runs import CPU, fast_spec, make_run
+from tests.conftest import DEVICE
+from tests.support.runs import fast_spec, make_run
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tables(run):
-    return results.load(run.path)
+    return results.load_results(run.path)
 
 
 def test_every_trial_of_the_ledger_has_one_row(run, tables):
@@ -55,9 +55,9 @@ def test_a_checkpoint_ahead_of_the_ledger_gives_tables_that_agree(tmp_path):
     run = make_run(tmp_path, spec, leave_running="erm_target-00000")
     trial = read_trials(run.ledger)[0]
     config = spec.trial_config(trial.method, trial.params)
-    ahead = Trial(trial.name, config, datasets.load_splits(config.dataset), CPU, run.trial(trial.name))
+    ahead = Trial(trial.name, config, datasets.load_splits(config.dataset), DEVICE, run.trial(trial.name))
     ahead.train_epoch()  # and its driver dies before it hears of it
-    tables = results.load(run.path)
+    tables = results.load_results(run.path)
     (row,) = tables["trials"].to_dict("records")
     assert (row["epochs"], row["objective"]) == (2, ahead.record.objectives()[-1])
     assert tables["epochs"]["epoch"].max() == 2
@@ -71,8 +71,8 @@ def test_epochs_have_every_epoch_once_and_without_a_gap(tables):
 
 
 def test_diagnostics_are_what_the_records_say(tmp_path):
-    run = make_recorded_run(tmp_path, fast_spec(methods=["erm", "scale"], num_samples=1, epochs=2))
-    table = results.load(run.path)["diagnostics"]
+    run = make_run(tmp_path, fast_spec(methods=["erm", "scale"], num_samples=1, epochs=2), made_up=True)
+    table = results.load_results(run.path)["diagnostics"]
     record = read_final_record(run.trial("scale-00000"))
     expected = [
         ("scale-00000", replica.seed, epoch.epoch, "cosine", epoch.diagnostics["cosine"])
@@ -155,7 +155,7 @@ def test_duckdb_reads_the_tables(run, tmp_path):
         select method, max(objective) as best
         from '{tmp_path}/trials.parquet' where state != 'failed' group by method order by method
     """
-    expected = [(m, r["objective"].max()) for m, r in results.load(run.path)["trials"].groupby("method")]
+    expected = [(m, r["objective"].max()) for m, r in results.load_results(run.path)["trials"].groupby("method")]
     assert duckdb.sql(query).fetchall() == expected
 
 
@@ -170,14 +170,14 @@ def test_a_table_is_written_whole_or_not_at_all(run, tmp_path, monkeypatch):
 
 def test_a_directory_of_something_else_is_refused(tmp_path):
     with pytest.raises(UserError, match="not the directory of a run"):
-        results.load(tmp_path)
+        results.load_results(tmp_path)
     with pytest.raises(UserError, match="not the directory of a run"):
-        results.load(tmp_path / "absent")
+        results.load_results(tmp_path / "absent")
     run = create_run(Location.of(tmp_path), "started", fast_spec(), {})
-    assert results.load(run.path)["trials"].empty
+    assert results.load_results(run.path)["trials"].empty
     run.ledger.unlink()
     with pytest.raises(UserError, match="there is no ledger"):
-        results.load(run.path)
+        results.load_results(run.path)
     (tmp_path / "spec.yaml").write_text("a: 1")
     with pytest.raises(UserError, match="is not the spec of a run"):
         RunDir(tmp_path).read_spec()

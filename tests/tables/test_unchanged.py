@@ -9,22 +9,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from scale_tune.errors import UserError
-from scale_tune.ledger.studies import Ledger
+from scale_tune.ledger.ledger import Ledger
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.tables import unchanged as exported
 from scale_tune.tables.refits import with_refits
 from scale_tune.tables.schemas import table_of
 from scale_tune.training.records import RECORD_FILE, close_trial, drop_weights, read_final_record
-from tests.support.records import make_recorded_run
-from tests.support.runs import fast_spec
+from tests.support.runs import fast_spec, make_run
 
 SPEC = {"methods": ["erm_target", "scale"], "num_samples": 3, "epochs": 2, "scheduler": {"name": "none"}}
 
 
 @pytest.fixture
 def run(tmp_path) -> RunDir:
-    run = make_recorded_run(tmp_path, fast_spec(**SPEC), fail=("scale-00001",), leave_running=1)
+    run = make_run(tmp_path, fast_spec(**SPEC), made_up=True, fail="scale-00001", leave_running="scale-00002")
     export(run)
     return run
 

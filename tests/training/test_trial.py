@@ -10,29 +10,30 @@ import torch
 
 from scale_tune import datasets
 from scale_tune.errors import UserError
-from scale_tune.spec.config import Hyperparameters, Method, ScaleHyperparameters, Schedule, TrialConfig
+from scale_tune.spec.config import Hyperparameters, Schedule, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint, load_weights
 from scale_tune.training.records import checkpoints, close_trial, drop_half_written, read_record
 from scale_tune.training.replica import Replica
 from scale_tune.training.trial import Trial
+from tests.conftest import DEVICE
 
-CPU = torch.device("cpu")
+METHODS = ("erm", "erm_target", "scale")
 
 
-def config(method=Method.ERM_TARGET, **options) -> TrialConfig:
+def config(method="erm_target", **options) -> TrialConfig:
     settings = {
         "hyperparameters": Hyperparameters(lr=0.02, batch_size=32),
         "epochs": 3,
         "seeds": (0, 1),
         "schedule": Schedule.COSINE,
-        "scale": ScaleHyperparameters(group_size=16) if method is Method.SCALE else None,
+        "options": {"group_size": 16} if method == "scale" else {},
     }
     return TrialConfig(method=method, **(settings | options))
 
 
 def open_trial(directory: Path, digits, trial_config: TrialConfig) -> Trial:
-    return Trial("erm-00000", trial_config, digits, CPU, Location.of(directory))
+    return Trial("erm-00000", trial_config, digits, DEVICE, Location.of(directory))
 
 
 def train_to_the_end(trial: Trial) -> Trial:
@@ -60,7 +61,7 @@ def assert_same_tensors(first: dict[str, torch.Tensor], second: dict[str, torch.
         assert torch.equal(tensor, second[name]), name
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", METHODS)
 def test_an_interruption_after_any_epoch_changes_no_bit(method, digits, tmp_path):
     trial_config = config(method)
     uninterrupted = open_trial(tmp_path / "whole", digits, trial_config)
@@ -113,23 +114,58 @@ def test_of_equal_epochs_the_first_is_the_best(digits, tmp_path, monkeypatch):
 def test_the_kept_weights_are_those_of_the_best_epoch(digits, tmp_path):
     trial = train_to_the_end(open_trial(tmp_path, digits, config()))
     for replica, record in zip(trial.replicas, trial.record.replicas, strict=True):
-        replica.model.load_state_dict(load_weights(Location.of(tmp_path), replica.seed)[1])
+        replica.method.network.load_state_dict(load_weights(Location.of(tmp_path), replica.seed)[1])
         assert replica.evaluate("val").counts().summary()["worst_group"] == record.best.objective
         assert replica.evaluate("test").counts().summary()["average"] == record.best.test.average
         assert record.best.groups["test"].n == replica.evaluate("test").counts().n.tolist()
 
 
-def test_the_end_leaves_record_and_weights_and_no_optimizer_state(digits, tmp_path):
-    train_to_the_end(open_trial(tmp_path, digits, config()))
+def test_the_end_leaves_the_weights_the_record_and_the_checkpoint_before(digits, tmp_path):
+    trial = train_to_the_end(open_trial(tmp_path, digits, config()))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "record.json",
+        "checkpoint-00002.safetensors",
+        "checkpoint-00003.safetensors",
         "seed-0.safetensors",
         "seed-1.safetensors",
     ]
     assert not any("momentum" in name for name in load_weights(Location.of(tmp_path), 0)[1])
+    assert load_checkpoint(Location.of(tmp_path)) == (trial.record, {}), "there is nothing to go on with"
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_an_ended_trial_is_ended_also_for_the_next_worker(digits, tmp_path, closed):
+    trial = train_to_the_end(open_trial(tmp_path, digits, config()))
+    if closed:  # and an older copy of the ledger was restored
+        close_trial(Location.of(tmp_path), trial.record)
     again = open_trial(tmp_path, digits, config())
     assert again.record.finished
-    assert again.record == read_record(Location.of(tmp_path))
+    assert again.record == trial.record == read_record(Location.of(tmp_path))
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_an_end_that_was_cut_off_is_trained_again(digits, tmp_path, monkeypatch, writes):
+    """After so many of its three files, which are the weights of two seeds and the last checkpoint."""
+    trial = open_trial(tmp_path / "cut", digits, config())
+    while trial.record.epoch < 2:
+        trial.train_epoch()
+    left, write = iter(range(writes)), Location.write
+
+    def write_or_die(location, content):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        write(location, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Location, "write", write_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            trial.train_epoch()
+    resumed = open_trial(tmp_path / "cut", digits, config())
+    assert resumed.record.epoch == 2
+    train_to_the_end(resumed)
+    train_to_the_end(open_trial(tmp_path / "whole", digits, config()))
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+    for first, second in zip(weights(tmp_path / "cut"), weights(tmp_path / "whole"), strict=True):
+        assert_same_tensors(first, second)
 
 
 def test_test_is_judged_only_at_the_end(digits, tmp_path):
@@ -148,13 +184,14 @@ def test_a_record_without_weights_is_not_gone_on_from(digits, tmp_path):
     pruned.train_epoch()
     close_trial(Location.of(tmp_path / "pruned"), pruned.record)
     assert not checkpoints(Location.of(tmp_path / "pruned"))
-    train_to_the_end(open_trial(tmp_path / "pruned", digits, config()))
+    again = train_to_the_end(open_trial(tmp_path / "pruned", digits, config()))
+    close_trial(Location.of(tmp_path / "pruned"), again.record)
     train_to_the_end(open_trial(tmp_path / "whole", digits, config()))
     assert outcome(tmp_path / "pruned") == outcome(tmp_path / "whole")
 
 
 def test_a_learning_rate_of_a_million_diverges_with_a_finite_objective(digits, tmp_path):
-    wild = config(Method.ERM, hyperparameters=Hyperparameters(lr=1e6, batch_size=32))
+    wild = config("erm", hyperparameters=Hyperparameters(lr=1e6, batch_size=32))
     trial = train_to_the_end(open_trial(tmp_path, digits, wild))
     assert trial.record.diverged == 2
     assert all(0 <= objective <= 1 for objective in trial.record.objectives())
@@ -167,7 +204,7 @@ def test_a_diverged_replica_keeps_its_best_and_the_other_trains_on(digits, tmp_p
     trial = open_trial(tmp_path, digits, config(epochs=4))
     trial.train_epoch()
     with torch.no_grad():
-        next(trial.replicas[0].model.parameters()).fill_(float("nan"))
+        next(trial.replicas[0].method.network.parameters()).fill_(float("nan"))
     trial.train_epoch()
     resumed = train_to_the_end(open_trial(tmp_path, digits, config(epochs=4)))
     diverged, healthy = resumed.record.replicas
@@ -226,7 +263,8 @@ def test_with_all_checkpoints_damaged_a_trial_begins_anew(digits, tmp_path, capl
 
 
 def test_a_damaged_record_is_an_error_that_names_it(digits, tmp_path):
-    train_to_the_end(open_trial(tmp_path, digits, config(epochs=1)))
+    trial = train_to_the_end(open_trial(tmp_path, digits, config(epochs=1)))
+    close_trial(Location.of(tmp_path), trial.record)
     record = tmp_path / "record.json"
     record.write_bytes(record.read_bytes()[:-20])
     with pytest.raises(UserError, match="record.json is damaged"):
@@ -235,7 +273,7 @@ def test_a_damaged_record_is_an_error_that_names_it(digits, tmp_path):
 
 def _die_while_renaming(directory: str) -> None:
     torch.set_num_threads(1)
-    trial = open_trial(Path(directory), datasets.load("digits"), config())
+    trial = open_trial(Path(directory), datasets.load_dataset("digits"), config())
     trial.train_epoch()
     Path.replace = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
     trial.train_epoch()
@@ -256,10 +294,10 @@ def test_a_kill_in_the_middle_of_a_write_leaves_the_previous_checkpoint_usable(d
     assert outcome(tmp_path) == outcome(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", METHODS)
 def test_methods_train_the_heads_and_backbone_they_should(method, digits, tmp_path):
     trial = open_trial(tmp_path, digits, config(method, seeds=(0,), epochs=1))
-    model = trial.replicas[0].model
+    model = trial.replicas[0].method.network
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     trial.train_epoch()
     changed = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
@@ -268,19 +306,19 @@ def test_methods_train_the_heads_and_backbone_they_should(method, digits, tmp_pa
     assert (
         heads
         == {
-            Method.ERM: {"train_head"},
-            Method.ERM_TARGET: {"target_head"},
-            Method.SCALE: {"train_head", "target_head"},
+            "erm": {"train_head"},
+            "erm_target": {"target_head"},
+            "scale": {"train_head", "target_head"},
         }[method]
     )
 
 
-def test_only_scale_reports_a_cosine(digits, tmp_path):
-    for method in Method:
+def test_only_scale_has_a_cosine(digits, tmp_path):
+    for method in METHODS:
         trial = open_trial(tmp_path / method, digits, config(method, seeds=(0,), epochs=1))
         trial.train_epoch()
         (record,) = trial.record.replicas[0].history
-        assert set(record.diagnostics) == ({"cosine"} if method is Method.SCALE else set())
+        assert set(record.diagnostics) == ({"cosine"} if method == "scale" else set())
         assert all(-1 <= value <= 1 for value in record.diagnostics.values())
 
 
@@ -295,4 +333,4 @@ def test_another_config_or_other_data_is_refused(digits, tmp_path):
     with pytest.raises(UserError, match="was trained with the config"):
         open_trial(tmp_path, digits, config(epochs=9))
     with pytest.raises(UserError, match="was trained with the fingerprint"):
-        open_trial(tmp_path, datasets.load("digits", seed=1), config())
+        open_trial(tmp_path, datasets.load_dataset("digits", seed=1), config())

@@ -8,7 +8,8 @@ import pytest
 from scale_tune.analysis.caveats import caveats
 from scale_tune.analysis.selection import CONFIRMED, SEARCHED, compare, differences, ranked
 from scale_tune.errors import UserError
-from scale_tune.ledger.studies import Ledger, read_trials
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import read_trials
 from scale_tune.report.text import difference_lines
 from scale_tune.spec.loading import validate_spec
 from scale_tune.spec.space import RunSpec
@@ -47,7 +48,7 @@ def test_the_best_configs_and_no_others_are_trained_on_fresh_seeds(path, tmp_pat
     assert confirmation.seeds == (2, 3)
     assert confirmation.scheduler.name == "none"
     assert confirmation.keep_top == 2
-    assert {m.value: confirmation.method_epochs(m) for m in confirmation.methods} == {"erm": 1, "erm_target": 3}
+    assert {m: confirmation.method_epochs(m) for m in confirmation.methods} == {"erm": 1, "erm_target": 3}
     assert validate_spec(plain_spec(confirmation), {}, "") == confirmation
 
     again = tmp_path / "again.log"
@@ -99,7 +100,7 @@ def erm_target_spec() -> RunSpec:
 def confirmed(tmp_path_factory) -> RunDir:
     """A run with its confirmation of the best two configs."""
     run = make_run(tmp_path_factory.mktemp("runs"), erm_target_spec())
-    best = ranked(results.load(run.path)["trials"])["trial"].head(2)
+    best = ranked(results.load_results(run.path)["trials"])["trial"].head(2)
     trials = {trial.name: trial for trial in read_trials(run.ledger)}
     spec = confirmation_spec(run.read_spec(), [trials[name] for name in best])
     make_run(run.path.local, spec, name=DIRECTORY)
@@ -118,9 +119,9 @@ def test_the_selected_config_on_fresh_seeds_stands_beside_the_searched(confirmed
     assert fresh["run"] == f"{searched['run']}/confirm"
     assert fresh["confirms"] == searched["run"]
     assert pd.isna(searched["confirms"])
-    again = results.load(confirmation_of(confirmed).path)["trials"].set_index("trial").loc[fresh["trial"]]
+    again = results.load_results(confirmation_of(confirmed).path)["trials"].set_index("trial").loc[fresh["trial"]]
     assert fresh["test_worst_group_mean"] == pytest.approx(again["test_worst_group_mean"])
-    seeds = results.load(confirmation_of(confirmed).path)["epochs"]["seed"]
+    seeds = results.load_results(confirmation_of(confirmed).path)["epochs"]["seed"]
     assert set(seeds) == {2, 3}
     assert [run.name for run in found.runs] == [searched["run"]], "the report is of the run"
     assert (confirmed.results / "comparison.parquet").is_file()

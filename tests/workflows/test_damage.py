@@ -6,22 +6,22 @@ import shutil
 import pytest
 
 from scale_tune.errors import UserError
-from scale_tune.ledger.studies import Ledger, check_covers
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import check_covers
 from scale_tune.storage.location import Location, write_atomically
 from scale_tune.storage.lock import only_analysis
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.training.records import RECORD_FILE
 from scale_tune.workflows.evaluate import check_runs, evaluate
-from tests.support.records import make_recorded_run
-from tests.support.runs import fast_spec
+from tests.support.runs import fast_spec, make_run
 
 SPEC = {"num_samples": 2, "epochs": 2, "scheduler": {"name": "none"}}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> RunDir:
-    run = make_recorded_run(tmp_path_factory.mktemp("runs"), fast_spec(**SPEC))
+    run = make_run(tmp_path_factory.mktemp("runs"), fast_spec(**SPEC), made_up=True)
     analyse(run)
     return run
 
@@ -97,9 +97,9 @@ def test_damage_is_one_clear_error_and_the_tables_stay(run, damage, message):
 
 
 def test_what_is_no_trial_beside_the_trials_is_nobodys_business(run):
-    before = results.load(run.path)["trials"]
+    before = results.load_results(run.path)["trials"]
     shutil.copytree(run.trial("erm-00000").local, run.trials.local / "erm-00000-copy")
-    assert results.load(run.path)["trials"].equals(before)
+    assert results.load_results(run.path)["trials"].equals(before)
 
 
 def test_a_search_does_not_go_on_with_a_ledger_that_was_cut(run):

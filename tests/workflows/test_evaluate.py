@@ -11,8 +11,7 @@ from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
 from scale_tune.tables.schemas import COMPARISONS
 from scale_tune.workflows.evaluate import evaluate
-from tests.support.records import make_recorded_run
-from tests.support.runs import fast_spec
+from tests.support.runs import fast_spec, make_run
 
 COMPARISON_FILES = {"comparison.parquet", "comparison.csv", "comparison.tex", "differences.parquet", "differences.csv"}
 
@@ -20,8 +19,8 @@ COMPARISON_FILES = {"comparison.parquet", "comparison.csv", "comparison.tex", "d
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     return [
-        make_recorded_run(tmp_path_factory.mktemp("one") / "x", fast_spec(methods=["erm_target"])),
-        make_recorded_run(tmp_path_factory.mktemp("two") / "x", fast_spec(methods=["scale"], num_samples=1)),
+        make_run(tmp_path_factory.mktemp("one") / "x", fast_spec(methods=["erm_target"]), made_up=True),
+        make_run(tmp_path_factory.mktemp("two") / "x", fast_spec(methods=["scale"], num_samples=1), made_up=True),
     ]
 
 
@@ -66,7 +65,7 @@ def test_csv_holds_what_parquet_holds(runs, tmp_path):
     evaluate(runs[:1], 3, (), Location.of(tmp_path), silent, "csv")
     assert {path.name for path in tmp_path.glob("*.csv")} >= {f"{name}.csv" for name in results.SCHEMAS}
     assert not (tmp_path / "trials.parquet").exists()
-    for name, table in results.load(runs[0].path).items():
+    for name, table in results.load_results(runs[0].path).items():
         read = pd.read_csv(tmp_path / f"{name}.csv", parse_dates=["started"] if name == "trials" else [])
         pd.testing.assert_frame_equal(read, table, check_dtype=False)
 

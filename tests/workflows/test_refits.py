@@ -27,7 +27,6 @@ from scale_tune.tables.refits import KEY
 from scale_tune.training.records import weights_path
 from scale_tune.workflows import evaluate as evaluation
 from scale_tune.workflows.evaluate import evaluate, parse_protocols
-from tests.support.records import make_recorded_run
 from tests.support.runs import fast_spec, make_run
 
 BOTH = tuple(DfrProtocol)
@@ -84,7 +83,7 @@ def test_every_seed_is_refitted_by_every_protocol_and_the_path_is_kept(run):
         "1 of 2: DFR (scale and dfr protocol) on erm-00000, seed 0",
         "2 of 2: DFR (scale and dfr protocol) on erm-00000, seed 1",
     ]
-    tables = results.load(run.path)
+    tables = results.load_results(run.path)
     table, path = tables["dfr"], tables["dfr_path"]
     assert table[["trial", "seed", "protocol"]].apply(tuple, axis=1).tolist() == [
         ("erm-00000", seed, protocol) for seed in (0, 1) for protocol in ("scale", "dfr")
@@ -108,10 +107,10 @@ def test_every_seed_is_refitted_by_every_protocol_and_the_path_is_kept(run):
 def test_a_second_analysis_refits_only_what_is_missing(run, monkeypatch):
     first, _ = analyse(run, [DfrProtocol.SCALE])
     assert set(first.comparison["method"]) == {"erm", "dfr (scale)"}
-    before = results.load(run.path)["dfr"]
+    before = results.load_results(run.path)["dfr"]
     second, lines = analyse(run)
     assert lines[1:] == [f"{seed + 1} of 2: DFR (dfr protocol) on erm-00000, seed {seed}" for seed in (0, 1)]
-    after = results.load(run.path)["dfr"]
+    after = results.load_results(run.path)["dfr"]
     pd.testing.assert_frame_equal(after[after["protocol"] == "scale"].reset_index(drop=True), before)
     assert set(second.comparison["method"]) == {"erm", "dfr (scale)", "dfr (dfr)"}
     monkeypatch.setattr(dfr, "refit_checkpoint", lambda *_: pytest.fail("nothing is left to refit"))
@@ -119,7 +118,7 @@ def test_a_second_analysis_refits_only_what_is_missing(run, monkeypatch):
     pd.testing.assert_frame_equal(third.comparison, second.comparison)
     asked_for_one, _ = analyse(run, [DfrProtocol.DFR])
     assert set(asked_for_one.comparison["method"]) == {"erm", "dfr (dfr)"}
-    assert len(results.load(run.path)["dfr"]) == 4
+    assert len(results.load_results(run.path)["dfr"]) == 4
     none, lines = analyse(run, [])
     assert set(none.comparison["method"]) == {"erm"}
     assert (lines, none.notes) == ([], [])
@@ -133,7 +132,7 @@ def test_weights_that_are_gone_are_said_in_the_table(run):
     for _ in range(2):  # and said once, however often it is analysed
         found, _ = analyse(run)
         assert any("no DFR of erm-00000 (seed 1): the weights are gone" in note for note in found.notes)
-        table = results.load(run.path)["dfr"]
+        table = results.load_results(run.path)["dfr"]
         assert len(table) == 4
         (gone,) = table[table["status"] != "refitted"].to_dict("records")
         assert (gone["trial"], gone["seed"], gone["protocol"], gone["status"]) == (
@@ -146,7 +145,7 @@ def test_weights_that_are_gone_are_said_in_the_table(run):
         assert len(table.query("protocol == 'scale' and status == 'refitted'")) == 2, "what was known is kept"
     path.write_bytes(kept)
     analyse(run)
-    assert set(results.load(run.path)["dfr"]["status"]) == {"refitted"}
+    assert set(results.load_results(run.path)["dfr"]["status"]) == {"refitted"}
 
 
 def test_the_best_different_configs_on_each_dataset_are_asked_for(tmp_path):
@@ -155,14 +154,14 @@ def test_the_best_different_configs_on_each_dataset_are_asked_for(tmp_path):
         "dataset.noise": {"type": "choice", "values": [0.1, 0.5]},
         "batch_size": 64,
     }
-    run = make_recorded_run(tmp_path, erm_spec(space=space, num_samples=12, sampler="random"))
-    trials = ranked(results.load(run.path)["trials"])
+    run = make_run(tmp_path, erm_spec(space=space, num_samples=12, sampler="random"), made_up=True)
+    trials = ranked(results.load_results(run.path)["trials"])
     assert len(trials) == 12, "so some configs of the four were drawn more than once"
     wanted = trials.drop_duplicates(["config.lr", "config.dataset.noise"])
     for top_k in (1, 2):
         shutil.rmtree(run.results.local, ignore_errors=True)
         found, _ = analyse(run, [DfrProtocol.SCALE], top_k=top_k)
-        dfr = results.load(run.path)["dfr"]
+        dfr = results.load_results(run.path)["dfr"]
         assert dfr["trial"].unique().tolist() == wanted.groupby("config.dataset.noise").head(top_k)["trial"].tolist()
         assert set(dfr["status"]) == {"weights gone"}
         (gone,) = [note for note in found.notes if "weights are gone" in note]
@@ -182,7 +181,7 @@ def test_a_trial_without_any_weights_leaves_a_comparison_without_dfr(run):
         weights_path(run.trial("erm-00000"), seed).delete()
     found, _ = analyse(run)
     assert found.comparison["method"].tolist() == ["erm"]
-    assert results.load(run.path)["dfr"]["status"].tolist() == ["weights gone"] * 4
+    assert results.load_results(run.path)["dfr"]["status"].tolist() == ["weights gone"] * 4
 
 
 def test_the_demos_network_has_no_pretrained_baseline_and_a_note_says_so(run):
@@ -210,7 +209,7 @@ def test_the_pretrained_baseline_needs_weights_and_is_of_no_trial(tmp_path, monk
     monkeypatch.setattr(models, "_imagenet_weights", lambda name: dict(state))
     found, lines = analyse(run, [DfrProtocol.DFR])
     assert lines[1:] == ["1 of 1: pretrained baseline (dfr protocol) of resnet18, imagenet"]
-    row = results.load(run.path)["dfr"].set_index("features").loc["pretrained"]
+    row = results.load_results(run.path)["dfr"].set_index("features").loc["pretrained"]
     assert (pd.isna(row["trial"]), pd.isna(row["seed"])) == (True, True)
     on_board = found.comparison.set_index("method").loc["pretrained (dfr)"]
     assert on_board["test_worst_group_mean"] == row["test_worst_group"]
@@ -236,12 +235,12 @@ def test_what_is_refitted_is_kept_when_an_analysis_is_interrupted(run, monkeypat
         with pytest.raises(KeyboardInterrupt):
             analyse(run)
     assert set(run.results.names()) == {"groups.parquet", "dfr.parquet", "dfr_path.parquet"}
-    kept = results.load(run.path)
+    kept = results.load_results(run.path)
     assert kept["dfr"]["seed"].tolist() == [0, 0]
     (run.results / "dfr.parquet").delete()  # as if it had died between the two files
     found, _ = analyse(run)
     assert len(found.runs[0].tables["dfr"]) == 4
-    tables = results.load(run.path)
+    tables = results.load_results(run.path)
     assert not tables["dfr_path"].duplicated(["seed", "protocol", "C"]).any()
     assert not tables["groups"].duplicated(CELL).any()
 
@@ -250,9 +249,9 @@ CELL = [*KEY, "split", "label", "attribute"]
 
 
 def test_groups_hold_the_counts_of_every_refit_beside_those_of_the_trials(run):
-    own = results.load(run.path)["groups"]
+    own = results.load_results(run.path)["groups"]
     found, _ = analyse(run)
-    tables = results.load(run.path)
+    tables = results.load_results(run.path)
     groups, dfr = tables["groups"], tables["dfr"]
     pd.testing.assert_frame_equal(groups[groups["protocol"].isna()], own, check_dtype=False)
     assert not groups.duplicated(CELL).any()
@@ -268,7 +267,7 @@ def test_groups_hold_the_counts_of_every_refit_beside_those_of_the_trials(run):
     assert_same_rows(found.runs[0].tables["groups"], groups)
     none, _ = analyse(run, [])
     assert_same_rows(none.runs[0].tables["groups"], own)
-    assert_same_rows(results.load(run.path)["groups"], groups)
+    assert_same_rows(results.load_results(run.path)["groups"], groups)
 
 
 def assert_same_rows(found: pd.DataFrame, expected: pd.DataFrame) -> None:
@@ -281,7 +280,7 @@ def test_refits_whose_counts_somebody_deleted_are_refitted_again(run):
     again, lines = analyse(run)
     assert lines[0] == "refitting the last layer of 2 networks"
     pd.testing.assert_frame_equal(again.comparison, first.comparison)
-    assert not results.load(run.path)["dfr"].duplicated([*KEY]).any()
+    assert not results.load_results(run.path)["dfr"].duplicated([*KEY]).any()
 
 
 def test_an_error_of_a_checkpoint_ends_the_analysis_and_keeps_what_was_refitted(run, monkeypatch):
@@ -292,7 +291,7 @@ def test_an_error_of_a_checkpoint_ends_the_analysis_and_keeps_what_was_refitted(
     monkeypatch.setattr(refits, "side_by_side", fails_at_last)
     with pytest.raises(UserError, match="other splits"):
         analyse(run)
-    assert len(results.load(run.path)["dfr"]) == 2
+    assert len(results.load_results(run.path)["dfr"]) == 2
 
 
 def test_several_runs_are_refitted_together_and_notes_name_the_run(run, made, tmp_path):
@@ -317,7 +316,7 @@ def test_weights_that_go_while_they_are_about_to_be_refitted_are_said_likewise(r
     monkeypatch.setattr(refits, "side_by_side", late)
     found, _ = analyse(run)
     assert sum("(seeds 0, 1): the weights are gone" in note for note in found.notes) == 1
-    assert results.load(run.path)["dfr"]["status"].tolist() == ["weights gone"] * 4
+    assert results.load_results(run.path)["dfr"]["status"].tolist() == ["weights gone"] * 4
 
 
 def test_an_analysis_with_nothing_to_refit_starts_no_worker(run, monkeypatch):

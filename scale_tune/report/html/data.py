@@ -26,7 +26,7 @@ class Analysis:
     """Of the run."""
     spec: RunSpec
     tables: Mapping[str, pd.DataFrame]
-    """As :func:`scale_tune.tables.collect.load` gives them."""
+    """As :func:`scale_tune.tables.collect.load_results` gives them."""
     comparison: pd.DataFrame
     """A row per method, also of other runs, as :func:`scale_tune.analysis.selection.compare` makes it."""
     differences: pd.DataFrame
@@ -47,7 +47,7 @@ def progress(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
         counts = {state: int((states == state).sum()) for state in STATES}
         # A run may have been extended by a driver that draws the new trials one by one.
         asked = max(spec.method_samples(method), len(states))
-        rows.append({"method": str(method), "asked": asked, **counts, "absent": asked - len(states)})
+        rows.append({"method": method, "asked": asked, **counts, "absent": asked - len(states)})
     return pd.DataFrame(rows)
 
 
@@ -101,7 +101,7 @@ def parameters(spec: RunSpec) -> dict[str, dict[str, Parameter]]:
     for method in spec.methods:
         for name, parameter in spec.method_space(method).items():
             if not isinstance(parameter, Constant):
-                found.setdefault(name, {})[str(method)] = parameter
+                found.setdefault(name, {})[method] = parameter
     return found
 
 

@@ -47,7 +47,7 @@ def importances(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
         shuffled = [_shares(study(values, searched, draws.permutation(objectives))) for _ in range(SHUFFLES)]
         rows.extend(
             {
-                "method": str(method),
+                "method": method,
                 "parameter": name,
                 "importance": share,
                 "by_chance": max(s[name] for s in shuffled),

@@ -5,9 +5,10 @@ from collections import Counter
 import pytest
 
 from scale_tune.errors import UserError
-from scale_tune.ledger.studies import Ledger, LedgerState, LedgerTrial, read_trials
-from scale_tune.spec.config import Method
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_first, create_studies, read_trials
 from scale_tune.spec.space import RunSpec
+from scale_tune.storage.database import Database
 
 EPOCHS = 9
 
@@ -27,13 +28,6 @@ def spec(**options) -> RunSpec:
         "scheduler": {"name": "asha", "grace_period": 1, "reduction_factor": 3},
     }
     return RunSpec.model_validate(fields | options)
-
-
-@pytest.fixture
-def path(tmp_path):
-    ledger = tmp_path / "ledger.log"
-    ledger.touch()
-    return ledger
 
 
 def objectives(trial: LedgerTrial) -> list[float]:
@@ -67,7 +61,7 @@ def test_each_method_draws_from_its_own_space(path):
     ledger = Ledger(path, spec())
     run_all(ledger)
     for trial in ledger.trials():
-        own = {"group_size"} if trial.method is Method.SCALE else set()
+        own = {"group_size"} if trial.method == "scale" else set()
         assert set(trial.params) == {"lr", "batch_size"} | own
         assert 1e-4 <= trial.params["lr"] <= 1e-1
         assert isinstance(trial.params["batch_size"], int)
@@ -105,7 +99,7 @@ def test_a_restart_at_any_point_ends_with_exactly_the_trials_asked_for(path):
         if not ledger.report(trial.name, curve[:epoch]) and epoch == EPOCHS:
             ledger.complete(trial.name)
     trials = ledger.trials()
-    assert Counter(t.method for t in trials) == {Method.ERM: 6, Method.SCALE: 6}
+    assert Counter(t.method for t in trials) == {"erm": 6, "scale": 6}
     for trial in trials:
         assert trial.objectives == objectives(trial)[: len(trial.objectives)]
         assert trial.state is (LedgerState.COMPLETE if len(trial.objectives) == EPOCHS else LedgerState.PRUNED)
@@ -224,7 +218,7 @@ def test_a_grid_is_visited_once_also_over_restarts(path):
     assert ledger.done
     points = Counter((t.method, *sorted(t.params.items())) for t in ledger.trials())
     assert set(points.values()) == {1}
-    assert Counter(t.method for t in ledger.trials()) == {Method.ERM: 6, Method.SCALE: 18}
+    assert Counter(t.method for t in ledger.trials()) == {"erm": 6, "scale": 18}
 
 
 def test_the_same_seed_draws_the_same_search(tmp_path):
@@ -342,3 +336,32 @@ def test_a_failed_trial_is_tried_again_under_its_number_and_no_other_is(path):
     assert again.done
     assert [t.error for t in again.trials()] == [None] * 4
     assert again.retry_failed() == []
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+def test_runs_share_a_database_and_each_goes_on_from_its_own_studies(tmp_path, path, sampler):
+    options = spec(sampler=sampler, num_samples=9)
+    first, second = (Database(f"sqlite:///{tmp_path}/ledgers.db", name) for name in ("first", "second"))
+    for database in (first, second):
+        with pytest.raises(UserError, match="has no study of erm"):
+            Ledger(database, options)
+        create_studies(database, options.methods)
+    interrupted = Ledger(first, options).next_trial()
+    ledger = Ledger(first, options)  # a driver that has not drawn what it goes on with
+    assert ledger.next_trial() == interrupted
+    train(ledger, interrupted)
+    run_all(ledger)
+    assert ledger.done
+    assert read_trials(second) == []
+    run_all(Ledger(path, options))
+    assert [(t.name, t.params, t.state) for t in read_trials(first)] == [
+        (t.name, t.params, t.state) for t in read_trials(path)
+    ]
+
+
+def test_the_best_trial_has_the_highest_objective_and_of_equal_ones_the_lowest_number(path):
+    ledger = Ledger(path, spec(methods=["erm"]))
+    assert best_first([ledger.next_trial()]) == []
+    for objective, trial in zip([0.5, 0.7, 0.7], [ledger.next_trial() for _ in range(3)], strict=True):
+        ledger.report(trial.name, [objective])
+    assert [trial.number for trial in best_first(reversed(ledger.trials()))] == [2, 3, 1]

@@ -1,0 +1,179 @@
+"""SCALE's maths: combine the gradients of a large spurious set and a small balanced set, kernel group by kernel group.
+
+The symbols are the method's: g_tr and g_tg are the gradients of the backbone on a train and on a target batch,
+c their cosine similarity within a group, w the task weight that c is turned into. Per group
+
+    c = cos(g_tr, g_tg)
+    w = regularize_mode(c)
+    d = w * g_tr + g_tg + weight_decay * theta
+    v = momentum * v + d        (first step: v = d)
+    theta = theta - lr * v
+
+:func:`combine_gradients` is the maths, a pure function; :class:`Scale` only applies it.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, pad
+
+from scale_tune.methods.regularize_mode import RegularizeMode
+
+COSINE_EPS = 1e-8
+IMAGE_CHANNELS = 3
+
+
+def elements_per_group(shape: Sequence[int], group_size: int) -> int:
+    """How many consecutive elements of a parameter tensor of this shape form one group.
+
+    A convolution weight (O, I, kh, kw) is O * I kernels of kh * kw elements, and ``group_size`` consecutive
+    kernels form a group. A convolution on image channels (I == 3) has one group per output filter. Every
+    other tensor (BatchNorm, bias, linear weight) is one group.
+    """
+    numel = math.prod(shape)
+    if len(shape) <= 2:
+        return numel
+    kernels_per_group = IMAGE_CHANNELS if shape[1] == IMAGE_CHANNELS else group_size
+    return min(kernels_per_group * math.prod(shape[2:]), numel)
+
+
+def task_weight(cosine: Tensor, regularize_mode: RegularizeMode) -> Tensor:
+    """w(c), elementwise and of the same shape, for a cosine similarity c in [-1, 1]."""
+    match regularize_mode:
+        case RegularizeMode.LINEAR:
+            return (cosine + 1) / 2
+        case RegularizeMode.RELU:
+            return cosine.clamp(min=0)
+        case RegularizeMode.IDENTITY:
+            return cosine
+        case RegularizeMode.STEP:
+            return (cosine > 0).to(cosine.dtype)
+
+
+def combine_gradients(
+    train_grad: Tensor, target_grad: Tensor, group_size: int, regularize_mode: RegularizeMode | str
+) -> tuple[Tensor, Tensor]:
+    """Combine the two gradients of one parameter tensor: w * g_tr + g_tg per group.
+
+    Args:
+        train_grad: g_tr, of the parameter's shape.
+        target_grad: g_tg, of the same shape.
+        group_size: number of consecutive kernels of a convolution weight that form a group; the last group
+            may be smaller, and a size above the kernel count means one group.
+        regularize_mode: how c becomes w.
+
+    Returns:
+        The combined gradient, of the parameter's shape and without weight decay, and the cosine similarity of
+        each group, of shape (number of groups,). Where a gradient is zero its cosine is 0.
+
+    Raises:
+        ValueError: the shapes differ, ``group_size`` is below 1, or the mode is unknown.
+    """
+    if train_grad.shape != target_grad.shape:
+        raise ValueError(
+            f"the two gradients must have one shape, got {tuple(train_grad.shape)} for train "
+            f"and {tuple(target_grad.shape)} for target"
+        )
+    if group_size < 1:
+        raise ValueError(f"group_size must be at least 1, got {group_size}")
+    numel = train_grad.numel()
+    per_group = elements_per_group(train_grad.shape, group_size)
+    # Zeros at the end complete the last group; they change neither its dot product nor its norms.
+    missing = -numel % per_group
+    g_tr = pad(train_grad.reshape(-1), (0, missing)).view(-1, per_group)
+    g_tg = pad(target_grad.reshape(-1), (0, missing)).view(-1, per_group)
+    cosines = cosine_similarity(g_tr, g_tg, dim=1, eps=COSINE_EPS)
+    w = task_weight(cosines, RegularizeMode(regularize_mode)).unsqueeze(1)
+    combined = (w * g_tr + g_tg).view(-1)[:numel].view(train_grad.shape)
+    return combined, cosines
+
+
+class Scale(torch.optim.Optimizer):
+    """SGD with momentum on the combined gradient.
+
+    Hyperparameters are read from ``param_groups`` at every step, so that learning-rate schedulers work.
+
+    Args:
+        named_parameters: the backbone's (name, parameter) pairs.
+        lr, momentum, weight_decay, group_size, regularize_mode: see the module's equations.
+    """
+
+    def __init__(
+        self,
+        named_parameters: Iterable[tuple[str, Tensor]],
+        *,
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        group_size: int,
+        regularize_mode: RegularizeMode | str,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "group_size": group_size,
+            "regularize_mode": RegularizeMode(regularize_mode),
+        }
+        super().__init__(list(named_parameters), defaults)
+
+    @torch.no_grad()
+    def step(  # type: ignore[override]  # two gradients per parameter, where torch's optimizers read one
+        self, train_grads: Sequence[Tensor | None], target_grads: Sequence[Tensor | None]
+    ) -> Tensor:
+        """One update of every parameter.
+
+        Args:
+            train_grads: g_tr of each parameter, in the order the parameters were given, as
+                :func:`torch.autograd.grad` returns them; None where the loss does not depend on it.
+            target_grads: g_tg, likewise.
+
+        Returns:
+            The cosine similarities of all groups of all parameters, of shape (number of groups,), on the
+            parameters' device.
+
+        Raises:
+            ValueError: a parameter has a gradient in only one of the two passes.
+        """
+        parameters = [
+            (name, parameter, group)
+            for group in self.param_groups
+            for name, parameter in zip(group["param_names"], group["params"], strict=True)
+        ]
+        # Everything is checked before anything is changed: an error leaves the weights as they were.
+        pairs = [
+            _paired(name, g_tr, g_tg)
+            for (name, _, _), g_tr, g_tg in zip(parameters, train_grads, target_grads, strict=True)
+        ]
+        cosines = [
+            self._update(parameter, pair, group)
+            for (_, parameter, group), pair in zip(parameters, pairs, strict=True)
+            if pair is not None
+        ]
+        return torch.cat(cosines)
+
+    def _update(self, parameter: Tensor, pair: tuple[Tensor, Tensor], group: dict[str, Any]) -> Tensor:
+        d, cosines = combine_gradients(*pair, group["group_size"], group["regularize_mode"])
+        d = d.add_(parameter, alpha=group["weight_decay"])
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = d
+        else:
+            state["momentum_buffer"].mul_(group["momentum"]).add_(d)
+        parameter.add_(state["momentum_buffer"], alpha=-group["lr"])
+        return cosines
+
+
+def _paired(name: str, g_tr: Tensor | None, g_tg: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    if g_tr is None and g_tg is None:
+        return None
+    if g_tr is None or g_tg is None:
+        present, absent = ("target", "train") if g_tr is None else ("train", "target")
+        raise ValueError(
+            f"parameter {name!r} has a gradient from the {present} loss but none from the {absent} loss; "
+            "SCALE needs both: freeze the parameter, or move it out of the shared backbone"
+        )
+    return g_tr, g_tg

@@ -1,0 +1,58 @@
+"""The methods of the package by name, a line for each; and any method's class."""
+
+from collections.abc import Iterator
+from importlib import import_module
+
+from scale_tune.errors import UserError
+from scale_tune.methods.method import Method
+from scale_tune.spec import usercode
+from scale_tune.spec.config import Hyperparameters
+from scale_tune.spec.frozen import nearest
+
+METHODS = {
+    "erm": "scale_tune.methods.erm:Erm",
+    "erm_target": "scale_tune.methods.erm_target:ErmTarget",
+    "scale": "scale_tune.methods.scale:ScaleMethod",
+}
+"""Where each one's class is; it is imported when it is asked for."""
+
+
+def method_class(name: str, file: str | None = None) -> type[Method]:
+    """The class of a method.
+
+    Args:
+        name: of one of the package, or what a search calls its own.
+        file: the user's file that holds it.
+
+    Raises:
+        UserError: there is no such method, or the file does not hold one.
+    """
+    if file is not None:
+        if name in METHODS:
+            raise UserError(f"{name} is a method of the package; give the one in {file} another name")
+        return _checked(usercode.load_class(file, Method), file)
+    if name not in METHODS:
+        raise UserError(
+            f"there is no method {name!r}; {nearest(name, METHODS)}; one of your own is named with its file"
+        )
+    module, _, attribute = METHODS[name].partition(":")
+    found: type[Method] = getattr(import_module(module), attribute)
+    return found
+
+
+def registered_methods() -> Iterator[tuple[str, type[Method]]]:
+    """Every method of the package, with its name."""
+    for name in METHODS:
+        yield name, method_class(name)
+
+
+def _checked(cls: type[Method], file: str) -> type[Method]:
+    """A user's class, if what the package reads of it is there."""
+    splits = getattr(cls, "learns_from", ())
+    if not splits or not set(splits) <= {"train", "target"}:
+        raise UserError(f"{file}: {cls.__name__}.learns_from must be some of ('train', 'target'), got {splits!r}")
+    if missing := sorted(cls.__abstractmethods__):
+        raise UserError(f"{file}: {cls.__name__} must define {', '.join(missing)}")
+    if clash := sorted(set(cls.Options.model_fields) & set(Hyperparameters.model_fields)):
+        raise UserError(f"{file}: every method has {', '.join(clash)} anyway; rename that option of {cls.__name__}")
+    return cls

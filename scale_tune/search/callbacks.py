@@ -1,0 +1,122 @@
+"""What Ray Tune calls while it runs: each call is answered from the ledger."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from scale_tune.search.cluster import room
+from scale_tune.search.messages import Failed, Full, Progressed, Unfit, decode
+from scale_tune.search.state import Search
+from scale_tune.search.stopping import SearchStopped
+
+ROOM_SECONDS = 5.0
+"""How often the size of the cluster is asked for."""
+
+
+class LedgerSearcher(Searcher):
+    """Gives Ray the trials that the ledger issues, as many at once as the cluster has room for now."""
+
+    def __init__(self, search: Search) -> None:
+        super().__init__()
+        self.search = search
+        self._room = 0
+        self._asked = float("-inf")
+
+    def suggest(self, trial_id: str) -> Any:
+        """The config of the next trial's worker; None for none at the moment."""
+        ledger = self.search.ledger
+        if len(self.search.issued) >= self._limit():
+            return None
+        trial = ledger.next_trial()
+        if trial is None:
+            # A running trial may lose its worker, and is then issued again.
+            return Searcher.FINISHED if ledger.done else None
+        self.search.issued.add(trial_id)
+        resources = ledger.spec.resources
+        return {
+            "trial": trial.name,
+            "config": ledger.spec.trial_config(trial.method, trial.params).model_dump_json(),
+            "sources": self.search.sources,
+            "directory": str(self.search.run.trial(trial.name)),
+            "threads": max(1, int(resources.cpus_per_trial)),
+            "gpus": resources.gpus_per_trial,
+        }
+
+    def _limit(self) -> int:
+        """Trials at once. What a user asks for may be more than there is room for: an autoscaler then adds nodes."""
+        resources = self.search.spec.resources
+        if time.monotonic() - self._asked > ROOM_SECONDS:
+            self._room, self._asked = room(resources), time.monotonic()
+        limit = resources.max_concurrent or self._room
+        return limit if self.search.cap is None else min(limit, self.search.cap)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Ray works on it no longer. Whether the trial has ended is in the ledger."""
+        self.search.issued.discard(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is saved already."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: see :meth:`save`."""
+
+
+class LedgerScheduler(FIFOScheduler):
+    """Takes every result to the ledger and stops the trials that have ended there."""
+
+    def __init__(self, search: Search) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.search = search
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Whether the trial goes on. After trouble it does, into the end of its process."""
+        search, ledger = self.search, self.search.ledger
+        name = trial.config["trial"]
+        report = decode(result)
+        for note in report.notes:
+            search.progress.say(f"{name}: {note}")
+        match report.outcome:
+            case Failed(traceback=text):
+                ledger.fail(name, text)
+                search.progress.say(f"{name} has failed: {text.strip().splitlines()[-1]:.300}")
+            case Full(where=where):
+                search.stop.wish(f"there is no space left {where}")
+            case Unfit(why=why):
+                search.unfit(name, why)
+            case Progressed(objectives=objectives, finished=finished):
+                pruned = ledger.report(name, objectives, finished=finished)
+                if finished:
+                    ledger.complete(name)
+                if finished or pruned:
+                    search.close(name)
+                    return TrialScheduler.STOP
+        return TrialScheduler.CONTINUE
+
+
+class DriverCallback(tune.Callback):
+    """Has trials whose workers died issued again, shows progress, and ends the search when it is to stop."""
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+
+    def setup(self, *arguments: Any, **info: Any) -> None:
+        """Called once the search begins; Ray Tune has taken the signals."""
+        self.search.stop.install()
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Called when a trial's worker has died."""
+        name = trial.config["trial"]
+        if not self.search.ledger.trial(name).state.ended:
+            self.search.lost_worker(
+                name, Path(trial.error_file).read_text() if trial.error_file else "(Ray kept no message)"
+            )
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Called several times a second."""
+        self.search.progress.show(self.search.ledger)
+        if self.search.stop.reason is not None:
+            raise SearchStopped

@@ -1,0 +1,64 @@
+"""A ledger in a database: where it is, and whether it can be there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy
+
+from scale_tune.errors import UserError
+
+DATABASE_SCHEMES = ("postgresql",)
+"""Databases with locks that end with their session."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A ledger in a database that many runs may share: the studies of this one are named ``<run>/<method>``."""
+
+    url: str
+    run: str
+
+    def __str__(self) -> str:
+        return f"{self.run} in {self.url}"
+
+    @property
+    def driver_url(self) -> str:
+        """With the driver that this package installs, whichever is SQLAlchemy's own first choice."""
+        return self.url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Say what is wrong with a database that can't be opened.
+
+        Raises:
+            UserError: SQLAlchemy raised an error, or has no driver for PostgreSQL.
+        """
+        try:
+            yield
+        except ImportError:
+            raise UserError("a ledger in PostgreSQL needs its driver: pip install 'scale-tune[postgresql]'") from None
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise UserError(f"can't open the ledger {self}: {error}") from None
+
+
+def check_database(url: str) -> None:
+    """See that a database can hold a ledger, as far as its URL tells.
+
+    Raises:
+        UserError: it is of a kind that can't, or the URL holds a password, which the run would keep in plain text.
+    """
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        raise UserError(f"--ledger {url!r} must be a URL, as postgresql://user@host/database") from None
+    if parsed.get_backend_name() not in DATABASE_SCHEMES:
+        raise UserError(
+            f"--ledger {parsed!r} must be a PostgreSQL database, as postgresql://user@host/database; "
+            "without --ledger, it is a file in the run's directory"
+        )
+    if parsed.password is not None:
+        raise UserError(
+            f"--ledger {parsed!r} holds a password, which the run's spec.yaml would show; leave it out, and "
+            "put it into ~/.pgpass or $PGPASSWORD"
+        )

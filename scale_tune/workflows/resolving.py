@@ -1,0 +1,143 @@
+"""A search space held against the datasets and methods that it names: what passes here can be drawn and loaded.
+
+:class:`scale_tune.spec.space.RunSpec` checks what can be said of a search without them. Here every option is checked by
+the class that it belongs to, in every corner of the space, and those that the search leaves out are written into it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice, product
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from scale_tune.datasets import dataset_class
+from scale_tune.errors import UserError
+from scale_tune.methods import method_class
+from scale_tune.spec.config import Hyperparameters
+from scale_tune.spec.frozen import LocatedError, Scalar, nearest
+from scale_tune.spec.mistakes import broken_rule
+from scale_tune.spec.parameters import Constant, Parameter
+from scale_tune.spec.space import DATASET, RunSpec
+from scale_tune.spec.yamlfile import Path as KeyPath
+
+Found = TypeVar("Found")
+MAX_CORNERS = 100_000
+"""Of one method's options or one dataset's; further ones are not looked at."""
+
+
+def resolved(spec: RunSpec) -> RunSpec:
+    """The search with every option of its dataset and methods, after all of them were checked.
+
+    Raises:
+        LocatedError: what it says of a dataset or method can't be, with the keys that lead there.
+    """
+    dataset = _found(("dataset",), dataset_class, spec.dataset.name, spec.dataset.file).Options
+    options = {
+        method: _found(("methods", method), method_class, method, own.file).Options
+        for method, own in spec.methods.items()
+    }
+    _check_names(spec, dataset, options)
+    for method in spec.methods:
+        of_hyperparameters, of_method, of_dataset = _by_owner(spec, method)
+        _check_corners(spec, method, Hyperparameters, {}, of_hyperparameters)
+        _check_corners(spec, method, options[method], {}, of_method)
+        _check_corners(spec, method, dataset, spec.dataset.options, of_dataset, DATASET)
+    plain = spec.model_dump(mode="json")
+    searched = {n.removeprefix(DATASET) for m in spec.methods for n in spec.method_space(m) if n.startswith(DATASET)}
+    plain["dataset"] |= _defaults(dataset, searched | set(spec.dataset.options))
+    for method, cls in options.items():
+        left_out = _defaults(cls, spec.method_space(method))
+        plain["methods"][method]["space"] |= {n: {"type": "constant", "value": v} for n, v in left_out.items()}
+    return RunSpec.model_validate(plain)
+
+
+def corners(parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Scalar]]:
+    """The combinations of extreme values: every one of choices, the ends of ranges and, of whole numbers, between."""
+    values = (parameter.extremes() for parameter in parameters.values())
+    return (dict(zip(parameters, point, strict=True)) for point in islice(product(*values), MAX_CORNERS))
+
+
+def _by_owner(spec: RunSpec, method: str) -> tuple[dict[str, Parameter], ...]:
+    """The parameters of the hyperparameters that all methods have, of the method's own, and of the dataset's."""
+    owned: tuple[dict[str, Parameter], ...] = ({}, {}, {})
+    for name, parameter in spec.method_space(method).items():
+        owner = 2 if name.startswith(DATASET) else 0 if name in Hyperparameters.model_fields else 1
+        owned[owner][name.removeprefix(DATASET)] = parameter
+    return owned
+
+
+def _check_names(spec: RunSpec, dataset: type[BaseModel], options: Mapping[str, type[BaseModel]]) -> None:
+    for name in spec.dataset.options:
+        if name not in dataset.model_fields:
+            raise LocatedError(("dataset", name), f"unknown option; {nearest(name, dataset.model_fields)}")
+    shared = [*Hyperparameters.model_fields, *(f"{DATASET}{option}" for option in dataset.model_fields)]
+    for name in spec.space:
+        if owners := [method for method, own in options.items() if name in own.model_fields and name not in shared]:
+            verb = "has" if len(owners) == 1 else "have"
+            move = " and ".join(f"methods.{owner}.space" for owner in owners)
+            raise LocatedError(("space", name), f"only {', '.join(owners)} {verb} this; move it to {move}")
+        _check_name(("space", name), name, shared)
+    for method, own in spec.methods.items():
+        for name in own.space:
+            _check_name(("methods", method, "space", name), name, [*shared, *options[method].model_fields])
+
+
+def _check_name(path: KeyPath, name: str, known: list[str]) -> None:
+    if name not in known:
+        raise LocatedError(path, f"unknown parameter; {nearest(name, known)}")
+
+
+def _check_corners(
+    spec: RunSpec,
+    method: str,
+    model: type[BaseModel],
+    fixed: Mapping[str, Any],
+    parameters: Mapping[str, Parameter],
+    prefix: str = "",
+) -> None:
+    """See that a class takes every corner of its options.
+
+    Args:
+        spec: what is searched.
+        method: whose space the parameters are of.
+        model: the class.
+        fixed: what the search gives it anyway.
+        parameters: what the search draws.
+        prefix: before their names in the space.
+    """
+    for corner in corners(parameters):
+        try:
+            model.model_validate({**fixed, **corner})
+        except ValidationError as error:
+            path, rule = _mistake(error)
+            option = str(path[0]) if path else ""
+            drawn = {n: v for n, v in corner.items() if n != option and not isinstance(parameters[n], Constant)}
+            beside = f" (with {', '.join(f'{prefix}{n}={v}' for n, v in drawn.items())})" if drawn else ""
+            if option in parameters:
+                raise LocatedError(spec.parameter_path(method, prefix + option), rule + beside) from None
+            if prefix:
+                raise LocatedError(("dataset", *path), rule + beside) from None
+            raise LocatedError(("methods", method, "space", *path), rule + beside) from None
+
+
+def _mistake(error: ValidationError) -> tuple[KeyPath, str]:
+    """Where the first mistake is, and what it is."""
+    first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    deeper = cause.path if isinstance(cause, LocatedError) else ()
+    return (*first["loc"], *deeper), broken_rule(first)
+
+
+def _defaults(model: type[BaseModel], given: Any) -> dict[str, Any]:
+    """The options that are not given, as plain data; those that must be given are not among them."""
+    left_out = {n for n, field in model.model_fields.items() if n not in given and not field.is_required()}
+    found: dict[str, Any] = model.model_construct().model_dump(mode="json", include=left_out)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _found(path: KeyPath, find: Callable[[str, str | None], Found], name: str, file: str | None) -> Found:
+    """What is known by a name, or what is wrong with it at a place of the search space."""
+    try:
+        return find(name, file)
+    except UserError as error:
+        raise LocatedError(path, str(error)) from None

@@ -1,0 +1,33 @@
+"""A search in seconds, on real workers.
+
+These tests take long, so each file is one or a few of them: ``make test`` deals out files.
+"""
+
+from pathlib import Path
+
+import pytest
+
+SPACE = """\
+methods:
+  erm: {epochs: 2}
+  erm_target: {epochs: 6}
+  scale:
+    space:
+      group_size: {type: choice, values: [4, 64]}
+      regularize_mode: {type: choice, values: [linear, step]}
+space:
+  lr: {type: float, low: 1e-3, high: 1e-1, log: true}
+  batch_size: 64
+num_samples: 3
+epochs: 3
+seeds: [0, 1]
+scheduler: {name: asha, grace_period: 1, reduction_factor: 2}
+"""
+"""An epoch of erm_target takes a fifth of one of the others, so it alone has three rungs."""
+
+
+@pytest.fixture
+def space(tmp_path) -> Path:
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE)
+    return path

@@ -1,0 +1,174 @@
+"""What must hold of every method: those of the package, the example's, and made-up ones that are hard to resume."""
+
+import copy
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from scale_tune.datasets import load_splits
+from scale_tune.methods import Method, registered_methods
+from scale_tune.methods.saving import load_state, state_of
+from scale_tune.spec import usercode
+from scale_tune.spec.config import DatasetConfig, Hyperparameters, ModelOptions, TrialConfig
+from scale_tune.storage.location import Location
+from scale_tune.training.checkpoint import load_weights
+from scale_tune.training.records import weights
+from scale_tune.training.replica import Replica
+from scale_tune.training.trial import Trial
+from tests.conftest import REPOSITORY
+from tests.support.searches import timeless
+
+MADE_UP = Path(__file__).with_name("made_up.py")
+GROUP_DRO = REPOSITORY / "examples" / "own_method" / "group_dro.py"
+METHODS = {
+    **{name: None for name, _ in registered_methods()},
+    "group_dro": "group_dro.py",
+    "adam_with_buffer": "made_up.py:AdamWithBuffer",
+    "two_stages": "made_up.py:TwoStages",
+}
+SETTINGS = {
+    "cells, dropout": (DatasetConfig(name="tinted", file="made_up.py"), ModelOptions(name="made_up.py:with_dropout")),
+    "digits": (DatasetConfig(name="digits", spurious_strength=1.0), ModelOptions()),
+}
+EPOCHS = 4
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation")
+every_method = pytest.mark.parametrize("method", METHODS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_files():
+    usercode.provide(usercode.read_sources({"made up": MADE_UP, "example": GROUP_DRO}))
+
+
+@pytest.fixture(autouse=True)
+def _sums_in_one_order(device, monkeypatch):
+    """On a GPU bits are only kept where every kernel adds in one order."""
+    if device.type == "cuda":
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def config(method: str, setting: str, epochs: int = EPOCHS) -> TrialConfig:
+    dataset, model = SETTINGS[setting]
+    return TrialConfig(
+        method=method,
+        file=METHODS[method],
+        hyperparameters=Hyperparameters(lr=0.05, batch_size=32),
+        dataset=dataset,
+        model=model,
+        epochs=epochs,
+        seeds=(0, 1) if setting != "digits" else (0,),
+        schedule="cosine",
+    )
+
+
+def opened(asked: TrialConfig, directory: Path, device: torch.device) -> Trial:
+    splits = load_splits(asked.dataset)
+    return Trial(f"{asked.method}-00000", asked, splits, device, Location.of(directory))
+
+
+def outcome(trial: Trial) -> tuple:
+    """All that a trial leaves behind, to the last bit."""
+    kept = [load_weights(trial.directory, replica.seed)[1] for replica in trial.replicas]
+    return timeless(trial.record), [{name: tensor.tolist() for name, tensor in each.items()} for each in kept]
+
+
+@every_method
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_interrupted_after_every_epoch_is_uninterrupted(method, setting, tmp_path, device):
+    asked = config(method, setting, epochs=EPOCHS if setting != "digits" else 2)
+    whole = opened(asked, tmp_path / "whole", device)
+    while not whole.record.finished:
+        whole.train_epoch()
+    while not (pieces := opened(asked, tmp_path / "pieces", device)).record.finished:
+        pieces.train_epoch()
+    assert len(weights(pieces.directory)) == len(asked.seeds)
+    assert outcome(pieces) == outcome(whole)
+
+
+@every_method
+def test_the_state_survives_a_round_trip(method, device):
+    asked = config(method, "cells, dropout")
+    splits = load_splits(asked.dataset)
+    trained = Replica(asked, 0, splits, device)
+    for epoch in (1, 2, 3):
+        trained.train_epoch(epoch)
+    state = copy.deepcopy(trained.tensors())
+    assert state
+    fresh = Replica(asked, 0, splits, device)
+    fresh.load_tensors(state)
+    again = fresh.tensors()
+    assert again.keys() == state.keys()
+    assert all(torch.equal(again[name], tensor) for name, tensor in state.items())
+    assert {name: type(value) for name, value in vars(fresh.method).items()} == {
+        name: type(value) for name, value in vars(trained.method).items()
+    }
+
+
+@every_method
+def test_an_empty_group_makes_no_nan(method, tmp_path, device):
+    """Two of the six groups of train have no sample, and a batch lacks more."""
+    asked = config(method, "cells, dropout", epochs=2)
+    trial = opened(asked, tmp_path, device)
+    groups = trial.replicas[0].method.samples
+    assert {len(torch.unique(split.groups)) for name, split in groups.items() if name == "train"} <= {4}
+    while not trial.record.finished:
+        trial.train_epoch()
+    assert not trial.record.diverged
+    for replica in trial.record.replicas:
+        for epoch in replica.history:
+            assert all(map(math.isfinite, epoch.diagnostics.values()))
+            assert all(math.isfinite(split.loss) for split in epoch.splits.values())
+
+
+@every_method
+def test_a_method_is_given_nothing_of_val_and_test(method):
+    asked = config(method, "cells, dropout")
+    replica = Replica(asked, 0, load_splits(asked.dataset), torch.device("cpu"))
+    assert set(replica.method.samples) == set(replica.method.learns_from) <= {"train", "target"}
+
+
+@every_method
+def test_every_option_has_a_default_and_a_word_on_it(method):
+    cls = Replica(config(method, "cells, dropout"), 0, load_splits(SETTINGS["cells, dropout"][0]), torch.device("cpu"))
+    for name, field in cls.method.Options.model_fields.items():
+        assert not field.is_required(), name
+
+
+class Careless(Method):
+    learns_from = ("train",)
+
+    def setup(self):
+        self.network = self.new_network()
+        self.seen = set()
+
+    def step(self, batches):
+        raise NotImplementedError
+
+
+def replica_of(cls: type[Method], monkeypatch) -> Replica:
+    monkeypatch.setattr("scale_tune.training.replica.method_class", lambda name, file: cls)
+    return Replica(config("erm", "digits"), 0, load_splits(DatasetConfig(name="digits")), torch.device("cpu"))
+
+
+def test_what_cannot_be_saved_is_named(monkeypatch):
+    with pytest.raises(TypeError, match="attribute seen can't be saved, a set"):
+        state_of(replica_of(Careless, monkeypatch).method)
+
+
+def test_the_state_of_another_version_is_refused(monkeypatch):
+    class Newer(Careless):
+        def setup(self):
+            self.network = self.new_network()
+            self.rounds = 0
+
+    newer = replica_of(Newer, monkeypatch)
+    state = state_of(newer.method)
+    state.pop("plain/rounds")
+    with pytest.raises(ValueError, match="another version of this method; they differ in .*plain/rounds"):
+        load_state(newer.method, state)
