@@ -384,15 +384,15 @@ def test_a_changed_checkpoint_is_not_served_from_the_cache(trained, own_cache, i
 
 def test_a_cached_feature_belongs_to_its_data_and_its_normalisation(digits, own_cache, images_seen):
     model = build_classifier(ModelOptions(), 10, ["train"], seed=0)
-    plain = FrozenFeatures(model, "small_cnn", digits)("target")
+    plain = FrozenFeatures(model, ModelOptions(), digits)("target")
     others = [
         dataclasses.replace(digits, fingerprint="another"),
         dataclasses.replace(digits, info=dataclasses.replace(digits.info, mean=(0.4, 0.5, 0.5))),
     ]
     for number, splits in enumerate(others):
-        FrozenFeatures(model, "small_cnn", splits)("target")
+        FrozenFeatures(model, ModelOptions(), splits)("target")
         assert images_seen() == 400 * (number + 2)
-    assert np.array_equal(FrozenFeatures(model, "small_cnn", digits)("target"), plain)
+    assert np.array_equal(FrozenFeatures(model, ModelOptions(), digits)("target"), plain)
     assert images_seen() == 1200
 
 
@@ -447,6 +447,7 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
         digits.fingerprint,
         [DfrProtocol.DFR],
         Objective.WORST_GROUP,
+        {},
     )
     network.fc = nn.Identity()
     network.eval()

@@ -16,9 +16,9 @@ from scale_tune.datasets import load_splits
 from scale_tune.datasets.groups import GroupCounts
 from scale_tune.dfr import protocols as dfr
 from scale_tune.errors import UserError
-from scale_tune.networks import classifier as models
+from scale_tune.networks import torchvision_networks as models
 from scale_tune.report.text import comparison_tables
-from scale_tune.search import refits
+from scale_tune.search import side_by_side as refits
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
@@ -188,7 +188,8 @@ def test_the_demos_network_has_no_pretrained_baseline_and_a_note_says_so(run):
     found, lines = analyse(run)
     assert not any("pretrained" in line for line in lines)
     assert [note for note in found.notes if "pretrained" in note] == [
-        "pretrained baseline left out: small_cnn has no pretrained weights; torchvision's networks do"
+        "pretrained baseline left out: small_cnn has no pretrained weights; torchvision's networks do, or a file as "
+        "model.weights"
     ]
 
 
