@@ -78,7 +78,7 @@ TRIALS = pa.schema(
         _field("seconds", pa.float64(), "training and validation, all seeds", "s"),
         _field("checkpoint", pa.string(), "directory with the best-epoch weights, below the run; null if not kept"),
     ],
-    metadata={"table": "trials", "rows": "one per trial of the ledger"},
+    metadata={"name": "trials", "rows": "one per trial of the ledger"},
 )
 
 EPOCHS = pa.schema(
@@ -92,7 +92,7 @@ EPOCHS = pa.schema(
         _field("lr", pa.float64(), "learning rate of the epoch"),
         _field("seconds", pa.float64(), "training and validation of the epoch, the same for each of its splits", "s"),
     ],
-    metadata={"table": "epochs", "rows": "one per trial, seed, epoch and split"},
+    metadata={"name": "epochs", "rows": "one per trial, seed, epoch and split"},
 )
 
 DIAGNOSTICS = pa.schema(
@@ -104,7 +104,7 @@ DIAGNOSTICS = pa.schema(
         _field("value", pa.float64(), "its mean over the steps of the epoch"),
     ],
     metadata={
-        "table": "diagnostics",
+        "name": "diagnostics",
         "rows": "one per trial, seed, epoch and name; none of methods that report nothing",
     },
 )
@@ -144,7 +144,7 @@ GROUPS = pa.schema(
         _field("accuracy", pa.float64(), "correct / n; null for an empty group", "fraction"),
     ],
     metadata={
-        "table": "groups",
+        "name": "groups",
         "rows": "one per trial, seed, split and cell at the seed's best epoch, and per refit, val or test, and cell",
     },
 )
@@ -180,7 +180,7 @@ DFR = pa.schema(
         ),
         _FINGERPRINT,
     ],
-    metadata={"table": "dfr", "rows": "one per network and protocol"},
+    metadata={"name": "dfr", "rows": "one per network and protocol"},
 )
 
 DFR_PATH = pa.schema(
@@ -195,7 +195,7 @@ DFR_PATH = pa.schema(
         ),
         _FINGERPRINT,
     ],
-    metadata={"table": "dfr_path", "rows": "one per refitted network, protocol and C that was tried"},
+    metadata={"name": "dfr_path", "rows": "one per refitted network, protocol and C that was tried"},
 )
 
 Format = Literal["parquet", "csv"]
