@@ -110,7 +110,7 @@ def schema(rows: str, cols: str) -> pa.Schema:
             field("trials", pa.int64(), "trials in the cell", "count"),
             field("missing", pa.string(), "why the cell is missing; null if it is not"),
         ],
-        metadata={"table": "ablation", "rows": "one per method and pair of values, missing ones included"},
+        metadata={"name": "ablation", "rows": "one per method and pair of values, missing ones included"},
     )
 
 

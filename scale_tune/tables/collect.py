@@ -21,7 +21,7 @@ from scale_tune.ledger.studies import LedgerTrial, check_covers, read_trials
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
-from scale_tune.tables.columns import Columns, epoch_columns, group_columns, trial_values
+from scale_tune.tables.columns import Columns, diagnostic_columns, epoch_columns, group_columns, trial_values
 from scale_tune.tables.config_columns import config_columns, config_fields, own_fields
 from scale_tune.tables.refits import IS_REFIT, with_refits
 from scale_tune.tables.schemas import GONE, REFITTED
@@ -78,7 +78,7 @@ TRIALS = pa.schema(
         _field("seconds", pa.float64(), "training and validation, all seeds", "s"),
         _field("checkpoint", pa.string(), "directory with the best-epoch weights, below the run; null if not kept"),
     ],
-    metadata={"table": "trials", "rows": "one per trial of the ledger"},
+    metadata={"name": "trials", "rows": "one per trial of the ledger"},
 )
 
 EPOCHS = pa.schema(
@@ -89,11 +89,24 @@ EPOCHS = pa.schema(
         _field("split", pa.string(), "train and target: while training on their batches; val: after the epoch"),
         _field("loss", pa.float64(), "mean cross-entropy", "nat"),
         *(_field(name, pa.float64(), meaning, "fraction") for name, meaning in ACCURACIES.items()),
-        _field("cosine", pa.float64(), "mean over steps and groups of cos(g_tr, g_tg); SCALE only; of the epoch"),
         _field("lr", pa.float64(), "learning rate of the epoch"),
         _field("seconds", pa.float64(), "training and validation of the epoch, the same for each of its splits", "s"),
     ],
-    metadata={"table": "epochs", "rows": "one per trial, seed, epoch and split"},
+    metadata={"name": "epochs", "rows": "one per trial, seed, epoch and split"},
+)
+
+DIAGNOSTICS = pa.schema(
+    [
+        _TRIAL,
+        _SEED,
+        _EPOCH,
+        _field("name", pa.string(), "of what the trial's method reports besides its accuracies, as cosine"),
+        _field("value", pa.float64(), "its mean over the steps of the epoch"),
+    ],
+    metadata={
+        "name": "diagnostics",
+        "rows": "one per trial, seed, epoch and name; none of methods that report nothing",
+    },
 )
 
 GROUPS = pa.schema(
@@ -131,7 +144,7 @@ GROUPS = pa.schema(
         _field("accuracy", pa.float64(), "correct / n; null for an empty group", "fraction"),
     ],
     metadata={
-        "table": "groups",
+        "name": "groups",
         "rows": "one per trial, seed, split and cell at the seed's best epoch, and per refit, val or test, and cell",
     },
 )
@@ -167,7 +180,7 @@ DFR = pa.schema(
         ),
         _FINGERPRINT,
     ],
-    metadata={"table": "dfr", "rows": "one per network and protocol"},
+    metadata={"name": "dfr", "rows": "one per network and protocol"},
 )
 
 DFR_PATH = pa.schema(
@@ -182,13 +195,15 @@ DFR_PATH = pa.schema(
         ),
         _FINGERPRINT,
     ],
-    metadata={"table": "dfr_path", "rows": "one per refitted network, protocol and C that was tried"},
+    metadata={"name": "dfr_path", "rows": "one per refitted network, protocol and C that was tried"},
 )
 
 Format = Literal["parquet", "csv"]
 
-_OF_RECORDS = {"trials": TRIALS, "epochs": EPOCHS, "groups": GROUPS}
+_OF_RECORDS = {"trials": TRIALS, "epochs": EPOCHS, "diagnostics": DIAGNOSTICS, "groups": GROUPS}
 """The tables that are made from the records of trials."""
+_LONG = {"epochs": epoch_columns, "diagnostics": diagnostic_columns, "groups": group_columns}
+"""Those that have many rows of a trial, and what makes them from its record."""
 _ADDED = {"dfr": DFR, "dfr_path": DFR_PATH}
 """The tables that analyses alone add to; they also add the rows of refits to ``groups``."""
 SCHEMAS = _OF_RECORDS | _ADDED
@@ -198,8 +213,8 @@ def load_results(run_dir: str | Path | Location) -> dict[str, pd.DataFrame]:
     """The tables of a run as they are now, also while it is searched.
 
     Returns:
-        Data frames by name: ``trials``, ``epochs``, ``groups``, ``dfr``, ``dfr_path``. Their columns are explained in
-        the parquet files that ``analyze.py`` writes.
+        Data frames by name: ``trials``, ``epochs``, ``diagnostics``, ``groups``, ``dfr``, ``dfr_path``. Their columns
+        are explained in the parquet files that ``analyze.py`` writes.
 
     Raises:
         UserError: this is not the directory of a run, or what it holds is damaged.
@@ -253,14 +268,16 @@ def _tables_of(
     """A trial's rows of the tables, from its record or from what is known of it."""
     if known is not None:
         (values,) = known["trials"].to_pylist()
-        tables = {"epochs": known["epochs"], "groups": known["groups"]}
+        tables = {name: known[name] for name in _LONG}
     else:
         record = read_record(run.trial(trial.name))
         if record is not None and record.trial != trial.name:
             raise UserError(f"{run.trial(trial.name)} holds the record of {record.trial}; restore it from a copy")
         values = trial_values(record) if record else _values_without_record(trial)
-        columns = {"epochs": epoch_columns(record), "groups": group_columns(record)} if record else {}
-        tables = {name: _part(trial.name, columns.get(name, {}), schemas[name]) for name in ("epochs", "groups")}
+        tables = {
+            name: _part(trial.name, columns_of(record) if record else {}, schemas[name])
+            for name, columns_of in _LONG.items()
+        }
     row = values | _trial_row(trial, spec) | {"checkpoint": f"trials/{trial.name}" if has_weights else None}
     return {"trials": _table([row], schemas["trials"]), **tables}
 

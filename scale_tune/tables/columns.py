@@ -34,9 +34,20 @@ def epoch_columns(record: TrialRecord) -> Columns:
                 columns["split"].append(split)
                 for name in ("loss", *ACCURACIES):
                     columns[name].append(getattr(measured, name))
-                columns["cosine"].append(epoch.diagnostics.get("cosine"))
                 for name in ("epoch", "lr", "seconds"):
                     columns[name].append(getattr(epoch, name))
+    return dict(columns)
+
+
+def diagnostic_columns(record: TrialRecord) -> Columns:
+    """The trial's rows of ``diagnostics``, by column."""
+    columns: Columns = defaultdict(list)
+    for replica in record.replicas:
+        for epoch in replica.history:
+            for name, value in epoch.diagnostics.items():
+                row = {"seed": replica.seed, "epoch": epoch.epoch, "name": name, "value": value}
+                for column, cell in row.items():
+                    columns[column].append(cell)
     return dict(columns)
 
 

@@ -124,7 +124,7 @@ COMPARISON = pa.schema(
         field("interval", pa.string(), _INTERVAL),
         *_estimates(),
     ],
-    metadata={"table": "comparison", "rows": "one per run, dataset and method, refits by each protocol included"},
+    metadata={"name": "comparison", "rows": "one per run, dataset and method, refits by each protocol included"},
 )
 
 DIFFERENCES = pa.schema(
@@ -148,7 +148,7 @@ DIFFERENCES = pa.schema(
         ),
         field("interval", pa.string(), "what the interval resamples, as in comparison"),
     ],
-    metadata={"table": "differences", "rows": "one per accuracy and pair of methods on the same data with a result"},
+    metadata={"name": "differences", "rows": "one per accuracy and pair of methods on the same data with a result"},
 )
 
 COMPARISONS = {"comparison": COMPARISON, "differences": DIFFERENCES}

@@ -51,7 +51,7 @@ class EpochRecord(Record):
     epoch: int
     lr: float
     seconds: float
-    diagnostics: dict[str, float] = {}
+    diagnostics: dict[str, float]
     """What the method reports besides, as SCALE's cosine: means over the epoch's steps."""
     objective: Accuracy
     """The validation objective of this epoch alone."""

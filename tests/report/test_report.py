@@ -17,6 +17,7 @@ from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from tests.support.pages import Page
 from tests.support.reports import (
+    REPORTING,
     TRACEBACK,
     analysed,
     comparison_of,
@@ -35,7 +36,7 @@ SECTIONS = [
     "epochs",
     "history",
     "hyperparameters",
-    "cosine",
+    "diagnostics",
     "dfr",
     "failures",
     "trials",
@@ -198,14 +199,24 @@ def test_curves_have_every_epoch_of_every_seed_and_mark_the_best(whole, page):
             assert table[str(row["epoch"])][f"seed {row['seed']}"] == [row["worst_group"]]
 
 
-def test_the_cosine_equals_the_epochs_table(whole, page):
-    trial = analysis.leading(whole.tables["trials"]).set_index("method").loc["scale", "trial"]
-    epochs = whole.tables["epochs"]
-    rows = epochs[(epochs["trial"] == trial) & (epochs["split"] == "val")]
-    shown = [trace["y"] for trace in page.figures["cosine-figure"]["data"]]
-    assert shown == [of_seed["cosine"].tolist() for _, of_seed in rows.groupby("seed")]
-    for row in rows.to_dict("records"):
-        assert page.tables["cosine-table"][str(row["epoch"])][f"seed {row['seed']}"] == [row["cosine"]]
+def test_what_methods_report_besides_has_a_figure_and_a_table_each(whole, page):
+    shown = [name for name in page.figures if name.startswith("diagnostics-")]
+    assert shown == ["diagnostics-erm_target-0", "diagnostics-erm_target-1", "diagnostics-scale-0"]
+    table, trials = whole.tables["diagnostics"], analysis.leading(whole.tables["trials"]).set_index("method")["trial"]
+    for method, names in REPORTING.items():
+        for i, name in enumerate(names):
+            rows = table[(table["trial"] == trials[method]) & (table["name"] == name)]
+            traces = page.figures[f"diagnostics-{method}-{i}"]["data"]
+            assert [trace["y"] for trace in traces] == [of["value"].tolist() for _, of in rows.groupby("seed")]
+            for row in rows.to_dict("records"):
+                cells = page.tables[f"diagnostics-{method}-{i}-table"][str(row["epoch"])]
+                assert cells[f"seed {row['seed']}"] == [row["value"]]
+
+
+def test_a_run_whose_methods_report_nothing_says_so():
+    assert "No method of this run reports" in Page(report.render(analysed(spec_of(methods=["erm"])))).text(
+        "diagnostics"
+    )
 
 
 @pytest.mark.parametrize("method", ["erm", "erm_target", "scale"])

@@ -15,6 +15,8 @@ from scale_tune.tables import collect as results
 from tests.support.tables import make_spec
 
 MADE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
+REPORTING = {"scale": ("cosine",), "erm_target": ("gradient norm", "margin")}
+"""What the made-up methods report besides."""
 TRACEBACK = "Traceback (most recent call last):\n  File 'x.py', line 1\nRuntimeError: CUDA out of memory"
 
 
@@ -41,7 +43,7 @@ def tables_of(spec: RunSpec, states=state_of, trials: int | None = None, cells: 
         cells: labels, and attributes.
     """
     draws = np.random.default_rng(0)
-    rows = {"trials": [], "epochs": [], "groups": []}
+    rows = {"trials": [], "epochs": [], "diagnostics": [], "groups": []}
     for m, method in enumerate(spec.methods):
         for number in range(spec.method_samples(method) if trials is None else trials):
             name, state = f"{method}-{number:05d}", states(number)
@@ -50,10 +52,12 @@ def tables_of(spec: RunSpec, states=state_of, trials: int | None = None, cells: 
             worst = np.clip(level + draws.normal(0, 0.02, (len(spec.seeds), epochs)).cumsum(axis=1), 0, 1)
             rows["trials"].append(_trial(spec, method, number, state, worst, draws))
             if epochs:
-                rows["epochs"].append(_epochs(spec, name, worst, method, draws))
+                rows["epochs"].append(_epochs(spec, name, worst))
+                if method in REPORTING:
+                    rows["diagnostics"].append(_diagnostics(spec, name, REPORTING[method], epochs, draws))
                 splits = ("val", "test") if state == "complete" else ("val",)
                 rows["groups"].append(_groups(spec, name, worst, splits, cells, draws))
-    tables = {name: pd.concat([pd.DataFrame(), *rows[name]]) for name in ("epochs", "groups")}
+    tables = {name: pd.concat([pd.DataFrame(), *rows[name]]) for name in ("epochs", "diagnostics", "groups")}
     tables |= {"trials": pd.DataFrame(rows["trials"]), **dict.fromkeys(("dfr", "dfr_path"), pd.DataFrame())}
     return {name: _in_schema(tables[name], schema) for name, schema in results.SCHEMAS.items()}
 
@@ -93,7 +97,7 @@ def _trial(spec, method, number, state, worst, draws) -> dict:
     return row
 
 
-def _epochs(spec, name, worst, method, draws) -> pd.DataFrame:
+def _epochs(spec, name, worst) -> pd.DataFrame:
     seeds, epochs = worst.shape
     frame = pd.DataFrame(
         {
@@ -102,11 +106,17 @@ def _epochs(spec, name, worst, method, draws) -> pd.DataFrame:
             "loss": 1.0,
             "lr": 0.01,
             "seconds": 1.0,
-            "cosine": draws.normal(0, 0.02, seeds * epochs) if method == "scale" else np.nan,
             **dict.fromkeys(ACCURACIES, worst.ravel()),
         }
     )
     return pd.concat([frame.assign(trial=name, split=split) for split in ("train", "val")])
+
+
+def _diagnostics(spec, trial, names, epochs, draws) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {"seed": np.repeat(spec.seeds, epochs), "epoch": np.tile(np.arange(1, epochs + 1), len(spec.seeds))}
+    )
+    return pd.concat([frame.assign(trial=trial, name=name, value=draws.normal(0, 0.02, len(frame))) for name in names])
 
 
 def _groups(spec, name, worst, splits, cells, draws) -> pd.DataFrame:

@@ -113,6 +113,7 @@ def make_tables(trials: list[dict], groups=(), dfr=(), *, name: str = "run", spe
     tables = {
         "trials": frame_of(trials, results.TRIALS),
         "epochs": frame_of([], results.EPOCHS),
+        "diagnostics": frame_of([], results.DIAGNOSTICS),
         "groups": frame_of(groups, results.GROUPS),
         "dfr": frame_of(dfr, results.DFR),
         "dfr_path": frame_of([], results.DFR_PATH),

@@ -15,6 +15,7 @@ from scale_tune.ledger.studies import read_trials
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
+from scale_tune.training.records import read_final_record
 from scale_tune.training.trial import Trial
 from tests.conftest import DEVICE
 from tests.support.runs import fast_spec, make_run
@@ -67,6 +68,19 @@ def test_epochs_have_every_epoch_once_and_without_a_gap(tables):
     assert not epochs.duplicated(["trial", "seed", "epoch", "split"]).any()
     for (trial, _, _), rows in epochs.groupby(["trial", "seed", "split"]):
         assert rows["epoch"].tolist() == list(range(1, trials.loc[trial, "epochs"] + 1))
+
+
+def test_diagnostics_are_what_the_records_say(tmp_path):
+    run = make_run(tmp_path, fast_spec(methods=["erm", "scale"], num_samples=1, epochs=2), made_up=True)
+    table = results.load_results(run.path)["diagnostics"]
+    record = read_final_record(run.trial("scale-00000"))
+    expected = [
+        ("scale-00000", replica.seed, epoch.epoch, "cosine", epoch.diagnostics["cosine"])
+        for replica in record.replicas
+        for epoch in replica.history
+    ]
+    assert list(table.itertuples(index=False, name=None)) == expected
+    assert len(expected) == 4
 
 
 def test_the_objective_is_the_mean_of_each_seeds_best_validation_worst_group(tables):

@@ -155,7 +155,7 @@ SPOILED = {
 @pytest.mark.parametrize(
     ("name", "how"),
     # A torn groups may have held refits: see below.
-    [pair for pair in product(["trials", "epochs", "groups"], SPOILED) if pair != ("groups", "torn")],
+    [pair for pair in product(["trials", "epochs", "diagnostics", "groups"], SPOILED) if pair != ("groups", "torn")],
 )
 def test_a_file_that_is_not_as_it_was_written_is_not_used(run, name, how):
     expected = read_afresh(run)

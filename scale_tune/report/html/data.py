@@ -57,6 +57,12 @@ def per_seed(epochs: pd.DataFrame, trial: str, column: str) -> pd.DataFrame:
     return rows.pivot(index="epoch", columns="seed", values=column)
 
 
+def diagnostics(table: pd.DataFrame, trial: str) -> dict[str, pd.DataFrame]:
+    """What a trial's method reports besides, by name: a row per epoch, a column per seed."""
+    of_trial = table[table["trial"] == trial].groupby("name", sort=False)
+    return {str(name): rows.pivot(index="epoch", columns="seed", values="value") for name, rows in of_trial}
+
+
 def best_epochs(groups: pd.DataFrame, trial: str) -> pd.Series:
     """The selected epoch of each seed."""
     return rows_of_trial(groups, trial).groupby("seed")["epoch"].first()

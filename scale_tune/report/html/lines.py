@@ -1,4 +1,4 @@
-"""The figures with a line per seed: epochs, SCALE's cosine, DFR's path over C."""
+"""The figures with a line per seed: epochs, what methods report besides, DFR's path over C."""
 
 from collections.abc import Mapping
 
@@ -50,8 +50,8 @@ def _best_mark(figure: go.Figure, epoch: int, value: float, own: Look, group: st
     )
 
 
-def cosine(seeds: pd.DataFrame) -> go.Figure:
-    """SCALE's cosine between the gradients of train and target, a line per seed."""
+def diagnostic(seeds: pd.DataFrame, name: str) -> go.Figure:
+    """What a method reports besides, a line per seed."""
     figure = go.Figure()
     for i, seed in enumerate(seeds.columns):
         own = seed_look(i)
@@ -66,7 +66,7 @@ def cosine(seeds: pd.DataFrame) -> go.Figure:
             hovertemplate=f"seed {seed}, epoch %{{x}}: %{{y:.4f}}<extra></extra>",
         )
     figure.add_hline(y=0, line={"color": "#888888", "width": 1})
-    return styled(figure, 340, "epoch", "mean cosine")
+    return styled(figure, 340, "epoch", text(name))
 
 
 def dfr_path(rows: pd.DataFrame, objective: str, title: str) -> go.Figure:

@@ -20,7 +20,7 @@ def sections(analysed: Analysis) -> list[Section]:
         selected.curves(analysed, shown),
         searching.history(analysed),
         searching.hyperparameters(analysed),
-        selected.cosine(analysed, shown),
+        selected.diagnostics(analysed, shown),
         selected.dfr(analysed),
         searching.failures(analysed),
         searching.trials(analysed),

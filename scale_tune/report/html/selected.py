@@ -92,24 +92,21 @@ def curves(analysed: Analysis, shown: pd.DataFrame) -> Section:
     )
 
 
-def cosine(analysed: Analysis, shown: pd.DataFrame) -> Section:
-    """Whether the two gradients of SCALE agreed."""
-    title = "SCALE: agreement of the gradients"
-    rows = shown[shown["method"] == "scale"]
-    seeds = data.per_seed(analysed.tables["epochs"], rows["trial"].iloc[0], "cosine") if len(rows) else pd.DataFrame()
-    if seeds.empty:
-        searched = "scale" in list(analysed.spec.methods)
-        lead = "No SCALE trial has completed an epoch yet." if searched else "This run did not search SCALE."
-        return Section(id="cosine", title=title, lead=lead)
-    trial = label(rows["trial"].iloc[0], rows["selected"].iloc[0])
-    return Section(
-        id="cosine",
-        title=title,
-        lead=f"Mean over steps and kernel groups of the cosine between the gradients of train and target, for {trial}. "
-        "Above 0 they agree, below 0 they conflict.",
-        figures=[ShownFigure("cosine-figure", "Cosine by epoch", lines.cosine(seeds), "Cosine by epoch and seed")],
-        folded=[seeds_table("cosine-table", f"Cosine, {trial}", seeds)],
+def diagnostics(analysed: Analysis, shown: pd.DataFrame) -> Section:
+    """Whatever the methods report of their training."""
+    title, drawn, tables = "What the methods report besides", [], []
+    for method, trial, selected in shown.itertuples(index=False):
+        for i, (name, seeds) in enumerate(data.diagnostics(analysed.tables["diagnostics"], trial).items()):
+            id_ = f"diagnostics-{method}-{i}"
+            of = f"{method}, {name} ({label(trial, selected)})"
+            drawn.append(ShownFigure(id_, of, lines.diagnostic(seeds, name), f"{name} of {method} by epoch and seed"))
+            tables.append(seeds_table(f"{id_}-table", of, seeds))
+    lead = (
+        "Means over the steps of each epoch, of each method's trial, a line per seed."
+        if drawn
+        else "No method of this run reports anything besides its accuracies, or none has completed an epoch yet."
     )
+    return Section(id="diagnostics", title=title, lead=lead, figures=drawn, folded=tables)
 
 
 def dfr(analysed: Analysis) -> Section:
