@@ -131,6 +131,7 @@ def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
     from scale_tune.analysis import selection as analysis
     from scale_tune.tables import collect as results  # pandas takes its time
 
+    usercode.provide(run.sources())
     confirmation = confirmation_of(run)
     searched = analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=results.load_results(run.path))
     trials = {trial.name: trial for trial in read_trials(run.ledger)}

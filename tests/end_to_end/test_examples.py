@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from scale_tune.ledger.studies import LedgerState, read_trials
 from scale_tune.spec import usercode
 from scale_tune.spec.loading import load_spec
 from scale_tune.storage.rundir import RunDir
@@ -16,6 +17,7 @@ from scale_tune.workflows.rehearsal import rehearse
 from scale_tune.workflows.resolving import resolved
 from tests.conftest import REPOSITORY
 from tests.support.commands import kill_group, run, start, wait_until
+from tests.support.runs import make_run
 from tests.support.searches import assert_search_is_whole, epochs_in_ledger, ledger_of
 
 EXAMPLES = REPOSITORY / "examples"
@@ -136,6 +138,22 @@ def test_an_example_is_searched_killed_resumed_and_analysed(example, tmp_path):
     assert_some_row_says(comparison, example.compared)
     assert_some_row_says(trials, example.trials)
     assert example.reported in (directory / "report.html").read_text()
+
+
+@pytest.mark.ray
+@pytest.mark.drill
+def test_a_confirmation_trains_the_runs_copy_again(tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(EXAMPLES / "own_method", folder)
+    spec = load_spec(folder / "search.yaml", {"num_samples": 1, "seeds": [0]}, ["group_dro"], 2, check=resolved)
+    searched = make_run(tmp_path / "runs", spec)
+    shutil.rmtree(folder)
+    result = run("analyze", searched.path, "--confirm", "--top-k", 1, "--dfr", "none")
+    assert result.returncode == 0, result.stdout + result.stderr
+    confirmation = RunDir(searched.path / "confirm")
+    assert confirmation.sources() == searched.sources()
+    assert len(confirmation.sources()) == 1
+    assert [trial.state for trial in read_trials(confirmation.ledger)] == [LedgerState.COMPLETE]
 
 
 def assert_only_the_runs_copy_counts(directory: Path, original: Path) -> None:
