@@ -32,6 +32,10 @@ class Groups:
     def __post_init__(self) -> None:
         if len(self.aligned_attributes) != self.num_classes:
             raise ValueError(f"{self.num_classes} classes need as many aligned attributes: {self.aligned_attributes}")
+        if not all(0 <= attribute < self.num_attributes for attribute in self.aligned_attributes):
+            raise ValueError(
+                f"there are {self.num_attributes} attributes, from 0: aligned are {self.aligned_attributes}"
+            )
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import Any
 from scale_tune.datasets import sources
 from scale_tune.datasets.cache import Report, load_cached
 from scale_tune.datasets.contract import Dataset
+from scale_tune.datasets.planning import info_of, plan_of
 from scale_tune.datasets.registry import dataset_of, full_options
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetSplits, Split
 from scale_tune.spec import usercode
@@ -45,14 +46,14 @@ def load_splits(config: DatasetConfig, report: Report = lambda done, total: None
         "versions": dict(dataset.versions),
         "code": None if config.file is None else usercode.version(config.file),
     }
-    info = dataset.info()
-    splits, fingerprint = load_cached(config.name, recipe, info, dataset.plan, report)
+    info = info_of(dataset)
+    splits, fingerprint = load_cached(config.name, recipe, info, lambda: plan_of(dataset), report)
     return DatasetSplits(name=config.name, options=options, fingerprint=fingerprint, info=info, **splits)
 
 
 def preview(dataset: Dataset, name: str, samples: int) -> DatasetSplits:
     """The first samples of each split, made without preparing the others; for trying out what trains on them."""
-    info, plans = dataset.info(), dataset.plan()
+    info, plans = info_of(dataset), plan_of(dataset)
     splits = {}
     for split in SPLIT_NAMES:
         plan = plans[split]

@@ -37,7 +37,7 @@ def dataset_class(name: str, file: str | None = None) -> type[Dataset]:
     if file is not None:
         if name in DATASETS:
             raise UserError(f"{name} is a dataset of the package; give the one in {file} another name")
-        return usercode.load_class(file, Dataset)
+        return _checked(usercode.load_class(file, Dataset), file)
     if name not in DATASETS:
         raise UserError(
             f"there is no dataset {name!r}; {nearest(name, DATASETS)}; one of your own is named with its file"
@@ -45,6 +45,17 @@ def dataset_class(name: str, file: str | None = None) -> type[Dataset]:
     module, _, attribute = DATASETS[name].partition(":")
     found: type[Dataset] = getattr(import_module(module), attribute)
     return found
+
+
+def _checked(cls: type[Dataset], file: str) -> type[Dataset]:
+    """A user's class, if what the package reads of it is there."""
+    if missing := sorted(cls.__abstractmethods__):
+        raise UserError(f"{file}: {cls.__name__} must define {', '.join(missing)}")
+    if not (isinstance(cls.Options, type) and issubclass(cls.Options, DatasetOptions)):
+        raise UserError(f"{file}: {cls.__name__}.Options must be derived from scale_tune.DatasetOptions")
+    if clash := sorted(set(cls.Options.model_fields) & set(DatasetConfig.model_fields)):
+        raise UserError(f"{file}: every dataset has {', '.join(clash)} anyway; rename that option of {cls.__name__}")
+    return cls
 
 
 def dataset_of(config: DatasetConfig) -> Dataset:

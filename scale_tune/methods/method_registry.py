@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from scale_tune.errors import UserError
-from scale_tune.methods.method import Method
+from scale_tune.methods.method import Method, MethodOptions
 from scale_tune.spec import usercode
 from scale_tune.spec.config import Hyperparameters
 from scale_tune.spec.frozen import nearest
@@ -53,6 +53,8 @@ def _checked(cls: type[Method], file: str) -> type[Method]:
         raise UserError(f"{file}: {cls.__name__}.learns_from must be some of ('train', 'target'), got {splits!r}")
     if missing := sorted(cls.__abstractmethods__):
         raise UserError(f"{file}: {cls.__name__} must define {', '.join(missing)}")
+    if not (isinstance(cls.Options, type) and issubclass(cls.Options, MethodOptions)):
+        raise UserError(f"{file}: {cls.__name__}.Options must be derived from scale_tune.MethodOptions")
     if clash := sorted(set(cls.Options.model_fields) & set(Hyperparameters.model_fields)):
         raise UserError(f"{file}: every method has {', '.join(clash)} anyway; rename that option of {cls.__name__}")
     return cls

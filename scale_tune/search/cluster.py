@@ -236,6 +236,7 @@ def _try_out(
     import torch
 
     from scale_tune.datasets import dataset_of, load_splits
+    from scale_tune.datasets.planning import plan_of
     from scale_tune.training.replica import try_out
 
     if probe is not None and not probe.exists():
@@ -244,7 +245,7 @@ def _try_out(
     usercode.provide(sources)
     parsed = [TrialConfig.model_validate_json(config) for config in configs]
     for corner in corners:
-        dataset_of(DatasetConfig.model_validate_json(corner)).plan()
+        plan_of(dataset_of(DatasetConfig.model_validate_json(corner)))
     for config in parsed:
         try_out(config, load_splits(config.dataset), device)
     return device.type, identity(parsed[0], load_splits(parsed[0].dataset))

@@ -132,6 +132,11 @@ def load_class(file: str, base: type) -> type:
     return found[0]
 
 
+def is_users(cls: type) -> bool:
+    """Whether a class is in a file of a user's own."""
+    return cls.__module__ in {module.__name__ for module in _modules.values()}
+
+
 def _text(file: str) -> str:
     name = file.partition(":")[0]
     if name not in _provided:

@@ -6,6 +6,7 @@ import numpy as np
 
 from scale_tune.datasets import Dataset, DatasetSplits, Split, dataset_of
 from scale_tune.datasets.ahead import dataset_corners
+from scale_tune.datasets.planning import info_of, plan_of
 from scale_tune.datasets.preparation import preview
 from scale_tune.errors import UserError
 from scale_tune.spec.config import IMAGENET, RANDOM
@@ -31,7 +32,7 @@ def rehearse(spec: RunSpec, say: Callable[[str], None]) -> None:
     if missing:
         say(f"note: this can't be run yet: {missing}")
     for corner in dataset_corners(spec) if not missing else ():
-        dataset_of(corner).plan()
+        plan_of(dataset_of(corner))
     say("trying a step …")
     import torch
 
@@ -66,7 +67,7 @@ def _missing(spec: RunSpec) -> str:
 
 def _noise(name: str, dataset: Dataset) -> DatasetSplits:
     """Splits of images that show nothing, of the size and with the groups that the dataset will have."""
-    info = dataset.info()
+    info = info_of(dataset)
     cells = np.arange(SAMPLES) % (info.groups.num_classes * info.groups.num_attributes)
     labels, attributes = np.divmod(cells, info.groups.num_attributes)
     noise = np.random.default_rng(0).integers(0, 256, (SAMPLES, 3, info.height, info.width), np.uint8)
