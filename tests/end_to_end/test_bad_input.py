@@ -131,7 +131,7 @@ def test_analyze_refuses_what_is_no_run(tmp_path, arguments, message):
         (["--gpus-per-trial", "1"], "the largest node has"),
         (["--cpus-per-trial", "10000"], "a trial asks for 10000 CPUs"),
         (["--set", "model.name=resnet19"], "there is no network 'resnet19'"),
-        (["--set", "model.name=vgg11"], "the model vgg11 can't train on digits's images of 3 x 16 x 8"),
+        (["--set", "model.name=vgg11"], "can't train the model vgg11 on digits's images of 3 x 16 x 8"),
         (["--address", "127.0.0.1:1"], "can't connect to a Ray cluster at --address 127.0.0.1:1"),
     ],
 )

@@ -48,7 +48,7 @@ def test_a_killed_workers_refit_is_done_again_and_equals_one_without_workers(run
     table = results.load_results(run.path)["dfr"]
     spec = run.read_spec()
     for seed in spec.seeds:
-        for result in refit_checkpoint(run.trial("erm-00000"), seed, spec.dataset, DfrProtocol, spec.objective):
+        for result in refit_checkpoint(run.trial("erm-00000"), seed, spec.dataset, DfrProtocol, spec.objective, {}):
             (row,) = table[(table["seed"] == seed) & (table["protocol"] == result.protocol)].to_dict("records")
             assert (row["C"], row["nonzero"]) == (result.C, result.classifier.nonzero)
             assert row["test_worst_group"] == pytest.approx(result.test.summary()["worst_group"])

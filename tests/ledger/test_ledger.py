@@ -6,7 +6,7 @@ import pytest
 
 from scale_tune.errors import UserError
 from scale_tune.ledger.ledger import Ledger
-from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_first, create_studies, read_trials
+from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_trials_first, create_studies, read_trials
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.database import Database
 
@@ -361,7 +361,7 @@ def test_runs_share_a_database_and_each_goes_on_from_its_own_studies(tmp_path, p
 
 def test_the_best_trial_has_the_highest_objective_and_of_equal_ones_the_lowest_number(path):
     ledger = Ledger(path, spec(methods=["erm"]))
-    assert best_first([ledger.next_trial()]) == []
+    assert best_trials_first([ledger.next_trial()]) == []
     for objective, trial in zip([0.5, 0.7, 0.7], [ledger.next_trial() for _ in range(3)], strict=True):
         ledger.report(trial.name, [objective])
-    assert [trial.number for trial in best_first(reversed(ledger.trials()))] == [2, 3, 1]
+    assert [trial.number for trial in best_trials_first(reversed(ledger.trials()))] == [2, 3, 1]
