@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from scale_tune.analysis.selection import RunTables, ranked
+from scale_tune.analysis.entries import RunTables
+from scale_tune.analysis.selection import ranked
 from scale_tune.errors import UserError
 from scale_tune.spec.frozen import nearest
 from scale_tune.spec.parameters import Choice, Constant, Parameter, Space

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from scale_tune.analysis import selection as analysis
-from scale_tune.analysis.selection import RunTables
+from scale_tune.analysis.entries import RunTables
+from scale_tune.analysis.selection import best_configs
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import read_trials
 from scale_tune.methods import method_class
@@ -37,7 +37,7 @@ LISTED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refit:
+class PendingRefit:
     """A network whose last layer is to be refitted."""
 
     what: str
@@ -62,7 +62,7 @@ class AnalysedRun:
         self._pretrained = pretrained
         self._notes: list[str] = []
         self._gone: dict[str, list[int]] = {}
-        self.missing: list[Refit] = []
+        self.missing: list[PendingRefit] = []
         self._run = run
         self._spec = run.read_spec()
         self._tables = results.collect(run)
@@ -77,7 +77,7 @@ class AnalysedRun:
         self._asked_for: Rows = []
         self._ask_for_best(top_k)
 
-    def add(self, refit: Refit, refitted: "list[DfrResult] | UserError | None") -> None:
+    def add(self, refit: PendingRefit, refitted: "list[DfrResult] | UserError | None") -> None:
         """Note the result of a refit, at once in the run's directory too: an analysis may be interrupted.
 
         Raises:
@@ -144,9 +144,8 @@ class AnalysedRun:
 
         Its splits are those of the best ERM trial there; without one, of another method's.
         """
-        tables = {"trials": self._tables["trials"].to_pandas()}
-        run = RunTables(name=self.name, spec=self._spec, tables=tables)
-        best = analysis.best_configs(run, top_k)
+        table = self._tables["trials"].to_pandas()
+        best = best_configs(table, self._spec, top_k)
         trials = read_trials(self._run.ledger)
         configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in trials}
         for trial in best["trial"]:
@@ -155,7 +154,7 @@ class AnalysedRun:
                     self._ask_for_checkpoint(trial, seed, configs[trial])
         if self._pretrained and len(best):
             data = [column for column in map(str, best) if column.startswith("config.dataset")]
-            first = analysis.best_configs(run, 1).drop_duplicates(data)
+            first = best_configs(table, self._spec, 1).drop_duplicates(data)
             self._ask_for_pretrained({row["fingerprint"]: configs[row["trial"]] for _, row in first.iterrows()})
 
     def _ask_for_checkpoint(self, trial: str, seed: int, config: TrialConfig) -> None:
@@ -172,7 +171,7 @@ class AnalysedRun:
             refit_checkpoint, directory, seed, config.dataset, missing, config.objective, self._run.sources()
         )
         what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
-        self.missing.append(Refit(what=what, key=key, protocols=missing, call=call))
+        self.missing.append(PendingRefit(what=what, key=key, protocols=missing, call=call))
 
     def _ask_for_pretrained(self, configs: dict[str, TrialConfig]) -> None:
         """Ask for it on the splits of each config, given their fingerprints."""
@@ -191,7 +190,7 @@ class AnalysedRun:
                 refit_pretrained, model, config.dataset, fingerprint, missing, config.objective, self._run.sources()
             )
             what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
-            self.missing.append(Refit(what=what, key=key, protocols=missing, call=call))
+            self.missing.append(PendingRefit(what=what, key=key, protocols=missing, call=call))
 
     def _note_gone(self, key: dict[str, Any], protocols: Collection[DfrProtocol]) -> None:
         self._gone.setdefault(key["trial"], []).append(key["seed"])
@@ -211,7 +210,7 @@ def _counted(what: str, numbers: Sequence[int]) -> str:
     return f"{what}{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))}"
 
 
-def refit(missing: Sequence[tuple[AnalysedRun, Refit]], address: str | None, say: Say) -> None:
+def refit_missing(missing: Sequence[tuple[AnalysedRun, PendingRefit]], address: str | None, say: Say) -> None:
     """Carry out what is missing, and say how far it is."""
     if not missing:
         return

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from scale_tune.accuracies import ACCURACIES
-from scale_tune.analysis import selection as analysis
+from scale_tune.analysis.selection import select_best
 from scale_tune.report.html import Analysis
 from scale_tune.spec.parameters import Choice, Constant, IntRange
 from scale_tune.spec.space import RunSpec
@@ -148,7 +148,7 @@ def dfr_of(trial: str, seeds=(0, 1, 2)) -> dict[str, pd.DataFrame]:
 
 def comparison_of(name: str, tables: dict[str, pd.DataFrame], spec: RunSpec, width: float = 0.04) -> pd.DataFrame:
     """What ``analysis`` would compare, with intervals of a given half width."""
-    best, rows = analysis.select_best(tables["trials"]), []
+    best, rows = select_best(tables["trials"]), []
     for method in spec.methods:
         row = {"run": name, "dataset": spec.dataset.name, "method": method, "trial": best.get(method), "seeds": 0}
         row |= {"selected_by": spec.objective.value, "trials": 0, "eligible": 0, "seeds_asked": len(spec.seeds)}

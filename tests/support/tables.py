@@ -1,7 +1,7 @@
 """Tables made by hand."""
 
 from scale_tune.accuracies import ACCURACIES
-from scale_tune.analysis.selection import RunTables
+from scale_tune.analysis.entries import RunTables
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables import collect as results
 from scale_tune.tables.refits import KEY

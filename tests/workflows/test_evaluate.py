@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from scale_tune.analysis.selection import compare
+from scale_tune.analysis.comparison import compare
 from scale_tune.errors import UserError
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
