@@ -21,6 +21,7 @@ from scale_tune.spec.config import DfrProtocol, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
+from scale_tune.tables import run_schemas
 from scale_tune.tables.collect import Format
 from scale_tune.tables.columns import cell_columns
 from scale_tune.tables.refits import IS_REFIT, identity, with_refits
@@ -134,9 +135,9 @@ class AnalysedRun:
 
     def _tables_of(self, rows: Rows, path_rows: Rows, group_rows: Rows) -> dict[str, pa.Table]:
         return {
-            "dfr": table_of(rows, results.DFR),
-            "dfr_path": table_of(path_rows, results.DFR_PATH),
-            "groups": with_refits(self._tables["groups"], table_of(group_rows, results.GROUPS)),
+            "dfr": table_of(rows, run_schemas.DFR),
+            "dfr_path": table_of(path_rows, run_schemas.DFR_PATH),
+            "groups": with_refits(self._tables["groups"], table_of(group_rows, run_schemas.GROUPS)),
         }
 
     def _ask_for_best(self, top_k: int) -> None:
@@ -167,9 +168,7 @@ class AnalysedRun:
             return
         from scale_tune.dfr.protocols import refit_checkpoint  # torch takes 0.4 GB and seconds, and is seldom needed
 
-        call = partial(
-            refit_checkpoint, directory, seed, config.dataset, missing, config.objective, self._run.sources()
-        )
+        call = partial(refit_checkpoint, directory, seed, config, missing, self._run.sources())
         what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
         self.missing.append(PendingRefit(what=what, key=key, protocols=missing, call=call))
 

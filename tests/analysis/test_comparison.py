@@ -10,7 +10,7 @@ import pytest
 
 from scale_tune.analysis.comparison import compare, differences
 from scale_tune.analysis.entries import entries
-from scale_tune.tables import collect
+from scale_tune.tables import run_schemas
 from scale_tune.tables.refits import KEY
 from scale_tune.tables.schemas import COMPARISON, DIFFERENCES, frame_of
 from tests.support.tables import dfr_row, group_rows, make_spec, make_tables, poisoned, trial
@@ -212,7 +212,7 @@ def test_refits_are_measured_by_the_images_of_their_own_evaluation_groups():
         for (y, a), correct in right.items()
     ]
     run = make_tables([trial("erm-0", 0.1)])
-    tables = {"dfr": frame_of(dfr, collect.DFR), "groups": frame_of(cells, collect.GROUPS)}
+    tables = {"dfr": frame_of(dfr, run_schemas.DFR), "groups": frame_of(cells, run_schemas.GROUPS)}
     groups = pd.concat([run.tables["groups"], tables["groups"]])
     found = compare([replace(run, tables=run.tables | tables | {"groups": groups})]).set_index("method")
     row = found.loc["dfr (scale)"]

@@ -38,7 +38,7 @@ def test_the_page_of_the_tables_is_what_the_schemas_say():
 
 
 def test_the_page_explains_every_column_with_its_type():
-    from scale_tune.tables.collect import SCHEMAS
+    from scale_tune.tables.run_schemas import SCHEMAS
     from scale_tune.tables.schemas import COMPARISONS
 
     page = (DOCS / "tables.md").read_text()

@@ -11,7 +11,7 @@ from scale_tune.analysis.selection import select_best
 from scale_tune.report.html import Analysis
 from scale_tune.spec.parameters import Choice, Constant, IntRange
 from scale_tune.spec.space import RunSpec
-from scale_tune.tables import collect as results
+from scale_tune.tables import run_schemas
 from tests.support.tables import make_spec
 
 MADE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
@@ -59,7 +59,7 @@ def tables_of(spec: RunSpec, states=state_of, trials: int | None = None, cells: 
                 rows["groups"].append(_groups(spec, name, worst, splits, cells, draws))
     tables = {name: pd.concat([pd.DataFrame(), *rows[name]]) for name in ("epochs", "diagnostics", "groups")}
     tables |= {"trials": pd.DataFrame(rows["trials"]), **dict.fromkeys(("dfr", "dfr_path"), pd.DataFrame())}
-    return {name: _in_schema(tables[name], schema) for name, schema in results.SCHEMAS.items()}
+    return {name: _in_schema(tables[name], schema) for name, schema in run_schemas.SCHEMAS.items()}
 
 
 def _in_schema(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
