@@ -9,7 +9,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from scale_tune.analysis import ablation
-from scale_tune.tables import collect as results
+from scale_tune.tables import run_schemas
 from scale_tune.tables.schemas import COMPARISONS
 
 PAGE = Path(__file__).with_name("tables.md")
@@ -47,7 +47,7 @@ def page() -> str:
     """The whole page."""
     grid = ablation.schema("config.dataset.spurious_strength", "config.dataset.val_target_size")
     parts = [INTRODUCTION, "## Of one run\n"]
-    for name, schema in results.SCHEMAS.items():
+    for name, schema in run_schemas.SCHEMAS.items():
         parts += _table(name, schema)
     parts.append("## Of a comparison of runs\n")
     parts.append(

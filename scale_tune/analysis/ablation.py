@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from scale_tune.analysis.selection import RunTables, ranked
+from scale_tune.analysis.entries import RunTables
+from scale_tune.analysis.selection import ranked
 from scale_tune.errors import UserError
 from scale_tune.spec.frozen import nearest
 from scale_tune.spec.parameters import Choice, Constant, Parameter, Space
 from scale_tune.tables.labels import METRICS, shortened
+from scale_tune.tables.run_schemas import TRIALS
 from scale_tune.tables.schemas import field, table_from, table_of
 
 NAMED = 6
@@ -96,8 +98,6 @@ def ablate(run: RunTables, rows: str, cols: str, metric: str = "test_worst_group
 
 def schema(rows: str, cols: str) -> pa.Schema:
     """Of the table of an ablation by these two columns of ``trials``, which are in it under their short names."""
-    from scale_tune.tables.collect import TRIALS
-
     return pa.schema(
         [
             field("method", pa.string(), "method, with the value of --by"),

@@ -6,8 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from scale_tune.analysis.comparison import dataset_names
 from scale_tune.analysis.counts import group_sizes, rows_of_trial
-from scale_tune.analysis.selection import Entry, RunTables, dataset_names, eligible, entries, ranked
+from scale_tune.analysis.entries import Entry, RunTables, entries
+from scale_tune.analysis.selection import eligible, ranked
 from scale_tune.ranking import best_first
 from scale_tune.spec.parameters import Choice, FloatRange, IntRange, Parameter
 from scale_tune.tables.labels import shortened

@@ -30,7 +30,7 @@ def verdicts(run: str, comparison: pd.DataFrame, differences: pd.DataFrame) -> l
 
     Args:
         run: its name.
-        comparison: as :func:`scale_tune.analysis.selection.compare` makes it, also of other runs.
+        comparison: as :func:`scale_tune.analysis.comparison.compare` makes it, also of other runs.
         differences: likewise.
     """
     found = []

@@ -42,7 +42,7 @@ from scale_tune.networks import build_classifier, pretrained
 from scale_tune.ranking import best_first
 from scale_tune.seeding import derive_seed
 from scale_tune.spec import usercode
-from scale_tune.spec.config import DatasetConfig, DfrProtocol, ModelOptions, Objective
+from scale_tune.spec.config import DatasetConfig, DfrProtocol, ModelOptions, Objective, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_weights
 
@@ -119,9 +119,8 @@ class DfrResult:
 def refit_checkpoint(
     directory: Location,
     seed: int,
-    dataset: DatasetConfig,
+    config: TrialConfig,
     protocols: Iterable[DfrProtocol],
-    objective: Objective,
     sources: usercode.Sources,
 ) -> list[DfrResult] | None:
     """DFR on the best-epoch weights of one seed of an ended trial; None if it did not keep them.
@@ -131,9 +130,8 @@ def refit_checkpoint(
     Args:
         directory: the trial's directory.
         seed: which of its seeds.
-        dataset: what it was trained on.
+        config: of the trial, whose objective chooses C on val.
         protocols: one result is returned for each.
-        objective: what chooses C on val.
         sources: the users' Python files that the run names.
 
     Raises:
@@ -149,13 +147,13 @@ def refit_checkpoint(
         return None
     except ValueError as error:
         raise UserError(f"{error}; restore them from a copy, or delete them: the table then says so") from None
-    splits, config = load_splits(dataset), record.config
-    _check_same_splits(str(directory), config.dataset, record.fingerprint, splits)
+    splits = load_splits(config.dataset)
+    _check_same_splits(str(directory), record.config.dataset, record.fingerprint, splits)
     network = build_classifier(config.model, splits.info.groups.num_classes, [UNUSED_HEAD], seed=0)
     of_backbone = {n.removeprefix(BACKBONE): t for n, t in weights.items() if n.startswith(BACKBONE)}
     network.backbone.load_state_dict(of_backbone)
     features = FrozenFeatures(network, config.model, splits)
-    return [refit(features, splits, protocol, objective, seed) for protocol in protocols]
+    return [refit(features, splits, protocol, config.objective, seed) for protocol in protocols]
 
 
 def refit_pretrained(

@@ -128,14 +128,15 @@ def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
     Raises:
         UserError: as :func:`launch` and :func:`resume`, or no trial has run to its end with all its seeds.
     """
-    from scale_tune.analysis import selection as analysis
+    from scale_tune.analysis.selection import best_configs
     from scale_tune.tables import collect as results  # pandas takes its time
 
     usercode.provide(run.sources())
     confirmation = confirmation_of(run)
-    searched = analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=results.load_results(run.path))
+    searched = run.read_spec()
+    best = best_configs(results.load_results(run.path)["trials"], searched, top_k)["trial"]
     trials = {trial.name: trial for trial in read_trials(run.ledger)}
-    spec = confirmation_spec(searched.spec, [trials[name] for name in analysis.best_configs(searched, top_k)["trial"]])
+    spec = confirmation_spec(searched, [trials[name] for name in best])
     if confirmation.spec.is_file():
         begun = confirmation.read_spec()
         if lacking := unconfirmed(begun, spec):

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from scale_tune.analysis import selection as analysis
 from scale_tune.analysis.ablation import Ablation, ablate
 from scale_tune.analysis.caveats import caveats
-from scale_tune.analysis.selection import RunTables
+from scale_tune.analysis.comparison import compare, differences
+from scale_tune.analysis.entries import RunTables
 from scale_tune.errors import UserError
 from scale_tune.report.pivots import pivot_latex
 from scale_tune.report.text import comparison_latex
@@ -22,7 +22,7 @@ from scale_tune.tables import collect as results
 from scale_tune.tables.collect import Format
 from scale_tune.tables.schemas import COMPARISON, DIFFERENCES, table_from
 from scale_tune.workflows.confirm import DIRECTORY, confirmation_of
-from scale_tune.workflows.refit import AnalysedRun, Say, refit
+from scale_tune.workflows.refit import AnalysedRun, Say, refit_missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def _evaluate(
     analysed = [AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, _names(runs), strict=True)]
     confirmations = [_confirmation(run, of, protocols) for run, of in zip(analysed, runs, strict=True)]
     everything = [*analysed, *filter(None, confirmations)]
-    refit([(run, network) for run in everything for network in run.missing], address, say)
+    refit_missing([(run, network) for run in everything for network in run.missing], address, say)
     written: list[Location] = []
     for run in everything:
         alone = len(runs) == 1 and run is analysed[0]
@@ -132,13 +132,13 @@ def _evaluate(
         if confirmation is not None
     ]
     evaluated = [*searched, *confirmed]
-    comparison, differences = analysis.compare(evaluated), analysis.differences(evaluated)
+    comparison, between = compare(evaluated), differences(evaluated)
     to = runs[0].results if export is None and len(runs) == 1 else export
     if to is not None:
-        written += _write_comparison(comparison, differences, to)
+        written += _write_comparison(comparison, between, to)
     notes = [f"{run.name}: " * (len(everything) > 1) + note for run in everything for note in run.notes]
     notes = [*caveats(evaluated), *notes]
-    return Evaluation(runs=searched, comparison=comparison, differences=differences, notes=notes, written=written)
+    return Evaluation(runs=searched, comparison=comparison, differences=between, notes=notes, written=written)
 
 
 def _confirmation(run: AnalysedRun, of: RunDir, protocols: Collection[DfrProtocol]) -> AnalysedRun | None:
@@ -185,10 +185,10 @@ def _names(runs: Sequence[RunDir]) -> list[str]:
     return names
 
 
-def _write_comparison(comparison: pd.DataFrame, differences: pd.DataFrame, directory: Location) -> list[Location]:
+def _write_comparison(comparison: pd.DataFrame, between: pd.DataFrame, directory: Location) -> list[Location]:
     tables = {
         "comparison": table_from(comparison, COMPARISON),
-        "differences": table_from(differences, DIFFERENCES),
+        "differences": table_from(between, DIFFERENCES),
     }
     latex = {"comparison.tex": comparison_latex(comparison).encode()}
     return [

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from scale_tune.analysis import selection as analysis
-from scale_tune.analysis.selection import RunTables
+from scale_tune.analysis.entries import RunTables
+from scale_tune.analysis.selection import best_configs
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import read_trials
 from scale_tune.methods import method_class
@@ -21,6 +21,7 @@ from scale_tune.spec.config import DfrProtocol, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
+from scale_tune.tables import run_schemas
 from scale_tune.tables.collect import Format
 from scale_tune.tables.columns import cell_columns
 from scale_tune.tables.refits import IS_REFIT, identity, with_refits
@@ -37,7 +38,7 @@ LISTED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refit:
+class PendingRefit:
     """A network whose last layer is to be refitted."""
 
     what: str
@@ -62,7 +63,7 @@ class AnalysedRun:
         self._pretrained = pretrained
         self._notes: list[str] = []
         self._gone: dict[str, list[int]] = {}
-        self.missing: list[Refit] = []
+        self.missing: list[PendingRefit] = []
         self._run = run
         self._spec = run.read_spec()
         self._tables = results.collect(run)
@@ -77,7 +78,7 @@ class AnalysedRun:
         self._asked_for: Rows = []
         self._ask_for_best(top_k)
 
-    def add(self, refit: Refit, refitted: "list[DfrResult] | UserError | None") -> None:
+    def add(self, refit: PendingRefit, refitted: "list[DfrResult] | UserError | None") -> None:
         """Note the result of a refit, at once in the run's directory too: an analysis may be interrupted.
 
         Raises:
@@ -134,9 +135,9 @@ class AnalysedRun:
 
     def _tables_of(self, rows: Rows, path_rows: Rows, group_rows: Rows) -> dict[str, pa.Table]:
         return {
-            "dfr": table_of(rows, results.DFR),
-            "dfr_path": table_of(path_rows, results.DFR_PATH),
-            "groups": with_refits(self._tables["groups"], table_of(group_rows, results.GROUPS)),
+            "dfr": table_of(rows, run_schemas.DFR),
+            "dfr_path": table_of(path_rows, run_schemas.DFR_PATH),
+            "groups": with_refits(self._tables["groups"], table_of(group_rows, run_schemas.GROUPS)),
         }
 
     def _ask_for_best(self, top_k: int) -> None:
@@ -144,9 +145,8 @@ class AnalysedRun:
 
         Its splits are those of the best ERM trial there; without one, of another method's.
         """
-        tables = {"trials": self._tables["trials"].to_pandas()}
-        run = RunTables(name=self.name, spec=self._spec, tables=tables)
-        best = analysis.best_configs(run, top_k)
+        table = self._tables["trials"].to_pandas()
+        best = best_configs(table, self._spec, top_k)
         trials = read_trials(self._run.ledger)
         configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in trials}
         for trial in best["trial"]:
@@ -155,7 +155,7 @@ class AnalysedRun:
                     self._ask_for_checkpoint(trial, seed, configs[trial])
         if self._pretrained and len(best):
             data = [column for column in map(str, best) if column.startswith("config.dataset")]
-            first = analysis.best_configs(run, 1).drop_duplicates(data)
+            first = best_configs(table, self._spec, 1).drop_duplicates(data)
             self._ask_for_pretrained({row["fingerprint"]: configs[row["trial"]] for _, row in first.iterrows()})
 
     def _ask_for_checkpoint(self, trial: str, seed: int, config: TrialConfig) -> None:
@@ -168,11 +168,9 @@ class AnalysedRun:
             return
         from scale_tune.dfr.protocols import refit_checkpoint  # torch takes 0.4 GB and seconds, and is seldom needed
 
-        call = partial(
-            refit_checkpoint, directory, seed, config.dataset, missing, config.objective, self._run.sources()
-        )
+        call = partial(refit_checkpoint, directory, seed, config, missing, self._run.sources())
         what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
-        self.missing.append(Refit(what=what, key=key, protocols=missing, call=call))
+        self.missing.append(PendingRefit(what=what, key=key, protocols=missing, call=call))
 
     def _ask_for_pretrained(self, configs: dict[str, TrialConfig]) -> None:
         """Ask for it on the splits of each config, given their fingerprints."""
@@ -191,7 +189,7 @@ class AnalysedRun:
                 refit_pretrained, model, config.dataset, fingerprint, missing, config.objective, self._run.sources()
             )
             what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
-            self.missing.append(Refit(what=what, key=key, protocols=missing, call=call))
+            self.missing.append(PendingRefit(what=what, key=key, protocols=missing, call=call))
 
     def _note_gone(self, key: dict[str, Any], protocols: Collection[DfrProtocol]) -> None:
         self._gone.setdefault(key["trial"], []).append(key["seed"])
@@ -211,7 +209,7 @@ def _counted(what: str, numbers: Sequence[int]) -> str:
     return f"{what}{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))}"
 
 
-def refit(missing: Sequence[tuple[AnalysedRun, Refit]], address: str | None, say: Say) -> None:
+def refit_missing(missing: Sequence[tuple[AnalysedRun, PendingRefit]], address: str | None, say: Say) -> None:
     """Carry out what is missing, and say how far it is."""
     if not missing:
         return

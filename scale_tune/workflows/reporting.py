@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from scale_tune.analysis.selection import RunTables
+from scale_tune.analysis.entries import RunTables
 from scale_tune.errors import UserError
 from scale_tune.report.html import Analysis, write_report
 from scale_tune.storage.location import Location

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from scale_tune.analysis.caveats import caveats, end_of
-from scale_tune.analysis.selection import differences
+from scale_tune.analysis.comparison import differences
 from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
 from tests.support.tables import dfr_row, group_rows, make_spec, make_tables, trial
 

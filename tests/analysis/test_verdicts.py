@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scale_tune.analysis.selection import compare, differences
+from scale_tune.analysis.comparison import compare, differences
 from scale_tune.analysis.verdicts import verdicts
 from tests.support.tables import RunTables, make_tables, trial
 

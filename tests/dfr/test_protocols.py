@@ -322,12 +322,14 @@ def test_features_are_the_input_of_the_last_layer_in_eval_mode_without_augmentat
     np.testing.assert_allclose(extracted[:100], by_hand.numpy(), atol=1e-4)
 
 
+CONFIG = TrialConfig(method="erm", epochs=1, seeds=(0,), hyperparameters=Hyperparameters(batch_size=64, lr=0.01))
+
+
 @pytest.fixture(scope="module")
 def trained(digits, device, tmp_path_factory):
     """The directory of an ended trial of one epoch."""
     directory = Location.of(tmp_path_factory.mktemp("trial") / "erm-00000")
-    config = TrialConfig(method="erm", epochs=1, seeds=(0,), hyperparameters=Hyperparameters(batch_size=64, lr=0.01))
-    Trial("erm-00000", config, digits, device, directory).train_epoch()
+    Trial("erm-00000", CONFIG, digits, device, directory).train_epoch()
     return directory
 
 
@@ -352,10 +354,10 @@ ALL_IMAGES = 400 + 1000 + 2000
 
 
 def test_each_image_goes_through_the_network_once_over_protocols_and_analyses(trained, own_cache, images_seen):
-    first = refit_checkpoint(trained, 0, DIGITS, BOTH, Objective.WORST_GROUP, {})
+    first = refit_checkpoint(trained, 0, CONFIG, BOTH, {})
     assert [result.protocol for result in first] == list(BOTH)
     assert images_seen() == ALL_IMAGES
-    second = refit_checkpoint(trained, 0, DIGITS, BOTH, Objective.WORST_GROUP, {})
+    second = refit_checkpoint(trained, 0, CONFIG, BOTH, {})
     assert images_seen() == ALL_IMAGES
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(a.classifier.weight, b.classifier.weight)
@@ -369,16 +371,16 @@ def test_a_changed_checkpoint_is_not_served_from_the_cache(trained, own_cache, i
     save_weights(directory, record, 0, weights)
     path = weights_path(directory, 0).local
     before = path.stat()
-    refit_checkpoint(directory, 0, DIGITS, [DfrProtocol.DFR], Objective.WORST_GROUP, {})
+    refit_checkpoint(directory, 0, CONFIG, [DfrProtocol.DFR], {})
     weights["backbone.0.weight"][0, 0, 0, 0] += 0.5
     save_weights(directory, record, 0, weights)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
-    refit_checkpoint(directory, 0, DIGITS, [DfrProtocol.DFR], Objective.WORST_GROUP, {})
+    refit_checkpoint(directory, 0, CONFIG, [DfrProtocol.DFR], {})
     assert images_seen() == 2 * ALL_IMAGES
     weights["heads.train_head.bias"] += 1  # features don't depend on the last layer
     save_weights(directory, record, 0, weights)
-    refit_checkpoint(directory, 0, DIGITS, [DfrProtocol.DFR], Objective.WORST_GROUP, {})
+    refit_checkpoint(directory, 0, CONFIG, [DfrProtocol.DFR], {})
     assert images_seen() == 2 * ALL_IMAGES
 
 
@@ -417,17 +419,18 @@ def test_a_full_disk_costs_the_cache_and_not_the_analysis(digits, own_cache, mon
 
 def test_a_checkpoint_of_other_splits_is_refused(digits, trained):
     other = datasets.load_dataset("digits", seed=1)
+    elsewhere = CONFIG.model_copy(update={"dataset": DatasetConfig(name="digits", seed=1)})
     with pytest.raises(UserError, match="test samples may have been trained on") as error:
-        refit_checkpoint(trained, 0, DatasetConfig(name="digits", seed=1), BOTH, Objective.WORST_GROUP, {})
+        refit_checkpoint(trained, 0, elsewhere, BOTH, {})
     for said in (digits.fingerprint, other.fingerprint, "'seed': 1", str(trained)):
         assert said in str(error.value)
-    (result,) = refit_checkpoint(trained, 0, DIGITS, [DfrProtocol.SCALE], Objective.WORST_GROUP, {})
+    (result,) = refit_checkpoint(trained, 0, CONFIG, [DfrProtocol.SCALE], {})
     assert result.fingerprint == digits.fingerprint
     assert result.val.summary()["worst_group"] > 0.1
 
 
 def test_weights_that_are_gone_are_no_error(tmp_path):
-    assert refit_checkpoint(Location.of(tmp_path), 0, DIGITS, BOTH, Objective.WORST_GROUP, {}) is None
+    assert refit_checkpoint(Location.of(tmp_path), 0, CONFIG, BOTH, {}) is None
 
 
 @pytest.mark.parametrize("weights", ["file", "imagenet", "none"])

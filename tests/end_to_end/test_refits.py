@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from scale_tune.dfr.protocols import refit_checkpoint
+from scale_tune.ledger.studies import read_trials
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
@@ -46,9 +47,9 @@ def test_a_killed_workers_refit_is_done_again_and_equals_one_without_workers(run
     assert process.wait(240) == 0, log.read_text()
     assert "2 of 2: DFR (scale and dfr protocol) on erm-00000, seed 1" in log.read_text()
     table = results.load_results(run.path)["dfr"]
-    spec = run.read_spec()
-    for seed in spec.seeds:
-        for result in refit_checkpoint(run.trial("erm-00000"), seed, spec.dataset, DfrProtocol, spec.objective, {}):
+    config = run.read_spec().trial_config("erm", read_trials(run.ledger)[0].params)
+    for seed in config.seeds:
+        for result in refit_checkpoint(run.trial("erm-00000"), seed, config, DfrProtocol, {}):
             (row,) = table[(table["seed"] == seed) & (table["protocol"] == result.protocol)].to_dict("records")
             assert (row["C"], row["nonzero"]) == (result.C, result.classifier.nonzero)
             assert row["test_worst_group"] == pytest.approx(result.test.summary()["worst_group"])

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from scale_tune.analysis import selection as analysis
+from scale_tune.analysis.comparison import compare
+from scale_tune.analysis.entries import RunTables
+from scale_tune.analysis.selection import select_best
 from scale_tune.report import html as report
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
@@ -174,12 +176,12 @@ def test_what_the_browser_shows_equals_the_tables(run, browser):
         columns = ["config.lr", "epochs", *(c for c in cells if c.endswith(("_mean", "_std")) or c == "objective")]
         assert {column: cells[column] for column in columns} == {column: row[column] for column in columns}
         assert ("test_worst_group_mean" in cells) == (row["state"] == "complete")
-    (compared,) = [analysis.RunTables(name=run.path.name, spec=run.read_spec(), tables=tables)]
-    for row in analysis.compare([compared]).to_dict("records"):
+    (compared,) = [RunTables(name=run.path.name, spec=run.read_spec(), tables=tables)]
+    for row in compare([compared]).to_dict("records"):
         cells = shown["comparison-table"][row["method"]]
         for column in [c for c in row if c.startswith(("test_worst_group", "val_worst_group", "test_average"))]:
             assert cells[column] == row[column], (row["method"], column)
-    for method, trial in analysis.select_best(trials).items():
+    for method, trial in select_best(trials).items():
         rows = epochs[(epochs["trial"] == trial) & (epochs["split"] == "val")]
         for row in rows.to_dict("records"):
             cells = shown[f"epochs-{method}-table"][str(row["epoch"])]

@@ -7,6 +7,7 @@ import pytest
 from scale_tune.storage.lock import only_driver
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
+from scale_tune.tables import run_schemas
 from tests.support.commands import kill_group, run, start, wait_until
 from tests.support.searches import assert_search_is_whole, descendants, epochs_in_ledger, ledger_of, wait_for_end
 
@@ -59,7 +60,9 @@ def test_a_search_killed_twice_is_resumed_extended_and_analysed(space, tmp_path)
 
     result = run("analyze", directory, "--top-k", 1, "--export", tmp_path / "tables")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert {path.name for path in (tmp_path / "tables").iterdir()} >= {f"{name}.parquet" for name in results.SCHEMAS}
+    assert {path.name for path in (tmp_path / "tables").iterdir()} >= {
+        f"{name}.parquet" for name in run_schemas.SCHEMAS
+    }
     for row in (*METHODS, "dfr (scale)", "dfr (dfr)", "pretrained baseline left out: small_cnn"):
         assert row in result.stdout
     tables = results.load_results(directory)

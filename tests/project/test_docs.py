@@ -1,5 +1,6 @@
 """The pages in docs say what the code does."""
 
+import dataclasses
 import re
 import runpy
 from pathlib import Path
@@ -11,6 +12,8 @@ from tests.support.runs import fast_spec, make_run
 
 DOCS = REPOSITORY / "docs"
 EXAMPLE = (DOCS / "example.md").read_text()
+RECOMPUTED = ("worst_group", "minority", "average")
+"""By the page's query."""
 
 
 def blocks(language: str) -> list[str]:
@@ -35,7 +38,7 @@ def test_the_page_of_the_tables_is_what_the_schemas_say():
 
 
 def test_the_page_explains_every_column_with_its_type():
-    from scale_tune.tables.collect import SCHEMAS
+    from scale_tune.tables.run_schemas import SCHEMAS
     from scale_tune.tables.schemas import COMPARISONS
 
     page = (DOCS / "tables.md").read_text()
@@ -82,6 +85,64 @@ def test_the_example_selects_what_the_package_selects(exported, monkeypatch):
     exec(blocks("python")[0], namespace)
     comparison = pd.read_parquet("runs/demo/results/comparison.parquet").set_index("method")
     assert namespace["selected"]["trial"].to_dict() == comparison["trial"].to_dict()
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory) -> Path:
+    """As ``exported``, of a run that was trained and refitted by both protocols, one trial of which failed."""
+    from scale_tune.dfr import protocols
+    from scale_tune.search import side_by_side
+    from scale_tune.workflows.evaluate import evaluate
+
+    root = tmp_path_factory.mktemp("counted")
+    spec = fast_spec(methods={"erm": {"epochs": 2}, "erm_target": {}, "scale": {}}, keep_top=2)
+    run = make_run(root / "runs", spec, name="demo", fail="erm-00001")
+    short = {name: dataclasses.replace(recipe, C=recipe.C[2:4], fits=2) for name, recipe in protocols.RECIPES.items()}
+    with pytest.MonkeyPatch.context() as patched:  # which fits are made, and where, are other tests' matters
+        patched.setattr(protocols, "RECIPES", short)
+        patched.setattr(side_by_side, "side_by_side", lambda calls, address: (call() for call in calls))
+        evaluate([run], 2, tuple(short), None, lambda line: None)
+    return root
+
+
+@pytest.fixture(scope="module")
+def counted_by_cell(tmp_path_factory) -> Path:
+    """Likewise, made up, of data whose evaluation groups are its cells."""
+    from scale_tune.workflows.evaluate import evaluate
+
+    root = tmp_path_factory.mktemp("by_cell")
+    spec = fast_spec(methods=["erm", "scale"], dataset={"name": "celeba"}, model={"name": "resnet18"})
+    run = make_run(root / "runs", spec, made_up=True, name="demo")
+    evaluate([run], 1, (), None, lambda line: None)
+    return root
+
+
+@pytest.mark.parametrize(("made", "refits"), [("counted", 4), ("counted_by_cell", 0)])
+def test_the_query_makes_every_accuracy_of_trials_and_refits_from_their_counts(made, refits, request, monkeypatch):
+    import duckdb
+    import pandas as pd
+
+    monkeypatch.chdir(request.getfixturevalue(made))
+    (query,) = blocks("sql")
+    found = duckdb.sql(query).df()
+    trials, dfr = (pd.read_parquet(f"runs/demo/results/{name}.parquet") for name in ("trials", "dfr"))
+    own = found[found["protocol"].isna()].set_index(["split", "trial"])
+    assert own.index.is_unique
+    for split in ("val", "test"):
+        with_result = trials.dropna(subset=f"{split}_average_mean").set_index("trial")
+        assert set(own.loc[split].index) == set(with_result.index)
+        assert len(with_result) >= 4
+        for name in RECOMPUTED:
+            assert own.loc[split][name].to_dict() == pytest.approx(with_result[f"{split}_{name}_mean"].to_dict())
+    of_refits = found[found["protocol"].notna()]
+    key = ["trial", "features", "protocol", "fingerprint"]
+    expected = dfr.groupby(key)[[f"{split}_{name}" for split in ("val", "test") for name in RECOMPUTED]].mean()
+    assert len(expected) == refits
+    assert len(of_refits) == 2 * refits
+    for row in of_refits.to_dict("records"):
+        values = expected.loc[tuple(row[name] for name in key)]
+        for name in RECOMPUTED:
+            assert row[name] == pytest.approx(values[f"{row['split']}_{name}"])
 
 
 def test_its_command_is_one():

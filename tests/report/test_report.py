@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scale_tune.analysis import selection as analysis
+from scale_tune.analysis.selection import leading
 from scale_tune.analysis.verdicts import verdicts
 from scale_tune.errors import UserError
 from scale_tune.report import html as report
-from scale_tune.report.html import data, estimates, figures
+from scale_tune.report.html import data, estimates, marks
 from scale_tune.report.html.importance import importances
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
@@ -164,7 +164,7 @@ def test_validation_against_test_shows_every_judged_trial(whole, page):
 
 def test_groups_are_those_of_the_selected_trials_on_test(whole, page):
     groups = whole.tables["groups"]
-    for method, trial, selected in analysis.leading(whole.tables["trials"]).itertuples(index=False):
+    for method, trial, selected in leading(whole.tables["trials"]).itertuples(index=False):
         assert selected
         pooled = groups[(groups["trial"] == trial) & (groups["split"] == "test")]
         pooled = pooled.groupby(["label", "attribute"])[["correct", "n"]].sum()
@@ -179,7 +179,7 @@ def test_groups_are_those_of_the_selected_trials_on_test(whole, page):
 
 def test_an_empty_group_is_shown_as_missing():
     cells = pd.DataFrame({"label": [0, 0], "attribute": [0, 1], "n": [9, 0], "accuracy": [0.5, np.nan]})
-    heat, labels = figures.heat_map(cells).data
+    heat, labels = marks.heat_map(cells).data
     assert list(heat.z[0]) == [0.5, None]
     assert list(labels.text) == ["0.50"]
 
@@ -187,7 +187,7 @@ def test_an_empty_group_is_shown_as_missing():
 def test_curves_have_every_epoch_of_every_seed_and_mark_the_best(whole, page):
     epochs = whole.tables["epochs"]
     curves = page.figures["epochs-figure"]["data"]
-    for method, trial, _ in analysis.leading(whole.tables["trials"]).itertuples(index=False):
+    for method, trial, _ in leading(whole.tables["trials"]).itertuples(index=False):
         rows = epochs[(epochs["trial"] == trial) & (epochs["split"] == "val")]
         own = [trace for trace in curves if trace["legendgroup"] == method]
         lines = [trace["y"] for trace in own if trace["mode"] == "lines"]
@@ -202,7 +202,7 @@ def test_curves_have_every_epoch_of_every_seed_and_mark_the_best(whole, page):
 def test_what_methods_report_besides_has_a_figure_and_a_table_each(whole, page):
     shown = [name for name in page.figures if name.startswith("diagnostics-")]
     assert shown == ["diagnostics-erm_target-0", "diagnostics-erm_target-1", "diagnostics-scale-0"]
-    table, trials = whole.tables["diagnostics"], analysis.leading(whole.tables["trials"]).set_index("method")["trial"]
+    table, trials = whole.tables["diagnostics"], leading(whole.tables["trials"]).set_index("method")["trial"]
     for method, names in REPORTING.items():
         for i, name in enumerate(names):
             rows = table[(table["trial"] == trials[method]) & (table["name"] == name)]

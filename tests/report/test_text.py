@@ -5,7 +5,7 @@ import re
 import pytest
 from rich.console import Console
 
-from scale_tune.analysis.selection import compare, differences
+from scale_tune.analysis.comparison import compare, differences
 from scale_tune.report.text import comparison_latex, comparison_tables, difference_lines, latex_escaped
 from tests.support.tables import group_rows, make_spec, make_tables, trial
 

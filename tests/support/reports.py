@@ -7,11 +7,11 @@ import pandas as pd
 import pyarrow as pa
 
 from scale_tune.accuracies import ACCURACIES
-from scale_tune.analysis import selection as analysis
+from scale_tune.analysis.selection import select_best
 from scale_tune.report.html import Analysis
 from scale_tune.spec.parameters import Choice, Constant, IntRange
 from scale_tune.spec.space import RunSpec
-from scale_tune.tables import collect as results
+from scale_tune.tables import run_schemas
 from tests.support.tables import make_spec
 
 MADE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
@@ -59,7 +59,7 @@ def tables_of(spec: RunSpec, states=state_of, trials: int | None = None, cells: 
                 rows["groups"].append(_groups(spec, name, worst, splits, cells, draws))
     tables = {name: pd.concat([pd.DataFrame(), *rows[name]]) for name in ("epochs", "diagnostics", "groups")}
     tables |= {"trials": pd.DataFrame(rows["trials"]), **dict.fromkeys(("dfr", "dfr_path"), pd.DataFrame())}
-    return {name: _in_schema(tables[name], schema) for name, schema in results.SCHEMAS.items()}
+    return {name: _in_schema(tables[name], schema) for name, schema in run_schemas.SCHEMAS.items()}
 
 
 def _in_schema(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
@@ -148,7 +148,7 @@ def dfr_of(trial: str, seeds=(0, 1, 2)) -> dict[str, pd.DataFrame]:
 
 def comparison_of(name: str, tables: dict[str, pd.DataFrame], spec: RunSpec, width: float = 0.04) -> pd.DataFrame:
     """What ``analysis`` would compare, with intervals of a given half width."""
-    best, rows = analysis.select_best(tables["trials"]), []
+    best, rows = select_best(tables["trials"]), []
     for method in spec.methods:
         row = {"run": name, "dataset": spec.dataset.name, "method": method, "trial": best.get(method), "seeds": 0}
         row |= {"selected_by": spec.objective.value, "trials": 0, "eligible": 0, "seeds_asked": len(spec.seeds)}

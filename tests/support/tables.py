@@ -1,9 +1,9 @@
 """Tables made by hand."""
 
 from scale_tune.accuracies import ACCURACIES
-from scale_tune.analysis.selection import RunTables
+from scale_tune.analysis.entries import RunTables
 from scale_tune.spec.space import RunSpec
-from scale_tune.tables import collect as results
+from scale_tune.tables import run_schemas
 from scale_tune.tables.refits import KEY
 from scale_tune.tables.schemas import REFITTED, frame_of
 
@@ -111,12 +111,12 @@ def make_tables(trials: list[dict], groups=(), dfr=(), *, name: str = "run", spe
                 groups += group_rows(row["trial"], split, right, [IMAGES] * row["seeds"])
     groups += [row for of_refit in dfr for row in refit_group_rows(of_refit)]
     tables = {
-        "trials": frame_of(trials, results.TRIALS),
-        "epochs": frame_of([], results.EPOCHS),
-        "diagnostics": frame_of([], results.DIAGNOSTICS),
-        "groups": frame_of(groups, results.GROUPS),
-        "dfr": frame_of(dfr, results.DFR),
-        "dfr_path": frame_of([], results.DFR_PATH),
+        "trials": frame_of(trials, run_schemas.TRIALS),
+        "epochs": frame_of([], run_schemas.EPOCHS),
+        "diagnostics": frame_of([], run_schemas.DIAGNOSTICS),
+        "groups": frame_of(groups, run_schemas.GROUPS),
+        "dfr": frame_of(dfr, run_schemas.DFR),
+        "dfr_path": frame_of([], run_schemas.DFR_PATH),
     }
     return RunTables(name=name, spec=spec or make_spec(), tables=tables)
 

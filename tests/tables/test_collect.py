@@ -15,6 +15,7 @@ from scale_tune.ledger.studies import read_trials
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
+from scale_tune.tables import run_schemas
 from scale_tune.training.records import read_final_record
 from scale_tune.training.trial import Trial
 from tests.conftest import DEVICE
@@ -125,11 +126,11 @@ def test_only_completed_trials_keep_weights(run, tables):
             assert (run.path / row["checkpoint"] / "seed-0.safetensors").is_file()
 
 
-@pytest.mark.parametrize("name", results.SCHEMAS)
+@pytest.mark.parametrize("name", run_schemas.SCHEMAS)
 def test_schemas_are_fixed_and_explain_themselves(run, tmp_path, name):
     results.write_tables(results.collect(run), Location.of(tmp_path))
     schema = pq.read_schema(tmp_path / f"{name}.parquet")
-    assert schema.equals(results.SCHEMAS[name])
+    assert schema.equals(run_schemas.SCHEMAS[name])
     assert schema.metadata[b"rows"]
     for field in schema:
         assert field.metadata[b"meaning"]
@@ -138,15 +139,15 @@ def test_schemas_are_fixed_and_explain_themselves(run, tmp_path, name):
 
 def test_accuracies_and_times_state_their_units():
     for name in ("val_worst_group_mean", "test_average_std", "objective"):
-        assert results.TRIALS.field(name).metadata[b"unit"] == b"fraction"
-    assert results.EPOCHS.field("seconds").metadata[b"unit"] == b"s"
+        assert run_schemas.TRIALS.field(name).metadata[b"unit"] == b"fraction"
+    assert run_schemas.EPOCHS.field("seconds").metadata[b"unit"] == b"s"
 
 
 def test_an_empty_run_has_empty_tables_of_the_same_schemas(tmp_path):
     run = create_run(Location.of(tmp_path), "empty", fast_spec(), {})
     for name, table in results.collect(run).items():
         assert table.num_rows == 0
-        assert table.schema.equals(results.SCHEMAS[name])
+        assert table.schema.equals(run_schemas.SCHEMAS[name])
 
 
 def test_duckdb_reads_the_tables(run, tmp_path):

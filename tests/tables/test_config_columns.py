@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from scale_tune.spec.config import DatasetConfig, TrialConfig
-from scale_tune.tables.collect import TRIALS
 from scale_tune.tables.config_columns import config_columns
+from scale_tune.tables.run_schemas import TRIALS
 from scale_tune.tables.schemas import table_of
 
 

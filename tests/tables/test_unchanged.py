@@ -12,6 +12,7 @@ from scale_tune.errors import UserError
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
+from scale_tune.tables import run_schemas
 from scale_tune.tables import unchanged as exported
 from scale_tune.tables.refits import with_refits
 from scale_tune.tables.schemas import table_of
@@ -169,7 +170,7 @@ PRETRAINED = REFIT | {"trial": None, "seed": None, "features": "pretrained"}
 
 def add_refits(run: RunDir) -> pa.Table:
     cell = {"split": "test", "label": 0, "attribute": 0, "aligned": True, "evaluation_group": "aligned", "n": 9}
-    rows = table_of([key | cell | {"correct": 4, "accuracy": 4 / 9} for key in (REFIT, PRETRAINED)], results.GROUPS)
+    rows = table_of([key | cell | {"correct": 4, "accuracy": 4 / 9} for key in (REFIT, PRETRAINED)], run_schemas.GROUPS)
     tables = results.collect(run)
     results.write_tables(tables | {"groups": with_refits(tables["groups"], rows)}, run.results)
     return rows
@@ -202,13 +203,16 @@ def test_refits_are_found_also_where_the_rest_of_the_file_is_not_used(run):
 
 
 def test_tables_of_another_version_are_not_used(run, read, monkeypatch):
-    fields = [f if f.name != "loss" else f.with_metadata({"meaning": "another", "unit": ""}) for f in results.EPOCHS]
-    monkeypatch.setitem(results._OF_RECORDS, "epochs", pa.schema(fields, metadata=results.EPOCHS.metadata))
+    fields = [
+        f if f.name != "loss" else f.with_metadata({"meaning": "another", "unit": ""}) for f in run_schemas.EPOCHS
+    ]
+    monkeypatch.setitem(run_schemas.OF_RECORDS, "epochs", pa.schema(fields, metadata=run_schemas.EPOCHS.metadata))
     results.collect(run)
     assert len(read) == 6
 
 
 def test_what_is_not_asked_for_is_not_taken(run):
     assert (
-        exported.read_unchanged(run.results, {"epochs": results.EPOCHS}, {"scale-00000": None, "no-trial": "1"}) == {}
+        exported.read_unchanged(run.results, {"epochs": run_schemas.EPOCHS}, {"scale-00000": None, "no-trial": "1"})
+        == {}
     )

@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 from scale_tune.analysis.caveats import caveats
-from scale_tune.analysis.selection import CONFIRMED, SEARCHED, compare, differences, ranked
+from scale_tune.analysis.comparison import compare, differences
+from scale_tune.analysis.entries import CONFIRMED, SEARCHED
+from scale_tune.analysis.selection import ranked
 from scale_tune.errors import UserError
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import read_trials

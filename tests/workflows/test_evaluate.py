@@ -4,11 +4,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from scale_tune.analysis.selection import compare
+from scale_tune.analysis.comparison import compare
 from scale_tune.errors import UserError
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
+from scale_tune.tables import run_schemas
 from scale_tune.tables.schemas import COMPARISONS
 from scale_tune.workflows.evaluate import evaluate
 from tests.support.runs import fast_spec, make_run
@@ -35,7 +36,7 @@ def test_several_runs_make_one_comparison(runs, tmp_path):
     assert set(found.comparison["run"]) == set(names)
     assert len(found.differences) == 4
     written = {str(path.local.relative_to(tmp_path)) for path in found.written}
-    tables = {f"{name}/{table}.parquet" for name in names for table in results.SCHEMAS}
+    tables = {f"{name}/{table}.parquet" for name in names for table in run_schemas.SCHEMAS}
     assert written == tables | COMPARISON_FILES
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")} == written
 
@@ -58,12 +59,12 @@ def test_one_run_has_its_comparison_beside_its_tables(runs):
 
 def test_several_runs_write_no_comparison_unless_told_where(runs):
     found = evaluate(runs, 3, (), None, silent)
-    assert {path.name for path in found.written} == {f"{name}.parquet" for name in results.SCHEMAS}
+    assert {path.name for path in found.written} == {f"{name}.parquet" for name in run_schemas.SCHEMAS}
 
 
 def test_csv_holds_what_parquet_holds(runs, tmp_path):
     evaluate(runs[:1], 3, (), Location.of(tmp_path), silent, "csv")
-    assert {path.name for path in tmp_path.glob("*.csv")} >= {f"{name}.csv" for name in results.SCHEMAS}
+    assert {path.name for path in tmp_path.glob("*.csv")} >= {f"{name}.csv" for name in run_schemas.SCHEMAS}
     assert not (tmp_path / "trials.parquet").exists()
     for name, table in results.load_results(runs[0].path).items():
         read = pd.read_csv(tmp_path / f"{name}.csv", parse_dates=["started"] if name == "trials" else [])

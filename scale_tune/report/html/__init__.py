@@ -1,6 +1,6 @@
 """A run as one HTML file for people: the answer first, then what it rests on. The only code that plots.
 
-``data`` computes what is shown, ``importance`` what mattered; ``figures``, ``lines`` and ``estimates`` draw, in one
+``data`` computes what is shown, ``importance`` what mattered; ``marks``, ``lines`` and ``estimates`` draw, in one
 ``style``; ``markup`` prints numbers and tables. ``comparing``, ``selected`` and ``searching`` make the ``parts`` that
 ``sections`` puts in order and ``page`` assembles.
 """

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from scale_tune.analysis import selection as analysis
 from scale_tune.analysis.counts import rows_of_trial
+from scale_tune.analysis.selection import eligible
 from scale_tune.spec.parameters import Choice, Constant, IntRange, Parameter
 from scale_tune.spec.space import RunSpec
 
@@ -28,7 +28,7 @@ class Analysis:
     tables: Mapping[str, pd.DataFrame]
     """As :func:`scale_tune.tables.collect.load_results` gives them."""
     comparison: pd.DataFrame
-    """A row per method, also of other runs, as :func:`scale_tune.analysis.selection.compare` makes it."""
+    """A row per method, also of other runs, as :func:`scale_tune.analysis.comparison.compare` makes it."""
     differences: pd.DataFrame
     """Between two methods each, with an interval."""
     warnings: Sequence[str] = ()
@@ -91,7 +91,7 @@ def validation_against_test(trials: pd.DataFrame) -> pd.DataFrame:
 def history(trials: pd.DataFrame, method: str) -> pd.DataFrame:
     """A method's trials in the order in which they were drawn, with the best selectable objective up to each."""
     rows = trials[trials["method"] == method].sort_values("number")
-    selectable = rows["trial"].isin(analysis.eligible(rows)["trial"])
+    selectable = rows["trial"].isin(eligible(rows)["trial"])
     return rows.assign(best=rows["objective"].where(selectable).cummax().ffill())
 
 
@@ -114,7 +114,7 @@ def drawn(parameter: Parameter, value: Any) -> Any:
     return value
 
 
-def measured(trials: pd.DataFrame, method: str) -> pd.DataFrame:
+def with_objective(trials: pd.DataFrame, method: str) -> pd.DataFrame:
     """A method's ended trials that have an objective; one that was stopped early has the one it had then."""
     return trials[(trials["method"] == method) & trials["state"].isin(ENDED)].dropna(subset="objective")
 

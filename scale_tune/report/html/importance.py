@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from scale_tune.ledger.samplers import distributions
-from scale_tune.report.html.data import drawn, measured
+from scale_tune.report.html.data import drawn, with_objective
 from scale_tune.spec.space import RunSpec
 
 Objectives = NDArray[np.float64]
@@ -36,7 +36,7 @@ def importances(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for method in spec.methods:
-        ended, searched = measured(trials, method), distributions(spec, method)
+        ended, searched = with_objective(trials, method), distributions(spec, method)
         if len(ended) < MIN_TRIALS or ended["objective"].nunique() < 2 or not searched:
             continue
         space = spec.method_space(method)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import yaml
 
-from scale_tune.report.html import data, figures
+from scale_tune.report.html import data, marks
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.importance import MIN_TRIALS, SHUFFLES, importances
 from scale_tune.report.html.markup import Column, PrintedTable
@@ -21,7 +21,7 @@ def history(analysed: Analysis) -> Section:
     for method in analysed.spec.methods:
         rows = data.history(trials, method)
         if rows["objective"].notna().any():
-            figure = figures.history(rows, objective)
+            figure = marks.history(rows, objective)
             drawn.append(ShownFigure(f"history-{method}", method, figure, f"Objective of each {method} trial"))
     columns = [
         Column("method", "method"),
@@ -55,13 +55,13 @@ def hyperparameters(analysed: Analysis) -> Section:
     objective = f"objective ({words(spec.objective)}, val)"
     drawn = [
         ShownFigure(
-            f"importance-{m}", f"Importance, {m}", figures.importances(rows, looks[str(m)]), f"Importance for {m}"
+            f"importance-{m}", f"Importance, {m}", marks.importances(rows, looks[str(m)]), f"Importance for {m}"
         )
         for m, rows in important.groupby("method", sort=False)
     ]
     for name, spaces in searched.items():
-        if any(len(data.measured(trials, method)) for method in spaces):
-            figure = figures.parameter_slice(trials, name, spaces, objective, looks)
+        if any(len(data.with_objective(trials, method)) for method in spaces):
+            figure = marks.parameter_slice(trials, name, spaces, objective, looks)
             drawn.append(ShownFigure(f"slice-{name}", name, figure, f"Objective against {name}"))
     columns = [
         Column("key", "parameter"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scale_tune.analysis import selection as analysis
+from scale_tune.analysis.selection import eligible, leading
 from scale_tune.analysis.verdicts import verdicts
 from scale_tune.report.html import comparing, data, searching, selected
 from scale_tune.report.html.data import Analysis
@@ -12,7 +12,7 @@ from scale_tune.report.html.parts import Section, words
 
 def sections(analysed: Analysis) -> list[Section]:
     """All of them, in the order of the page."""
-    shown = analysis.leading(analysed.tables["trials"])
+    shown = leading(analysed.tables["trials"])
     return [
         comparing.comparison(analysed),
         selected.validation_against_test(analysed, shown),
@@ -43,7 +43,7 @@ def view(analysed: Analysis) -> dict[str, Any]:
         "ended": int(progress[list(data.ENDED)].sum().sum()),
         "counts": progress.drop(columns="method").sum().to_dict(),
         "verdicts": [(verdict, _config(analysed, verdict.winner["trial"])) for verdict in found],
-        "eligible": len(analysis.eligible(trials)),
+        "eligible": len(eligible(trials)),
         "reasons": data.failures(trials),
         "warnings": analysed.warnings,
         "methods": list(analysed.spec.methods),

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from scale_tune.ranking import best_first
-from scale_tune.report.html import data, figures, lines
+from scale_tune.report.html import data, lines, marks
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.markup import Column, PrintedTable, is_missing
 from scale_tune.report.html.parts import Section, ShownFigure, label, seeds_table, words
@@ -29,7 +29,7 @@ def validation_against_test(analysed: Analysis, shown: pd.DataFrame) -> Section:
         Column("test_worst_group", "test worst-group", "estimate"),
         Column("test_average", "test average", "estimate"),
     ]
-    figure = figures.validation_against_test(judged, shown, looks_of(analysed.spec.methods))
+    figure = marks.validation_against_test(judged, shown, looks_of(analysed.spec.methods))
     return Section(
         id="validation",
         title=title,
@@ -51,7 +51,7 @@ def groups(analysed: Analysis, shown: pd.DataFrame) -> Section:
             continue
         title = f"{method} ({label(trial, selected)}), {split}"
         alt = f"Accuracy of {method} by label and attribute on {split}"
-        drawn.append(ShownFigure(f"groups-{method}", title, figures.heat_map(cells), alt))
+        drawn.append(ShownFigure(f"groups-{method}", title, marks.heat_map(cells), alt))
         tables.append(_cells_table(f"groups-{method}-table", title, cells, "accuracy", "accuracy"))
         counts[split] = _cells_table(f"groups-{split}-counts", f"Samples of {split}", cells, "n", "integer")
     lead = (

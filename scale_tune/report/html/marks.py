@@ -1,4 +1,4 @@
-"""The report's figures, from the frames of :mod:`scale_tune.report.html.data`. Every name passes through ``text``."""
+"""The figures with a mark for each trial, cell or parameter. Every name passes through ``text``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from scale_tune.report.html.data import STATE_WORDS, drawn, measured
+from scale_tune.report.html.data import STATE_WORDS, drawn, with_objective
 from scale_tune.report.html.style import INK, STATES, Look, styled, text
 from scale_tune.spec.parameters import Choice, Constant, Parameter
 
@@ -157,7 +157,7 @@ def parameter_slice(
     choices = _choices(spaces)
     figure = go.Figure()
     for i, (method, parameter) in enumerate(spaces.items()):
-        rows = measured(trials, method)
+        rows = with_objective(trials, method)
         values = [drawn(parameter, value) for value in rows[f"config.{name}"]]
         own = looks[method]
         offset = (i - (len(spaces) - 1) / 2) * 0.6 / len(spaces)
