@@ -98,7 +98,7 @@ class Method(ABC):
         learns_from: the splits that it gets batches of. An epoch goes once over the first; beside each of its batches
             comes one of every other split, drawn without replacement.
         Options: the class of its own hyperparameters.
-        refit_by_dfr: whether an analysis refits the last layer of its trained networks (DFR).
+        refit_by_dfr: of a method of the package, whether an analysis refits its networks' last layer (DFR).
         options: the trial's values of its own hyperparameters, an object of ``Options``.
         network: the classifier that predicts, and whose features DFR takes. :meth:`setup` makes it.
     """

@@ -57,4 +57,9 @@ def _checked(cls: type[Method], file: str) -> type[Method]:
         raise UserError(f"{file}: {cls.__name__}.Options must be derived from scale_tune.MethodOptions")
     if clash := sorted(set(cls.Options.model_fields) & set(Hyperparameters.model_fields)):
         raise UserError(f"{file}: every method has {', '.join(clash)} anyway; rename that option of {cls.__name__}")
+    for name, other in registered_methods():  # the tables have one column for both
+        for option, theirs in other.Options.model_fields.items():
+            own = cls.Options.model_fields.get(option)
+            if own is not None and own.annotation != theirs.annotation:
+                raise UserError(f"{file}: {name} has an option {option} of another type; rename that of {cls.__name__}")
     return cls

@@ -24,7 +24,7 @@ def print_plan(spec: RunSpec) -> None:
     console.print(table)
     epochs = sum(spec.method_samples(method) * len(spec.seeds) * spec.method_epochs(method) for method in spec.methods)
     for line in (
-        f"dataset    {' '.join(f'{k}={v}' for k, v in spec.dataset.model_dump(mode='json').items())}",
+        f"dataset    {' '.join(f'{k}={v}' for k, v in spec.dataset.model_dump(mode='json', exclude_none=True).items())}",
         f"model      {spec.model.name}, weights {spec.model.weights}",
         f"objective  {spec.objective} accuracy on val",
         f"sampler    {spec.sampler}",

@@ -83,12 +83,12 @@ class Replica:
         """
         started = time.perf_counter()
         factor = learning_rate_factor(self.config, epoch)
-        for optimizer in optimizers(self.method):
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * factor
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "batches", epoch))
         self.method.begin_epoch(epoch)
+        for optimizer in optimizers(self.method):
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
         tallies: dict[str, Tally] = {}
         scalars: dict[str, list[Tensor]] = {}
         self._set_mode(training=True)

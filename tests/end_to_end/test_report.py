@@ -108,7 +108,7 @@ def test_a_browser_shows_all_of_it_and_fetches_nothing(run, browser, width, tmp_
         "Worst group over epochs",
         "The search",
         "Hyperparameters",
-        "SCALE: agreement of the gradients",
+        "What the methods report besides",
         "DFR: the last layer refitted",
         "Failures",
         "All trials",

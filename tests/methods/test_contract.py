@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from scale_tune.datasets import load_splits
-from scale_tune.methods import Method, registered_methods
+from scale_tune.errors import UserError
+from scale_tune.methods import Method, method_class, registered_methods
 from scale_tune.methods.saving import load_state, state_of
 from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig, Hyperparameters, ModelOptions, TrialConfig
@@ -172,3 +173,46 @@ def test_the_state_of_another_version_is_refused(monkeypatch):
     state.pop("plain/rounds")
     with pytest.raises(ValueError, match="another version of this method; they differ in .*plain/rounds"):
         load_state(newer.method, state)
+
+
+LATE = """
+from scale_tune import Method, Step, descend
+from torch.nn.functional import cross_entropy
+
+class Late(Method):
+    learns_from = ("train",)
+
+    def setup(self):
+        self.network = self.new_network()
+        self.optimizer = self.sgd(self.network.parameters())
+
+    def begin_epoch(self, epoch):
+        if epoch == 2:
+            self.optimizer = self.sgd(self.network.parameters())
+
+    def step(self, batches):
+        logits = self.network(batches["train"].images)
+        descend(cross_entropy(logits, batches["train"].labels), self.optimizer)
+        return Step()
+"""
+
+
+def test_an_optimizer_that_is_made_anew_follows_the_schedule():
+    usercode.provide({"late.py": LATE})
+    asked = config("erm", "cells, dropout").model_copy(update={"method": "late", "file": "late.py"})
+    replica = Replica(asked, 0, load_splits(asked.dataset), torch.device("cpu"))
+    for epoch in (1, 2):
+        record, _ = replica.train_epoch(epoch)
+        assert replica.method.optimizer.param_groups[0]["lr"] == pytest.approx(record.lr)
+    assert set(record.splits) == {"val"}, "what a step does not tell is not in the record"
+
+
+def test_an_option_of_another_type_than_a_method_of_the_package_has_is_refused():
+    text = "from scale_tune import MethodOptions\n" + LATE.replace(
+        "class Late", "class O(MethodOptions):\n    group_size: str = 'x'\n\nclass Late"
+    )
+    usercode.provide({"clash.py": text.replace('("train",)', '("train",)\n    Options = O')})
+    with pytest.raises(
+        UserError, match="clash.py: scale has an option group_size of another type; rename that of Late"
+    ):
+        method_class("mine", "clash.py")
