@@ -23,8 +23,9 @@ def print_plan(spec: RunSpec) -> None:
         table.add_section()
     console.print(table)
     epochs = sum(spec.method_samples(method) * len(spec.seeds) * spec.method_epochs(method) for method in spec.methods)
+    dataset = spec.dataset.model_dump(mode="json", exclude_none=True)
     for line in (
-        f"dataset    {' '.join(f'{k}={v}' for k, v in spec.dataset.model_dump(mode='json', exclude_none=True).items())}",
+        f"dataset    {' '.join(f'{name}={value}' for name, value in dataset.items())}",
         f"model      {spec.model.name}, weights {spec.model.weights}",
         f"objective  {spec.objective} accuracy on val",
         f"sampler    {spec.sampler}",
