@@ -9,7 +9,7 @@ import torch
 
 from scale_tune.datasets import load_splits
 from scale_tune.errors import UserError
-from scale_tune.methods import Method, method_class, registered_methods
+from scale_tune.methods import Method, Step, method_class, registered_methods
 from scale_tune.methods.saving import load_state, state_of
 from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig, Hyperparameters, ModelOptions, TrialConfig
@@ -149,7 +149,7 @@ class Careless(Method):
         self.seen = set()
 
     def step(self, batches):
-        raise NotImplementedError
+        return Step()
 
 
 def replica_of(cls: type[Method], monkeypatch) -> Replica:
