@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scale_tune.accuracies import Cells
 from scale_tune.analysis.bootstrap import Counts, Measured
 from scale_tune.tables.refits import KEY
 
 SPLITS = ("val", "test")
 NO_SEED = -1
 """Stands for the seed of a network that was not trained; no other has it."""
-STRATUM = ["evaluation_group", "aligned"]
+STRATUM = ["label", "evaluation_group", "aligned"]
 """What the images of a cell are pooled by."""
 
 
@@ -55,17 +56,19 @@ def group_sizes(rows: pd.DataFrame, split: str) -> dict[str, int]:
 
 
 def _measured(rows: pd.DataFrame) -> Measured:
-    summed = rows.assign(seed=rows["seed"].fillna(NO_SEED)).groupby(["seed", *STRATUM])[["n", "correct"]].sum()
-    n, correct = (summed[name].unstack(STRATUM) for name in ("n", "correct"))
+    summed = (
+        rows.assign(seed=rows["seed"].fillna(NO_SEED)).groupby(["seed", *STRATUM])[["n", "correct", "train_n"]].sum()
+    )
+    n, correct, train_n = (summed[name].unstack(STRATUM) for name in ("n", "correct", "train_n"))
     images = n.to_numpy(np.int64)
     if (images != images[0]).any():
         raise ValueError(f"the seeds of {rows['trial'].iloc[0]} were not judged on the same images")
-    filled = images[0] > 0
-    groups, aligned = (n.columns.get_level_values(name) for name in STRATUM)
-    counts = Counts(
-        n=images[0][filled],
-        correct=correct.to_numpy(np.int64)[:, filled],
-        aligned=aligned.to_numpy(np.bool_)[filled],
-        evaluation_groups=pd.factorize(groups)[0].astype(np.int64)[filled],
+    labels, groups, aligned = (n.columns.get_level_values(name) for name in STRATUM)
+    cells = Cells(
+        labels=labels.to_numpy(np.int64),
+        aligned=aligned.to_numpy(np.bool_),
+        evaluation_groups=pd.factorize(groups)[0].astype(np.int64),
+        train_n=train_n.to_numpy(np.int64)[0],
     )
+    counts = Counts(n=images[0], correct=correct.to_numpy(np.int64), cells=cells)
     return Measured(seeds=tuple(int(seed) for seed in n.index), counts=counts)

@@ -1,6 +1,7 @@
 """A dataset from its options to arrays that are ready to train on."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def load_splits(config: DatasetConfig, report: Report = lambda done, total: None
     }
     info = info_of(dataset)
     splits, fingerprint = load_cached(config.name, recipe, info, lambda: plan_of(dataset), report)
+    info = replace(info, groups=info.groups.with_train(splits["train"].labels, splits["train"].attributes))
     return DatasetSplits(name=config.name, options=options, fingerprint=fingerprint, info=info, **splits)
 
 

@@ -18,7 +18,10 @@ class Objective(StrEnum):
 
     WORST_GROUP = "worst_group"
     MINORITY = "minority"
+    MAJORITY = "majority"
     AVERAGE = "average"
+    TRAIN_WEIGHTED = "train_weighted"
+    WORST_CLASS = "worst_class"
 
 
 class DfrProtocol(StrEnum):

@@ -76,6 +76,7 @@ def cell_columns(counts: GroupsRecord, cells: CellsRecord) -> Columns:
         "attribute": list(attributes),
         "aligned": _flat(cells.aligned),
         "evaluation_group": _flat(cells.evaluation_group),
+        "train_n": _flat(cells.train_n),
         "n": n,
         "correct": correct,
         "accuracy": [right / of if of else None for right, of in zip(correct, n, strict=True)],

@@ -118,6 +118,7 @@ GROUPS = pa.schema(
             "group that the cell is judged with, the worst of which is the worst group: aligned or conflicting, or "
             "the cell alone, as 'label 0, attribute 1'",
         ),
+        field("train_n", pa.int64(), "samples of the cell in train, by which train_weighted weighs groups", "count"),
         field("n", pa.int64(), "samples", "count"),
         field("correct", pa.int64(), "correctly predicted samples", "count"),
         field("accuracy", pa.float64(), "correct / n; null for an empty group", "fraction"),

@@ -40,6 +40,8 @@ class SplitRecord(Record):
     minority: Accuracy | None
     majority: Accuracy | None
     average: Accuracy | None
+    train_weighted: Accuracy | None
+    worst_class: Accuracy | None
 
 
 class EpochRecord(Record):
@@ -64,11 +66,19 @@ class CellsRecord(Record):
     aligned: list[list[bool]]
     evaluation_group: list[list[str]]
     """The name of the evaluation group that it belongs to."""
+    train_n: list[list[int]]
+    """Samples of train."""
 
     @classmethod
     def of(cls, groups: Groups) -> "CellsRecord":
         """The dataset's cells as plain lists."""
-        return cls(aligned=groups.aligned.tolist(), evaluation_group=groups.evaluation_group_names.tolist())
+        if groups.train_n is None:
+            raise ValueError("the cells of data that is not loaded have no counts")
+        return cls(
+            aligned=groups.aligned.tolist(),
+            evaluation_group=groups.evaluation_group_names.tolist(),
+            train_n=[list(row) for row in groups.train_n],
+        )
 
 
 class GroupsRecord(Record):

@@ -205,7 +205,15 @@ def test_refits_are_measured_by_the_images_of_their_own_evaluation_groups():
     right = {(0, 0): 90, (0, 1): 30, (1, 0): 70, (1, 1): 80}
     dfr = [dfr_row("erm-0", seed, 0.3, 0.3) for seed in range(3)]
     cells = [
-        {**{name: row[name] for name in KEY}, "split": split, "label": y, "attribute": a, "aligned": y == a, "n": 100}
+        {
+            **{name: row[name] for name in KEY},
+            "split": split,
+            "label": y,
+            "attribute": a,
+            "aligned": y == a,
+            "train_n": 1,
+            "n": 100,
+        }
         | {"evaluation_group": f"label {y}, attribute {a}", "correct": correct + row["seed"]}
         for row in dfr
         for split in ("val", "test")

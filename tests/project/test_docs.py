@@ -12,7 +12,7 @@ from tests.support.runs import fast_spec, make_run
 
 DOCS = REPOSITORY / "docs"
 EXAMPLE = (DOCS / "example.md").read_text()
-RECOMPUTED = ("worst_group", "minority", "average")
+RECOMPUTED = ("worst_group", "minority", "average", "train_weighted", "worst_class")
 """By the page's query."""
 
 

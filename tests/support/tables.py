@@ -66,6 +66,7 @@ def _cells(key: dict, split: str, aligned: int, conflicting: int) -> list[dict]:
             "attribute": a,
             "aligned": a == 0,
             "evaluation_group": names[a],
+            "train_n": (300, 100)[a],
             "n": IMAGES,
         }
         | {"correct": correct}
