@@ -201,7 +201,7 @@ def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) ->
             f"{config.hyperparameters.batch_size}; lower it, or give each trial more of the device"
         ) from None
     except Exception as error:
-        shape = " x ".join(map(str, splits.train.images.shape[1:]))
+        shape = " x ".join(map(str, (3, *splits.info.input_size)))
         own = config.file is not None or config.model.file is not None
         raise UserError(
             f"the method {config.method} can't train the model {config.model.name} on {splits.name}'s images of "
