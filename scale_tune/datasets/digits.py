@@ -24,7 +24,7 @@ from pydantic import Field
 
 from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.groups import EvaluationGroups, Groups
-from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, SplitName, SplitPlan
+from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, PaddedCrop, SplitName, SplitPlan
 from scale_tune.seeding import derive_seed
 
 POOL_SHARES: dict[SplitName, float] = {"train": 0.55, "target": 0.10, "val": 0.15, "test": 0.20}
@@ -42,8 +42,7 @@ INFO = DatasetInfo(
     width=8,
     mean=(0.5, 0.5, 0.5),
     std=(0.25, 0.25, 0.25),
-    crop_padding=1,
-    flip=False,
+    random_crop=PaddedCrop(padding=1),
 )
 
 

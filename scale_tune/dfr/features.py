@@ -114,8 +114,9 @@ def _read(path: Path, samples: int) -> NDArray[np.float32] | None:
 
 def _key(model: Classifier, options: ModelOptions, splits: DatasetSplits) -> str:
     digest = hashlib.sha256()
-    # The fingerprint is of the images as they are stored; how they are normalised is not in it.
-    of_images = [splits.fingerprint, splits.info.mean, splits.info.std, transforms.VERSION]
+    # The fingerprint is of the images as they are stored; what is seen of them, and how, is not in it.
+    info = splits.info
+    of_images = [splits.fingerprint, info.input_size, info.mean, info.std, transforms.VERSION]
     of_network = [options.name, network_version(options), torch.__version__]
     digest.update(repr([of_images, of_network]).encode())
     for tensor_name, tensor in sorted(model.backbone.state_dict().items()):

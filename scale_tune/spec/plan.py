@@ -12,7 +12,8 @@ def print_plan(spec: RunSpec) -> None:
     console = Console(markup=False, highlight=False)
     table = Table()
     for column in ("method", "trials", "seeds", "epochs", "parameter", "values"):
-        table.add_column(column, justify="right" if column in ("trials", "seeds", "epochs") else "left")
+        number = column in ("trials", "seeds", "epochs")
+        table.add_column(column, justify="right" if number else "left", no_wrap=column != "values")
     for method in spec.methods:
         cells = [method, str(spec.method_samples(method)), str(len(spec.seeds)), str(spec.method_epochs(method))]
         for name, parameter in spec.method_space(method).items():
