@@ -20,7 +20,7 @@ from functools import cached_property
 
 import numpy as np
 
-from scale_tune.accuracies import ACCURACIES, Flags, Floats, Integers, accuracies
+from scale_tune.accuracies import ACCURACIES, Cells, Floats, Integers, accuracies
 
 RESAMPLES = 10_000
 SEED = 0
@@ -30,23 +30,21 @@ PERCENTILES = (2.5, 97.5)
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Images and correct predictions on a split, in strata: the aligned or conflicting images of an evaluation group.
+    """Images and correct predictions on a split, in strata: a class's aligned or conflicting images of a group.
 
     All seeds are judged on the same images.
     """
 
     n: Integers
-    """Of shape (strata,), above 0."""
+    """Of shape (strata,)."""
     correct: Integers
     """Of shape (seeds, strata)."""
-    aligned: Flags
-    """Of shape (strata,): which hold aligned samples."""
-    evaluation_groups: Integers
-    """Of shape (strata,): a number of the evaluation group that each belongs to."""
+    cells: Cells
+    """How the strata are judged."""
 
     def accuracies(self, correct: Integers) -> dict[str, Floats]:
         """The accuracies of so many correct predictions, of shape (…, strata), each of shape (…)."""
-        return accuracies(correct, self.n, self.aligned, self.evaluation_groups)
+        return accuracies(correct, self.n, self.cells)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +142,7 @@ def _resampled_images(counts: Counts, random: np.random.Generator) -> Integers:
     for stratum, (n, correct) in enumerate(zip(counts.n, counts.correct.T, strict=True)):
         order = np.argsort(correct)
         bands = np.diff(correct[order], prepend=0, append=n)
-        drawn = random.multinomial(n, bands / n, size=RESAMPLES)
+        drawn = random.multinomial(n, bands / max(n, 1), size=RESAMPLES)
         resampled[:, order, stratum] = drawn[:, :-1].cumsum(axis=1)
     return resampled
 

@@ -1,18 +1,16 @@
 """From the rows of ``groups`` to what seeds got right, by evaluation group."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
+from scale_tune.accuracies import Cells
 from scale_tune.analysis.bootstrap import Counts, Measured
 from scale_tune.tables.refits import KEY
 
 SPLITS = ("val", "test")
 NO_SEED = -1
 """Stands for the seed of a network that was not trained; no other has it."""
-STRATUM = ["evaluation_group", "aligned"]
+STRATUM = ["label", "evaluation_group", "aligned"]
 """What the images of a cell are pooled by."""
 
 
@@ -21,17 +19,10 @@ def rows_of_trial(groups: pd.DataFrame, trial: str) -> pd.DataFrame:
     return groups[(groups["trial"] == trial) & groups["protocol"].isna()]
 
 
-def rows_of_refit(groups: pd.DataFrame, refit: "Mapping[str, Any] | pd.Series[Any]") -> pd.DataFrame:
-    """Of the ``groups`` table, the rows of a refit, of all its seeds.
-
-    Args:
-        groups: the table.
-        refit: a row of the ``dfr`` table, of any of the seeds.
-    """
-    same = [
-        groups[name].isna() if pd.isna(refit[name]) else groups[name] == refit[name] for name in KEY if name != "seed"
-    ]
-    return groups[np.logical_and.reduce(same)]
+def rows_of_refits(groups: pd.DataFrame, refits: pd.DataFrame) -> pd.DataFrame:
+    """Of the ``groups`` table, the rows of these refits, which are rows of the ``dfr`` table."""
+    # merge takes null for equal to null, as the key needs it.
+    return groups.merge(refits[list(KEY)], on=list(KEY))
 
 
 def measured(rows: pd.DataFrame) -> dict[str, Measured]:
@@ -55,17 +46,19 @@ def group_sizes(rows: pd.DataFrame, split: str) -> dict[str, int]:
 
 
 def _measured(rows: pd.DataFrame) -> Measured:
-    summed = rows.assign(seed=rows["seed"].fillna(NO_SEED)).groupby(["seed", *STRATUM])[["n", "correct"]].sum()
-    n, correct = (summed[name].unstack(STRATUM) for name in ("n", "correct"))
+    summed = (
+        rows.assign(seed=rows["seed"].fillna(NO_SEED)).groupby(["seed", *STRATUM])[["n", "correct", "train_n"]].sum()
+    )
+    n, correct, train_n = (summed[name].unstack(STRATUM) for name in ("n", "correct", "train_n"))
     images = n.to_numpy(np.int64)
     if (images != images[0]).any():
         raise ValueError(f"the seeds of {rows['trial'].iloc[0]} were not judged on the same images")
-    filled = images[0] > 0
-    groups, aligned = (n.columns.get_level_values(name) for name in STRATUM)
-    counts = Counts(
-        n=images[0][filled],
-        correct=correct.to_numpy(np.int64)[:, filled],
-        aligned=aligned.to_numpy(np.bool_)[filled],
-        evaluation_groups=pd.factorize(groups)[0].astype(np.int64)[filled],
+    labels, groups, aligned = (n.columns.get_level_values(name) for name in STRATUM)
+    cells = Cells(
+        labels=labels.to_numpy(np.int64),
+        aligned=aligned.to_numpy(np.bool_),
+        evaluation_groups=pd.factorize(groups)[0].astype(np.int64),
+        train_n=train_n.to_numpy(np.int64)[0],
     )
+    counts = Counts(n=images[0], correct=correct.to_numpy(np.int64), cells=cells)
     return Measured(seeds=tuple(int(seed) for seed in n.index), counts=counts)

@@ -8,7 +8,7 @@ from functools import cached_property
 import pandas as pd
 
 from scale_tune.analysis.bootstrap import Measured
-from scale_tune.analysis.counts import NO_SEED, measured, rows_of_refit, rows_of_trial
+from scale_tune.analysis.counts import NO_SEED, measured, rows_of_refits, rows_of_trial
 from scale_tune.analysis.selection import Data, data_of, eligible, ranked, select_best, select_best_dfr
 from scale_tune.ranking import best_first
 from scale_tune.spec.space import RunSpec
@@ -148,8 +148,7 @@ def _confirmed(run: RunTables, selected: Entry) -> Entry:
     elif trial is not None:
         dfr = run.tables["dfr"]
         seeds = dfr[(dfr["trial"] == trial) & (dfr["protocol"] == selected.protocol) & (dfr["status"] == REFITTED)]
-        if len(seeds):
-            rows = rows_of_refit(run.tables["groups"], seeds.iloc[0])
+        rows = rows_of_refits(run.tables["groups"], seeds)
     return replace(
         selected,
         run=run,
@@ -164,7 +163,9 @@ def _confirmed(run: RunTables, selected: Entry) -> Entry:
 def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry]:
     """An entry for each refit, as ``dfr (scale)``. One of no trial, the pretrained baseline, is known by its data."""
     dfr, judged = run.tables["dfr"], ranked(trials)
-    same_splits = dfr["trial"].isna() & dfr["fingerprint"].isin(judged["fingerprint"])
+    groups = run.tables["groups"]
+    splits = groups.loc[groups["protocol"].isna() & groups["trial"].isin(judged["trial"]), "fingerprint"]
+    same_splits = dfr["trial"].isna() & dfr["fingerprint"].isin(splits)
     dfr = dfr[(dfr["status"] == REFITTED) & (dfr["trial"].isin(trials["trial"]) | same_splits)]
     selected = select_best_dfr(dfr, run.spec.objective.value)
     found = []
@@ -180,7 +181,7 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
                 eligible=refitted.nunique(),
                 trial=None if pd.isna(of_trial) else of_trial,
                 fingerprint=str(seeds["fingerprint"].iloc[0]),
-                measured=measured(rows_of_refit(run.tables["groups"], seeds.iloc[0])),
+                measured=measured(rows_of_refits(groups, seeds)),
                 protocol=str(protocol),
             )
         )

@@ -90,7 +90,7 @@ def select_best_dfr(dfr: pd.DataFrame, objective: str) -> pd.DataFrame:
 
     Args:
         dfr: the ``dfr`` table; only refitted rows count.
-        objective: ``worst_group``, ``minority`` or ``average``.
+        objective: the name of an accuracy, as ``worst_group``.
     """
     refitted = dfr[dfr["status"] == REFITTED].dropna(subset=f"val_{objective}")
     best = [refitted.iloc[:0]]

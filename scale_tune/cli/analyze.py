@@ -34,9 +34,7 @@ def main() -> None:
 def analyze(
     context: typer.Context,
     run_dirs: Annotated[list[str], typer.Argument(metavar="RUN_DIR…", help="Directories of runs.")],
-    top_k: Annotated[
-        int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM configs.")
-    ] = 3,
+    top_k: Annotated[int, typer.Option(min=1, help="With --confirm: how many of the best configs of each method.")] = 3,
     dfr: Annotated[str, typer.Option(help="Protocols of DFR, as scale or scale,dfr; or none.")] = "scale,dfr",
     export: Annotated[str | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
     format_: Annotated[
@@ -86,9 +84,11 @@ def analyze(
         protocols = parse_protocols(dfr)
         check_report(runs, page)
         check_runs(runs, where)
-        if confirm and not _confirm(runs, top_k, address):
-            raise typer.Exit(STOPPED)
-        found = evaluate(runs, top_k, protocols, where, console.print, format_, address)
+        if confirm:
+            evaluate(runs, protocols, where, console.print, format_, address)  # which configs DFR selects
+            if not _confirm(runs, top_k, address):
+                raise typer.Exit(STOPPED)
+        found = evaluate(runs, protocols, where, console.print, format_, address)
         found.written.extend(write_reports(runs, found, page))
     except UserError as error:
         exit_with(error)

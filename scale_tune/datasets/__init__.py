@@ -5,7 +5,7 @@ ready to train on. ``groups`` has every accuracy.
 """
 
 from scale_tune.datasets.contract import Dataset, DatasetOptions
-from scale_tune.datasets.preparation import load_dataset, load_splits
+from scale_tune.datasets.preparation import load_dataset, load_splits, splits_by_seed
 from scale_tune.datasets.registry import dataset_class, dataset_of, registered_options
 from scale_tune.datasets.splits import DatasetInfo, DatasetSplits, PaddedCrop, ResizedCrop, Split, SplitPlan
 
@@ -23,4 +23,5 @@ __all__ = [
     "load_dataset",
     "load_splits",
     "registered_options",
+    "splits_by_seed",
 ]

@@ -1,12 +1,12 @@
 """How a dataset's cells (label, attribute) are judged, and counts of the samples in them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scale_tune.accuracies import ACCURACIES, accuracies
+from scale_tune.accuracies import ACCURACIES, Cells, accuracies
 from scale_tune.spec.config import Objective
 
 
@@ -28,6 +28,8 @@ class Groups:
     evaluation_groups: EvaluationGroups
     aligned_attributes: tuple[int, ...]
     """Of each class, the attribute that it goes with in training: samples with it are aligned, others conflicting."""
+    train_n: tuple[tuple[int, ...], ...] | None = None
+    """Samples of train per cell, ``[label][attribute]``; None until the data is loaded."""
 
     def __post_init__(self) -> None:
         if len(self.aligned_attributes) != self.num_classes:
@@ -56,6 +58,22 @@ class Groups:
         return np.array(
             [[f"label {label}, attribute {a}" for a in range(self.num_attributes)] for label in range(self.num_classes)]
         )
+
+    @property
+    def cells(self) -> Cells:
+        """How every cell is judged, label by label."""
+        return Cells(
+            labels=np.repeat(np.arange(self.num_classes), self.num_attributes),
+            aligned=self.aligned.ravel(),
+            evaluation_groups=self.evaluation_group_names.ravel(),
+            train_n=None if self.train_n is None else np.array(self.train_n, np.int64).ravel(),
+        )
+
+    def with_train(self, labels: NDArray[np.int64], attributes: NDArray[np.int64]) -> "Groups":
+        """The same, with the counts of train's labels and attributes, each of shape (samples,)."""
+        n = np.zeros(self.shape, np.int64)
+        np.add.at(n, (labels, attributes), 1)
+        return replace(self, train_n=tuple(tuple(row) for row in n.tolist()))
 
 
 def aligned_by_lift(counts: NDArray[np.int64]) -> tuple[int, ...]:
@@ -115,6 +133,5 @@ class GroupCounts:
 
     def summary(self) -> dict[str, float | None]:
         """Every accuracy by its name; None where the split has no sample to measure it on."""
-        judged = self.groups.aligned.ravel(), self.groups.evaluation_group_names.ravel()
-        found = accuracies(self.correct.ravel(), self.n.ravel(), *judged)
+        found = accuracies(self.correct.ravel(), self.n.ravel(), self.groups.cells)
         return {name: float(found[name]) if name in found else None for name in ACCURACIES}

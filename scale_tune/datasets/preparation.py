@@ -1,6 +1,7 @@
 """A dataset from its options to arrays that are ready to train on."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,24 @@ def load_splits(config: DatasetConfig, report: Report = lambda done, total: None
     }
     info = info_of(dataset)
     splits, fingerprint = load_cached(config.name, recipe, info, lambda: plan_of(dataset), report)
+    info = replace(info, groups=info.groups.with_train(splits["train"].labels, splits["train"].attributes))
     return DatasetSplits(name=config.name, options=options, fingerprint=fingerprint, info=info, **splits)
+
+
+def splits_by_seed(config: TrialConfig) -> dict[int, DatasetSplits]:
+    """What each seed of a trial is trained and judged on; one object for all where they share their splits.
+
+    Raises:
+        UserError: as :func:`load_dataset`.
+    """
+    loaded: dict[str, DatasetSplits] = {}
+    found = {}
+    for seed, dataset in config.datasets.items():
+        key = dataset.model_dump_json()
+        if key not in loaded:
+            loaded[key] = load_splits(dataset)
+        found[seed] = loaded[key]
+    return found
 
 
 def preview(dataset: Dataset, name: str, samples: int) -> DatasetSplits:

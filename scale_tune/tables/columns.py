@@ -58,8 +58,9 @@ def group_columns(record: TrialRecord) -> Columns:
         if replica.best is None:
             continue
         for split, counts in replica.best.groups.items():
-            cells = cell_columns(counts, record.cells)
+            cells = cell_columns(counts, replica.cells)
             same = {"seed": replica.seed, "epoch": replica.best.epoch, "split": split}
+            same["fingerprint"] = replica.fingerprint
             for name, value in same.items():
                 columns[name] += [value] * len(cells["n"])
             for name, values in cells.items():
@@ -76,6 +77,7 @@ def cell_columns(counts: GroupsRecord, cells: CellsRecord) -> Columns:
         "attribute": list(attributes),
         "aligned": _flat(cells.aligned),
         "evaluation_group": _flat(cells.evaluation_group),
+        "train_n": _flat(cells.train_n),
         "n": n,
         "correct": correct,
         "accuracy": [right / of if of else None for right, of in zip(correct, n, strict=True)],

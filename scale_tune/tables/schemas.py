@@ -14,7 +14,7 @@ from scale_tune.accuracies import ACCURACIES
 
 Row = dict[str, Any]
 
-REFITTED, GONE = "refitted", "weights gone"
+REFITTED, GONE = "refitted", "features gone"
 """The statuses of a row of the ``dfr`` table."""
 PRETRAINED = "pretrained"
 """The ``features`` of a network that no trial has trained."""
@@ -135,7 +135,7 @@ DIFFERENCES = pa.schema(
         field("other_run", pa.string(), "run of the method that it is compared with"),
         field("other_method", pa.string(), "method that it is compared with"),
         field("seeds_kind", pa.string(), "of both, as in comparison"),
-        field("accuracy", pa.string(), "which accuracy on test: worst_group, minority, majority or average"),
+        field("accuracy", pa.string(), f"which accuracy on test: {', '.join(ACCURACIES)}"),
         field("seeds", pa.int64(), "seeds that both have, which the difference is over", "count"),
         field("difference", pa.float64(), "mean over these seeds of method minus other_method", "fraction"),
         field("low", pa.float64(), "lower end of its 95 % paired bootstrap interval", "fraction"),

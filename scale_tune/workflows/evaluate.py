@@ -1,4 +1,4 @@
-"""From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
+"""From a run to its answer: select, refit the last layer of the ERM trials, compare, write the tables."""
 
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
@@ -77,7 +77,6 @@ def check_runs(runs: Sequence[RunDir], export: Location | None) -> None:
 
 def evaluate(
     runs: Sequence[RunDir],
-    top_k: int,
     protocols: Collection[DfrProtocol],
     export: Location | None,
     say: Say,
@@ -88,8 +87,7 @@ def evaluate(
 
     Args:
         runs: their directories.
-        top_k: DFR is fitted on this many of the best ERM configs of a run on each dataset; val chooses among them.
-        protocols: how DFR is fitted, on each of them and on the pretrained network.
+        protocols: how DFR is fitted, on every ERM trial that has run to its end and on the pretrained network.
         export: where to write the tables, those of each of several runs in a directory of its name; None: each run's
             own ``results``, and the comparison there if it is of one run, else nowhere.
         say: called with a line at each step that takes time.
@@ -105,19 +103,18 @@ def evaluate(
     with ExitStack() as held:
         for run in (*runs, *filter(lambda run: run.spec.is_file(), map(confirmation_of, runs))):
             held.enter_context(only_analysis(run))
-        return _evaluate(runs, top_k, protocols, export, say, format_, address)
+        return _evaluate(runs, protocols, export, say, format_, address)
 
 
 def _evaluate(
     runs: Sequence[RunDir],
-    top_k: int,
     protocols: Collection[DfrProtocol],
     export: Location | None,
     say: Say,
     format_: Format,
     address: str | None,
 ) -> Evaluation:
-    analysed = [AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, _names(runs), strict=True)]
+    analysed = [AnalysedRun(run, name, protocols) for run, name in zip(runs, _names(runs), strict=True)]
     confirmations = [_confirmation(run, of, protocols) for run, of in zip(analysed, runs, strict=True)]
     everything = [*analysed, *filter(None, confirmations)]
     refit_missing([(run, network) for run in everything for network in run.missing], address, say)
@@ -142,13 +139,12 @@ def _evaluate(
 
 
 def _confirmation(run: AnalysedRun, of: RunDir, protocols: Collection[DfrProtocol]) -> AnalysedRun | None:
-    """The confirmation of a run, if it was begun: all of it, since the order of its trials chooses nothing."""
+    """The confirmation of a run, if it was begun."""
     confirmation = confirmation_of(of)
     if not confirmation.spec.is_file():
         return None
-    name, trials = f"{run.name}/{confirmation.path.name}", confirmation.read_spec().total_samples
-    # The pretrained network has no seeds to confirm.
-    return AnalysedRun(confirmation, name, trials, protocols, pretrained=False)
+    # The pretrained network was not selected, so there is nothing to confirm.
+    return AnalysedRun(confirmation, f"{run.name}/{confirmation.path.name}", protocols, pretrained=False)
 
 
 def ablate_run(

@@ -6,14 +6,21 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
+from scale_tune.accuracies import Cells
 from scale_tune.analysis.bootstrap import RESAMPLES, Counts, Measured, intervals, paired_bootstrap
+
+
+def cells_of(aligned, groups) -> Cells:
+    """Groups of one class, each as large in train as any other."""
+    groups = np.array(groups)
+    return Cells(labels=0 * groups, aligned=np.array(aligned), evaluation_groups=groups, train_n=np.ones_like(groups))
 
 
 def of_counts(correct, n=100, seeds=None) -> Measured:
     """Seeds by groups of n images each; the first group is the conflicting one."""
     correct = np.array(correct)
     groups = np.arange(correct.shape[1])
-    counts = Counts(n=np.full(len(groups), n), correct=correct, aligned=groups > 0, evaluation_groups=groups)
+    counts = Counts(n=np.full(len(groups), n), correct=correct, cells=cells_of(groups > 0, groups))
     return Measured(seeds=tuple(seeds or range(len(correct))), counts=counts)
 
 
@@ -34,6 +41,8 @@ def test_accuracies_are_those_of_the_counts():
         "minority": [0.1, 0.3],
         "majority": [0.8, 0.2],
         "average": [0.45, 0.25],
+        "train_weighted": [0.45, 0.25],
+        "worst_class": [0.45, 0.25],
     }
 
 
@@ -82,13 +91,15 @@ def test_what_is_resampled_is_said():
 
 def test_an_evaluation_group_of_aligned_and_conflicting_images_is_one_group():
     n, correct, groups = np.array([10, 30, 20]), np.array([[1, 29, 8]]), np.array([0, 0, 1])
-    counts = Counts(n=n, correct=correct, aligned=np.array([False, True, False]), evaluation_groups=groups)
+    counts = Counts(n=n, correct=correct, cells=cells_of([False, True, False], groups))
     found = Measured(seeds=(0,), counts=counts).accuracies
     assert {name: values.tolist() for name, values in found.items()} == {
         "worst_group": [8 / 20],
         "minority": [9 / 30],
         "majority": [29 / 30],
         "average": [38 / 60],
+        "train_weighted": [2 / 3 * 30 / 40 + 1 / 3 * 8 / 20],
+        "worst_class": [38 / 60],
     }
 
 

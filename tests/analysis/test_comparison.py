@@ -51,7 +51,11 @@ def test_the_pretrained_baseline_is_compared_on_its_own_data():
         trial("erm-1", 0.2, **{"config.dataset.noise": 0.5, "fingerprint": "hard"}),
     ]
     dfr = [dfr_row(None, None, 0.3, 0.3) | {"fingerprint": "hard"}]
-    found = compare([make_tables(trials, dfr=dfr, spec=spec)])
+    run = make_tables(trials, dfr=dfr, spec=spec)
+    groups = run.tables["groups"]
+    own = groups["trial"].map({row["trial"]: row["fingerprint"] for row in trials})
+    run.tables["groups"] = groups.assign(fingerprint=own.fillna(groups["fingerprint"]))
+    found = compare([run])
     assert found[["dataset", "method"]].values.tolist() == [
         ["digits (noise=0.1)", "erm"],
         ["digits (noise=0.5)", "pretrained (scale)"],
@@ -205,7 +209,15 @@ def test_refits_are_measured_by_the_images_of_their_own_evaluation_groups():
     right = {(0, 0): 90, (0, 1): 30, (1, 0): 70, (1, 1): 80}
     dfr = [dfr_row("erm-0", seed, 0.3, 0.3) for seed in range(3)]
     cells = [
-        {**{name: row[name] for name in KEY}, "split": split, "label": y, "attribute": a, "aligned": y == a, "n": 100}
+        {
+            **{name: row[name] for name in KEY},
+            "split": split,
+            "label": y,
+            "attribute": a,
+            "aligned": y == a,
+            "train_n": 1,
+            "n": 100,
+        }
         | {"evaluation_group": f"label {y}, attribute {a}", "correct": correct + row["seed"]}
         for row in dfr
         for split in ("val", "test")

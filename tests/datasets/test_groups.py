@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.datasets.groups import EvaluationGroups, GroupCounts, Groups, aligned_by_lift
 from scale_tune.spec.config import Objective
 
@@ -52,9 +53,38 @@ def test_empty_groups_are_ignored(groups):
 @pytest.mark.parametrize("groups", EvaluationGroups)
 def test_nothing_has_no_accuracy(groups):
     nothing = counts(np.zeros((2, 2), int), np.zeros((2, 2), int), groups)
-    assert nothing.summary() == {"worst_group": None, "minority": None, "majority": None, "average": None}
+    assert nothing.summary() == dict.fromkeys(ACCURACIES)
     with pytest.raises(ValueError, match="worst_group accuracy is undefined"):
         nothing.objective(Objective.WORST_GROUP)
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "expected"),
+    [
+        # Shares of train: .6 .1 .1 .2 of the cells, .8 of the aligned, .2 of the conflicting samples.
+        (EvaluationGroups.CELLS, 0.6 * 0.9 + 0.1 * 1 / 4 + 0.1 * 1 / 2 + 0.2 * 1 / 2),
+        (EvaluationGroups.ALIGNED_CONFLICTING, 0.8 * 19 / 30 + 0.2 * 2 / 6),
+    ],
+)
+def test_the_average_of_the_literature_weighs_groups_by_their_share_of_train(evaluation, expected):
+    labels, attributes = np.repeat([0, 0, 1, 1], [6, 1, 1, 2]), np.repeat([0, 1, 0, 1], [6, 1, 1, 2])
+    groups = groups_of(evaluation).with_train(labels, attributes)
+    assert groups.train_n == ((6, 1), (1, 2))
+    assert GroupCounts(n=N, correct=CORRECT, groups=groups).summary()["train_weighted"] == pytest.approx(expected)
+    # What train lacks has no weight; what this split lacks of train leaves nothing to average.
+    without = groups_of(EvaluationGroups.CELLS).with_train(np.array([0, 1]), np.array([0, 1]))
+    of_aligned = GroupCounts(n=N, correct=CORRECT, groups=without).summary()["train_weighted"]
+    assert of_aligned == pytest.approx((0.9 + 0.5) / 2)
+    empty = GroupCounts(n=N * [[0, 1], [1, 1]], correct=CORRECT * [[0, 1], [1, 1]], groups=without)
+    assert empty.summary()["train_weighted"] is None
+    assert counts().summary()["train_weighted"] is None, "nothing is known of train"
+
+
+def test_the_worst_class_needs_no_attribute():
+    assert counts().summary()["worst_class"] == pytest.approx(11 / 22)
+    pooled = counts(N.sum(axis=1, keepdims=True), CORRECT.sum(axis=1, keepdims=True), aligned=(0, 0))
+    assert pooled.summary()["worst_class"] == pytest.approx(11 / 22)
+    assert counts([[0, 0], [2, 20]], [[0, 0], [1, 10]]).objective(Objective.WORST_CLASS) == pytest.approx(11 / 22)
 
 
 def test_attributes_need_not_be_as_many_as_labels():

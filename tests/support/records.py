@@ -25,14 +25,14 @@ SIZES = {"train": 4000, "target": 400, "val": 1000, "test": 2000}
 def made_up_record(name: str, config: TrialConfig) -> TrialRecord:
     """The record of an ended trial whose accuracies are drawn from a level that its name and seed fix."""
     replicas, groups = [], datasets.dataset_of(config.dataset).info().groups
+    aligned = np.arange(groups.num_classes)
+    groups = groups.with_train(aligned, np.array(groups.aligned_attributes))
     for seed in config.seeds:
         random = np.random.default_rng([seed, *name.encode()])
         replicas.append(_replica(seed, config, groups, random))
     return TrialRecord(
         trial=name,
         config=config,
-        fingerprint=FINGERPRINT,
-        cells=CellsRecord.of(groups),
         node="node",
         device="cpu",
         threads=1,
@@ -42,7 +42,7 @@ def made_up_record(name: str, config: TrialConfig) -> TrialRecord:
 
 
 def _replica(seed: int, config: TrialConfig, groups: Groups, random: np.random.Generator) -> ReplicaRecord:
-    replica = ReplicaRecord(seed=seed)
+    replica = ReplicaRecord(seed=seed, fingerprint=FINGERPRINT, cells=CellsRecord.of(groups))
     level = random.uniform(0.2, 0.8)
     for epoch in range(1, config.epochs + 1):
         counts = {split: _counts(SIZES[split], level, groups, random) for split in ("train", "target", "val")}

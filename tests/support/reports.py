@@ -125,7 +125,14 @@ def _groups(spec, name, worst, splits, cells, draws) -> pd.DataFrame:
     for seed, epoch in zip(spec.seeds, worst.argmax(axis=1) + 1, strict=True):
         for split in splits:
             correct = draws.integers(0, 41, cells**2)
-            cell = {"label": label, "attribute": attribute, "n": 40, "correct": correct, "accuracy": correct / 40}
+            cell = {
+                "label": label,
+                "attribute": attribute,
+                "train_n": 1,
+                "n": 40,
+                "correct": correct,
+                "accuracy": correct / 40,
+            }
             frames.append(pd.DataFrame(cell | {"trial": name, "seed": seed, "epoch": epoch, "split": split}))
     return pd.concat(frames)
 

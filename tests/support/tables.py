@@ -38,7 +38,7 @@ def group_rows(name: str, split: str, conflicting: list[int], aligned: list[int]
     return [
         row
         for seed, counts in enumerate(zip(aligned, conflicting, strict=True))
-        for row in _cells({"trial": name, "seed": seed, "epoch": 1}, split, *counts)
+        for row in _cells({"trial": name, "seed": seed, "epoch": 1, "fingerprint": FINGERPRINT}, split, *counts)
     ]
 
 
@@ -66,6 +66,7 @@ def _cells(key: dict, split: str, aligned: int, conflicting: int) -> list[dict]:
             "attribute": a,
             "aligned": a == 0,
             "evaluation_group": names[a],
+            "train_n": (300, 100)[a],
             "n": IMAGES,
         }
         | {"correct": correct}

@@ -8,7 +8,6 @@ import pytest
 
 from scale_tune import datasets
 from scale_tune.accuracies import ACCURACIES
-from scale_tune.datasets.digits import INFO
 from scale_tune.datasets.groups import GroupCounts
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import read_trials
@@ -56,7 +55,7 @@ def test_a_checkpoint_ahead_of_the_ledger_gives_tables_that_agree(tmp_path):
     run = make_run(tmp_path, spec, leave_running="erm_target-00000")
     trial = read_trials(run.ledger)[0]
     config = spec.trial_config(trial.method, trial.params)
-    ahead = Trial(trial.name, config, datasets.load_splits(config.dataset), DEVICE, run.trial(trial.name))
+    ahead = Trial(trial.name, config, datasets.splits_by_seed(config), DEVICE, run.trial(trial.name))
     ahead.train_epoch()  # and its driver dies before it hears of it
     tables = results.load_results(run.path)
     (row,) = tables["trials"].to_dict("records")
@@ -93,10 +92,11 @@ def test_the_objective_is_the_mean_of_each_seeds_best_validation_worst_group(tab
 
 def test_the_best_epochs_numbers_recomputed_from_groups_equal_those_in_trials(tables):
     trials = tables["trials"].set_index("trial")
+    groups = datasets.load_dataset("digits").info.groups
     recomputed = {}
     for (trial, split, seed), rows in tables["groups"].groupby(["trial", "split", "seed"]):
         n, correct = (rows.pivot(index="label", columns="attribute", values=v).to_numpy() for v in ("n", "correct"))
-        counts = GroupCounts(n=n, correct=correct, groups=INFO.groups)
+        counts = GroupCounts(n=n, correct=correct, groups=groups)
         recomputed[trial, split, seed] = counts.summary()
     for split, states in (("val", {"complete", "pruned", "running"}), ("test", {"complete"})):
         for trial, row in trials.iterrows():
