@@ -3,8 +3,11 @@
 from rich.console import Console
 from rich.table import Table
 
+from scale_tune.spec.config import Splits
 from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
 from scale_tune.spec.space import RunSpec
+
+WHOSE_SPLITS = {Splits.SHARED: "one for all seeds", Splits.PER_SEED: "each seed draws its own"}
 
 
 def print_plan(spec: RunSpec) -> None:
@@ -28,6 +31,7 @@ def print_plan(spec: RunSpec) -> None:
     for line in (
         f"dataset    {' '.join(f'{name}={value}' for name, value in dataset.items())}",
         f"model      {spec.model.name}, weights {spec.model.weights}",
+        f"splits     {spec.splits}: {WHOSE_SPLITS[spec.splits]}",
         f"objective  {spec.objective} accuracy on val",
         f"sampler    {spec.sampler}",
         f"scheduler  {spec.scheduler.name}{_scheduler_settings(spec)}",

@@ -9,6 +9,7 @@ from scale_tune.workflows.resolving import resolved
 from tests.conftest import REPOSITORY
 
 EVERYWHERE = {
+    "splits": "per_seed: each seed draws its own",
     "objective": "minority accuracy on val",
     "scheduler": "none",
 }
@@ -100,7 +101,7 @@ def test_the_published_ablation(plan_of):
     assert {name: lines[name] for name in expected} == expected
     assert_trains_as_published(spec)
     variants = dataset_variants(spec)
-    assert len({tuple(v.options.items()) for v in variants}) == len(variants) == 36
+    assert len({tuple(v.options.items()) for v in variants}) == len(variants) == 36 * 3
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -112,5 +113,6 @@ def test_the_continuous_spaces_span_the_published_ones(plan_of, dataset):
         assert (found["trials"], found["seeds"], found["epochs"]) == ("30", "3", epochs)
         assert (found["lr"], found["weight_decay"]) == ("0.0001 … 0.01, log", "0.0001 … 0.1, log")
         assert found["batch_size"] == f"{sizes[0]} … {sizes[-1]}, log"
-    assert {name: lines[name] for name in DATASETS[dataset]} == DATASETS[dataset]
+    expected = DATASETS[dataset] | {"splits": "shared: one for all seeds"}
+    assert {name: lines[name] for name in expected} == expected
     assert_trains_as_published(spec)
