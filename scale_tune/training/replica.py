@@ -185,14 +185,19 @@ def _samples(splits: DatasetSplits, name: SplitName) -> Samples:
     return Samples(labels=labels, attributes=attributes, groups=groups)
 
 
-def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) -> None:
+def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) -> int:
     """Take one step on the first samples, to see whether method and model can train on such images at all.
+
+    Returns:
+        How many features the network has.
 
     Raises:
         UserError: they can't.
     """
     try:
-        Replica(config, config.seeds[0], splits, device).take_one_step()
+        replica = Replica(config, config.seeds[0], splits, device)
+        replica.take_one_step()
+        return replica.method.network.num_features
     except UserError:
         raise
     except torch.OutOfMemoryError:
