@@ -62,7 +62,7 @@ def analyze(
       python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
     """
     try:
-        from scale_tune.report.text import comparison_latex, comparison_tables, difference_lines
+        from scale_tune.report.text import comparison_latex, comparison_tables, difference_lines, winners_table
         from scale_tune.storage.location import Location
         from scale_tune.storage.rundir import RunDir
         from scale_tune.workflows.evaluate import check_runs, evaluate, parse_protocols
@@ -93,6 +93,8 @@ def analyze(
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on: what was refitted is kept, and nothing else was written")
         raise typer.Exit(STOPPED) from None
+    for winners in found.winners():
+        console.print(winners_table(winners))
     for table in comparison_tables(found.comparison):
         console.print(table)
     if latex:

@@ -1,6 +1,6 @@
 """From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -9,6 +9,7 @@ import pandas as pd
 from scale_tune.analysis.caveats import caveats
 from scale_tune.analysis.comparison import compare, differences
 from scale_tune.analysis.entries import RunTables
+from scale_tune.analysis.winners import WinnersMap, winners_map
 from scale_tune.errors import UserError
 from scale_tune.report.text import comparison_latex
 from scale_tune.spec.config import DfrProtocol
@@ -34,6 +35,13 @@ class Evaluation:
     notes: list[str]
     """What a reader of the comparison would otherwise be misled about."""
     written: list[Location]
+
+    def winners(self) -> Iterator[WinnersMap]:
+        """Of each run that searched several kinds of data, which method wins on each."""
+        for run in self.runs:
+            of = winners_map(run.name, run.spec, run.tables["trials"], self.comparison, self.differences)
+            if of is not None:
+                yield of
 
 
 def parse_protocols(text: str) -> tuple[DfrProtocol, ...]:
