@@ -9,6 +9,7 @@ import pandas as pd
 from scale_tune.analysis.comparison import dataset_names
 from scale_tune.analysis.counts import group_sizes, rows_of_trial
 from scale_tune.analysis.entries import Entry, RunTables, entries
+from scale_tune.analysis.grouped import grouped
 from scale_tune.analysis.selection import eligible, ranked
 from scale_tune.ranking import best_first
 from scale_tune.spec.parameters import Choice, FloatRange, IntRange, Parameter
@@ -27,7 +28,8 @@ def caveats(runs: Sequence[RunTables]) -> list[str]:
 
     Of every run: what is not finished, failed or diverged, or that there is nothing at all. Of every selected config:
     whether it lies at an end of the space, lacks seeds, or was beaten by a trial that can't be selected. Of every
-    dataset: methods whose order on val is not that on test, and groups of test with few images.
+    dataset: methods whose order on val is not that on test, and groups of test with few images. What holds on several
+    datasets is one sentence.
     """
     found = entries(runs)
     labels = _labels(found, several_runs=len(runs) > 1)
@@ -39,7 +41,7 @@ def caveats(runs: Sequence[RunTables]) -> list[str]:
         of_data = [(entry, label) for entry, label in zip(found, labels, strict=True) if entry.data == data]
         sentences += [*_other_objectives(name, of_data), *_not_compared(name, of_data), *_orders_that_disagree(of_data)]
         sentences += [*_small_groups(name, [entry for entry, _ in of_data])]
-    return sentences
+    return grouped(sentences, list(names.values()))
 
 
 def _labels(found: Sequence[Entry], *, several_runs: bool) -> list[str]:

@@ -1,17 +1,16 @@
 """From a run to its answer: select, refit the last layer of the ERM trials, compare, write the tables."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from scale_tune.analysis.ablation import Ablation, ablate
 from scale_tune.analysis.caveats import caveats
 from scale_tune.analysis.comparison import compare, differences
 from scale_tune.analysis.entries import RunTables
+from scale_tune.analysis.winners import WinnersMap, winners_map
 from scale_tune.errors import UserError
-from scale_tune.report.pivots import pivot_latex
 from scale_tune.report.text import comparison_latex
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.spec.frozen import nearest
@@ -36,6 +35,13 @@ class Evaluation:
     notes: list[str]
     """What a reader of the comparison would otherwise be misled about."""
     written: list[Location]
+
+    def winners(self) -> Iterator[WinnersMap]:
+        """Of each run that searched several kinds of data, which method wins on each."""
+        for run in self.runs:
+            of = winners_map(run.name, run.spec, run.tables["trials"], self.comparison, self.differences)
+            if of is not None:
+                yield of
 
 
 def parse_protocols(text: str) -> tuple[DfrProtocol, ...]:
@@ -145,28 +151,6 @@ def _confirmation(run: AnalysedRun, of: RunDir, protocols: Collection[DfrProtoco
         return None
     # The pretrained network was not selected, so there is nothing to confirm.
     return AnalysedRun(confirmation, f"{run.name}/{confirmation.path.name}", protocols, pretrained=False)
-
-
-def ablate_run(
-    run: RunDir, rows: str, cols: str, metric: str, by: str | None, export: Location | None
-) -> tuple[Ablation, list[Location]]:
-    """Pivot a run as it is now, see :func:`scale_tune.analysis.ablation.ablate`, and write what came out.
-
-    Args:
-        export: where to; None: ``ablation`` below the run's own ``results``.
-
-    Raises:
-        UserError: this is no run, or it has no such parameter or metric.
-    """
-    from scale_tune.report.ablation_figure import ablation_figures  # matplotlib takes its time
-
-    frames = {name: table.to_pandas() for name, table in results.collect(run).items()}
-    found = ablate(RunTables(name=run.path.name, spec=run.read_spec(), tables=frames), rows, cols, metric, by)
-    directory = run.results / "ablation" if export is None else export
-    name = f"{found.rows}-{found.cols}-{metric}" + f"-by-{found.by}" * (found.by is not None)
-    contents = {f"{name}.tex": pivot_latex(found).encode()}
-    contents |= {f"{name}.{format_}": content for format_, content in ablation_figures(found).items()}
-    return found, [*results.write_tables({name: found.table}, directory), *results.write_files(contents, directory)]
 
 
 def _names(runs: Sequence[RunDir]) -> list[str]:
