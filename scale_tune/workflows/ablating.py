@@ -118,7 +118,7 @@ def _as_it_is(run: RunDir, spec: RunSpec) -> RunTables:
 def _refitted(run: RunDir, protocol: DfrProtocol, say: Say) -> tuple[RunTables, list[str]]:
     """The tables after every network of the run was refitted that could be, and what could not."""
     with only_analysis(run):
-        analysed = AnalysedRun(run, run.path.name, run.read_spec().total_samples, (protocol,))
+        analysed = AnalysedRun(run, run.path.name, (protocol,))
         refit_missing([(analysed, network) for network in analysed.missing], None, say)
         if analysed.missing and run.writable:
             analysed.write(None, "parquet")

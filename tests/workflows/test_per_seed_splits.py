@@ -1,6 +1,7 @@
 """Splits that each seed draws for itself: from training to refits and the comparison, of a run that was trained."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from scale_tune.errors import UserError
 from scale_tune.search import side_by_side as refits
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, Splits, TrialConfig
 from scale_tune.spec.space import RunSpec
+from scale_tune.storage.rundir import RunDir
 from scale_tune.training.features import load_features, save_features
 from scale_tune.training.records import read_final_record
 from scale_tune.workflows.evaluate import evaluate
@@ -133,3 +135,25 @@ def test_a_run_says_how_its_seeds_are_divided(found):
         pd.Series([False, False, True, True]),
         check_names=False,
     )
+
+
+def test_a_poisoned_test_split_chooses_no_refit(run, found, tmp_path):
+    """Kept features of test that say another thing change neither C, nor the trial, nor anything of val."""
+    copy = RunDir(shutil.copytree(run.path.local, tmp_path / "run"))
+    shutil.rmtree(copy.results.local)
+    random = np.random.default_rng(0)
+    for path in copy.trials.local.glob("erm-*/features-*.safetensors"):
+        directory, seed = copy.trial(path.parent.name), int(path.stem.rpartition("-")[2])
+        kept = load_features(directory, seed)
+        test = kept.splits["test"]
+        poison = {"features": random.normal(size=test.features.shape).astype(np.float32) * 1e6}
+        poison["labels"] = random.permutation(test.labels)
+        splits = kept.splits | {"test": dataclasses.replace(test, **poison)}
+        save_features(directory, dataclasses.replace(kept, splits=splits))
+    other = evaluate([copy], [DfrProtocol.SCALE], None, lambda line: None)
+    blind = [name for name in found.runs[0].tables["dfr"] if not name.startswith("test_")]
+    whole, poisoned = (each.runs[0].tables["dfr"] for each in (found, other))
+    pd.testing.assert_frame_equal(poisoned[blind], whole[blind])
+    assert (poisoned["test_minority"] < whole["test_minority"]).all(), "it was read, for the result alone"
+    chosen = ["dataset", "method", "trial", "val_worst_group_mean"]
+    pd.testing.assert_frame_equal(other.comparison[chosen], found.comparison[chosen])
