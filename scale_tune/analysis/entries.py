@@ -7,8 +7,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from scale_tune.analysis.bootstrap import Measured
 from scale_tune.analysis.counts import NO_SEED, measured, rows_of_refit, rows_of_trial
+from scale_tune.analysis.measured import Measured
 from scale_tune.analysis.selection import Data, data_of, eligible, ranked, select_best, select_best_dfr
 from scale_tune.ranking import best_first
 from scale_tune.spec.space import RunSpec
