@@ -8,7 +8,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from scale_tune.analysis import ablation
+from scale_tune.analysis import ablation, contrasts, published
 from scale_tune.tables import run_schemas
 from scale_tune.tables.schemas import COMPARISONS
 
@@ -45,24 +45,27 @@ In CSV, an empty field is null; text is in quotes, and an error's traceback has 
 
 def page() -> str:
     """The whole page."""
-    grid = ablation.schema("config.dataset.spurious_strength", "config.dataset.val_target_size")
+    names = ("spurious_strength", "val_target_size")
+    axes = [run_schemas.TRIALS.field(f"config.dataset.{name}").with_name(name) for name in names]
     parts = [INTRODUCTION, "## Of one run\n"]
     for name, schema in run_schemas.SCHEMAS.items():
         parts += _table(name, schema)
     parts.append("## Of a comparison of runs\n")
     parts.append(
         "`comparison` is also written as LaTeX, `comparison.tex`, and both as CSV. Intervals: see "
-        "[`bootstrap.py`](../scale_tune/analysis/bootstrap.py).\n"
+        "[`intervals.py`](../scale_tune/analysis/intervals.py).\n"
     )
     for name, schema in COMPARISONS.items():
         parts += _table(name, schema)
     parts.append("## Of an ablation\n")
     parts.append(
         "`python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size` writes "
-        "`ablation/spurious_strength-val_target_size-test_worst_group.parquet`. Its second and third column have the "
-        "names and types of the two parameters.\n"
+        "`ablation/spurious_strength-val_target_size-test_worst_group.parquet`, with `--difference A,B` besides a "
+        "table of the differences and with `--published` one of the published numbers, whose names end so. Two "
+        "columns of each have the names and types of the two parameters.\n"
     )
-    parts += _table("ablation", grid)
+    for name, schema in (("ablation", ablation), ("…-differences", contrasts), ("…-published", published)):
+        parts += _table(name, schema.schema(*axes))
     return "\n".join(parts)
 
 

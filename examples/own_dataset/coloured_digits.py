@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from sklearn.datasets import load_digits
 
-from scale_tune import Dataset, DatasetInfo, DatasetOptions, EvaluationGroups, Groups, SplitPlan
+from scale_tune import Dataset, DatasetInfo, DatasetOptions, EvaluationGroups, Groups, PaddedCrop, SplitPlan
 
 SHARES = {"train": 0.5, "target": 0.1, "val": 0.2, "test": 0.2}
 
@@ -30,7 +30,12 @@ class ColouredDigits(Dataset):
             aligned_attributes=(0, 1),  # red goes with label 0, green with 1
         )
         return DatasetInfo(
-            groups=groups, height=8, width=8, mean=(0.2, 0.2, 0.0), std=(0.3, 0.3, 1.0), crop_padding=1, flip=False
+            groups=groups,
+            height=8,
+            width=8,
+            mean=(0.2, 0.2, 0.0),
+            std=(0.3, 0.3, 1.0),
+            random_crop=PaddedCrop(padding=1),  # while training
         )
 
     def plan(self):

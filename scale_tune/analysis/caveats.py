@@ -9,6 +9,8 @@ import pandas as pd
 from scale_tune.analysis import unsupported
 from scale_tune.analysis.comparison import dataset_names
 from scale_tune.analysis.entries import Entry, RunTables, entries
+from scale_tune.analysis.grouped import grouped
+from scale_tune.analysis.intervals import paired_seeds
 from scale_tune.analysis.selection import eligible, ranked
 from scale_tune.ranking import best_first
 from scale_tune.spec.parameters import Choice, FloatRange, IntRange, Parameter
@@ -26,7 +28,7 @@ def caveats(runs: Sequence[RunTables]) -> list[str]:
     Of every run: what is not finished, failed or diverged, or that there is nothing at all. Of every selected config:
     whether it lies at an end of the space, lacks seeds, was beaten by a trial that can't be selected, was one of few,
     has not learned what it was trained on, or is worse than a guess. Of every dataset: methods whose order on val is
-    not that on test, and groups of test with few images.
+    not that on test, and groups of test with few images. What holds on several datasets is one sentence.
     """
     found = entries(runs)
     labels = _labels(found, several_runs=len(runs) > 1)
@@ -38,7 +40,8 @@ def caveats(runs: Sequence[RunTables]) -> list[str]:
         of_data = [(entry, label) for entry, label in zip(found, labels, strict=True) if entry.data == data]
         sentences += [*_other_objectives(name, of_data), *_not_compared(name, of_data), *_orders_that_disagree(of_data)]
         sentences += unsupported.small_groups(name, [entry for entry, _ in of_data])
-    return [*sentences, *unsupported.few_trials(list(zip(found, labels, strict=True)))]
+    sentences += unsupported.few_trials(list(zip(found, labels, strict=True)))
+    return grouped(sentences, list(names.values()))
 
 
 def _labels(found: Sequence[Entry], *, several_runs: bool) -> list[str]:
@@ -181,10 +184,10 @@ def _not_compared(dataset: str, of_data: Sequence[tuple[Entry, str]]) -> Iterato
     for (one, label), (other, other_label) in combinations(trained, 2):
         if one.run.seeds_kind != other.run.seeds_kind:
             continue
-        if one.fingerprint != other.fingerprint:
-            other_images.append(f"{label} and {other_label}")
-        elif not set(one.seeds) & set(other.seeds):
+        if not set(one.seeds) & set(other.seeds):
             other_seeds.append(f"{label} and {other_label}")
+        elif not paired_seeds(one.measured["test"], other.measured["test"]):
+            other_images.append(f"{label} and {other_label}")
     for pairs, why in ((other_images, "were judged on different images"), (other_seeds, "have no seed in common")):
         if pairs:
             more = f", and {len(pairs) - LISTED} more pairs" * (len(pairs) > LISTED)

@@ -1,8 +1,5 @@
 """From the rows of ``groups`` to what seeds got right, by evaluation group."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -22,17 +19,10 @@ def rows_of_trial(groups: pd.DataFrame, trial: str) -> pd.DataFrame:
     return groups[(groups["trial"] == trial) & groups["protocol"].isna()]
 
 
-def rows_of_refit(groups: pd.DataFrame, refit: "Mapping[str, Any] | pd.Series[Any]") -> pd.DataFrame:
-    """Of the ``groups`` table, the rows of a refit, of all its seeds.
-
-    Args:
-        groups: the table.
-        refit: a row of the ``dfr`` table, of any of the seeds.
-    """
-    same = [
-        groups[name].isna() if pd.isna(refit[name]) else groups[name] == refit[name] for name in KEY if name != "seed"
-    ]
-    return groups[np.logical_and.reduce(same)]
+def rows_of_refits(groups: pd.DataFrame, refits: pd.DataFrame) -> pd.DataFrame:
+    """Of the ``groups`` table, the rows of these refits, which are rows of the ``dfr`` table."""
+    # merge takes null for equal to null, as the key needs it.
+    return groups.merge(refits[list(KEY)], on=list(KEY))
 
 
 def measured(rows: pd.DataFrame) -> dict[str, Measured]:
@@ -64,5 +54,5 @@ def _measured(rows: pd.DataFrame) -> Measured:
         train_n=train_n.to_numpy(np.int64),
     )
     counts = Counts(n=n.to_numpy(np.int64), correct=correct.to_numpy(np.int64), cells=cells)
-    fingerprints = rows.groupby("seed")["fingerprint"].first().fillna("")
+    fingerprints = rows.groupby("seed")["fingerprint"].first()
     return Measured(seeds=tuple(int(seed) for seed in n.index), fingerprints=tuple(fingerprints), counts=counts)

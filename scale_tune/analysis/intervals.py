@@ -39,7 +39,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, t
 
 from scale_tune.accuracies import Floats, Parts
 from scale_tune.analysis.measured import Measured, mean_shares
@@ -140,7 +139,7 @@ def paired_seeds(first: Measured, second: Measured) -> tuple[int, ...]:
     return tuple(
         seed
         for seed, fingerprint in zip(first.seeds, first.fingerprints, strict=True)
-        if seed in splits and (splits[seed] == fingerprint or not splits[seed] or not fingerprint)
+        if splits.get(seed) == fingerprint
     )
 
 
@@ -153,11 +152,13 @@ def _ends_of_difference(one: _Estimate, other: _Estimate) -> tuple[Floats, Float
 
 def _of_seeds(*values: Floats) -> Floats:
     """The seeds' part of an interval of means of values of shape (…, seeds): the largest, and 0 for a single seed."""
+    from scipy.special import stdtrit  # takes a quarter of a second, which a command's first word need not wait for
+
     n = values[0].shape[-1]
     if n == 1:
         return np.zeros(values[0].shape[:-1])
     spread = np.fmax.reduce([each.std(axis=-1, ddof=1) for each in values])  # a group may be absent from a seed's split
-    length: Floats = t.ppf(1 - MISSES / 2, n - 1) * spread / math.sqrt(n)
+    length: Floats = stdtrit(n - 1, 1 - MISSES / 2) * spread / math.sqrt(n)
     return length
 
 
@@ -181,7 +182,9 @@ def _estimate(parts: Parts) -> _Estimate:
 
 def _score_interval(share: Floats, n: Floats, misses: "float | Floats") -> tuple[Floats, Floats]:
     """Wilson's ends of a proportion of n, each of which it may miss so often."""
-    z = norm.isf(misses)
+    from scipy.special import ndtri
+
+    z = -ndtri(misses)
     with np.errstate(invalid="ignore", divide="ignore"):
         middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))

@@ -1,4 +1,4 @@
-"""The command ``analyze.py``: a comparison of runs, or an ablation of one."""
+"""The command ``analyze.py``: a comparison of runs, or an ablation of one (:mod:`scale_tune.cli.ablate`)."""
 
 import signal
 import sys
@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from scale_tune.cli.ablate import ablation_app
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
-from scale_tune.cli.common import APP, Address, exit_with
+from scale_tune.cli.common import APP, Address, console_of, exit_with
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from scale_tune.storage.rundir import RunDir
 
 analyze_app = typer.Typer(**APP)
-ablation_app = typer.Typer(**APP)
 
 
 def main() -> None:
@@ -34,9 +32,7 @@ def main() -> None:
 def analyze(
     context: typer.Context,
     run_dirs: Annotated[list[str], typer.Argument(metavar="RUN_DIR…", help="Directories of runs.")],
-    top_k: Annotated[
-        int, typer.Option(min=1, help="Refit the last layer (DFR) of this many of the best ERM configs.")
-    ] = 3,
+    top_k: Annotated[int, typer.Option(min=1, help="With --confirm: how many of the best configs of each method.")] = 3,
     dfr: Annotated[str, typer.Option(help="Protocols of DFR, as scale or scale,dfr; or none.")] = "scale,dfr",
     export: Annotated[str | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
     format_: Annotated[
@@ -64,13 +60,13 @@ def analyze(
       python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
     """
     try:
-        from scale_tune.report.text import comparison_latex, comparison_tables, difference_lines
+        from scale_tune.report.text import comparison_latex, comparison_tables, difference_lines, winners_table
         from scale_tune.storage.location import Location
         from scale_tune.storage.rundir import RunDir
         from scale_tune.workflows.evaluate import check_runs, evaluate, parse_protocols
         from scale_tune.workflows.reporting import check_report, write_reports
 
-        console = _console()
+        console = console_of()
         if address is not None and runs_as_job(address):
             parse_protocols(dfr)
             code = run_as_job(
@@ -86,15 +82,19 @@ def analyze(
         protocols = parse_protocols(dfr)
         check_report(runs, page)
         check_runs(runs, where)
-        if confirm and not _confirm(runs, top_k, address):
-            raise typer.Exit(STOPPED)
-        found = evaluate(runs, top_k, protocols, where, console.print, format_, address)
+        if confirm:
+            evaluate(runs, protocols, where, console.print, format_, address)  # which configs DFR selects
+            if not _confirm(runs, top_k, address):
+                raise typer.Exit(STOPPED)
+        found = evaluate(runs, protocols, where, console.print, format_, address)
         found.written.extend(write_reports(runs, found, page))
     except UserError as error:
         exit_with(error)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on: what was refitted is kept, and nothing else was written")
         raise typer.Exit(STOPPED) from None
+    for winners in found.winners():
+        console.print(winners_table(winners))
     for table in comparison_tables(found.comparison):
         console.print(table)
     if latex:
@@ -107,54 +107,10 @@ def analyze(
         console.print(f"wrote {path}", soft_wrap=True)
 
 
-@ablation_app.command()
-def ablation(
-    run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR", help="Directory of a run.")],
-    rows: Annotated[str, typer.Option(help="Parameter of the rows, as spurious_strength.")],
-    cols: Annotated[str, typer.Option(help="Parameter of the columns, as val_target_size.")],
-    metric: Annotated[str, typer.Option(help="Accuracy to show, as val_average.")] = "test_worst_group",
-    by: Annotated[str | None, typer.Option(help="Parameter whose values have tables of their own.")] = None,
-    export: Annotated[str | None, typer.Option(help="Where to write. [default: RUN_DIR/results/ablation]")] = None,
-) -> None:
-    """Show how two parameters of a run matter, for each method, as a table and a figure.
-
-      python analyze.py ablation runs/grid --rows spurious_strength --cols val_target_size --by regularize_mode
-
-    A cell shows the trial with the best validation objective of those that share it. Written are the cells (parquet),
-    the tables (LaTeX) and the figure (PDF and SVG). A run in a directory called ablation is compared by ./ablation.
-    """
-    try:
-        from scale_tune.report.pivots import pivot_tables
-        from scale_tune.storage.location import Location
-        from scale_tune.storage.rundir import RunDir
-        from scale_tune.workflows.evaluate import ablate_run
-
-        console = _console()
-        where = None if export is None else Location.of(export)
-        found, written = ablate_run(RunDir(run_dir), rows, cols, metric, by, where)
-    except KeyboardInterrupt:
-        typer.echo("stopped; start it again by the same command")
-        raise typer.Exit(STOPPED) from None
-    except UserError as error:
-        exit_with(error)
-    for table in pivot_tables(found):
-        console.print(table)
-    for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True)
-    for path in written:
-        console.print(f"wrote {path}", soft_wrap=True)
-
-
 def _confirm(runs: "list[RunDir]", top_k: int, address: str | None) -> bool:
     from scale_tune.workflows.driver import confirm
 
     return all(confirm(run, top_k, address) for run in runs)
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
 
 
 if __name__ == "__main__":  # as a job

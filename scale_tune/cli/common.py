@@ -1,11 +1,15 @@
 """What the commands share: how they look and how they end."""
 
-from typing import Annotated, Any, NoReturn
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
 import typer
 
 from scale_tune.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 APP: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 """Settings of every command."""
@@ -35,3 +39,10 @@ def exit_with(error: UserError) -> NoReturn:
     """Bad input: the message, and exit code 2."""
     typer.echo(f"error: {error}", err=True)
     raise typer.Exit(2) from None
+
+
+def console_of() -> "Console":
+    """Where tables are printed: as wide as the terminal, or 120 columns where there is none."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)

@@ -12,7 +12,7 @@ from scale_tune.datasets.preparation import load_splits
 from scale_tune.datasets.registry import dataset_of
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetSplits, Split
 from scale_tune.errors import UserError
-from scale_tune.spec.config import DatasetConfig
+from scale_tune.spec.config import DatasetConfig, Splits
 from scale_tune.spec.frozen import Scalar
 from scale_tune.spec.parameters import Choice, Constant, Parameter
 from scale_tune.spec.space import DATASET, RunSpec
@@ -27,7 +27,8 @@ def dataset_variants(spec: RunSpec) -> list[DatasetConfig]:
                 values.setdefault(name.removeprefix(DATASET), set()).update(parameter.extremes())
     fixed = spec.dataset.model_dump()
     drawn = [dict(zip(values, point, strict=True)) for point in product(*(sorted(v, key=str) for v in values.values()))]
-    return [DatasetConfig(**(fixed | point)) for point in drawn]
+    found = [DatasetConfig(**(fixed | point)) for point in drawn]
+    return [each.redrawn(seed) for each in found for seed in spec.seeds] if spec.splits is Splits.PER_SEED else found
 
 
 def dataset_corners(spec: RunSpec) -> list[DatasetConfig]:

@@ -1,16 +1,18 @@
 """``celeba``: faces of celebrities, of which gender and hair colour are correlated.
 
 Source: CelebA (Liu et al., 2015), aligned and cropped, 202,599 pictures of 178 x 218, for non-commercial research.
-Pictures are cut to the central 178 x 178 and scaled to 224 x 224, as in group DRO.
 
 Two tasks:
 
 - ``gender``, as in SCALE: the label is gender (1 male), the attribute hair (1 not blond). Aligned, the majority, are
   men who are not blond and blond women. train holds 10,000 of each majority group and (1 - s) / s of that of each
   minority group, target target_size / 4 of each group, both from the official train split; val and test are the
-  official ones, balanced to their smallest group.
+  official ones, balanced to their smallest group. Networks see the whole picture, resized to 224 x 224; there is no
+  augmentation.
 - ``blond``, as in DFR and group DRO: the label is hair (1 blond), the attribute gender (1 male), with natural counts.
   Aligned are men who are not blond and blond women. target and val are the halves of the official validation split.
+  Pictures are presented as in DFR (:func:`scale_tune.datasets.pictures.info_as_in_dfr`); group DRO cuts out the central
+  178 x 178 instead.
 
 Three layouts on disk are understood, in ``celeba`` below the data directory: Kaggle's (``list_attr_celeba.csv``,
 ``list_eval_partition.csv``), torchvision's (the same as ``.txt``), and ``metadata_celeba.csv`` with the columns
@@ -18,12 +20,12 @@ Three layouts on disk are understood, in ``celeba`` below the data directory: Ka
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field, model_validator
 
 from scale_tune.datasets import pictures, sources
@@ -31,7 +33,14 @@ from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.delimited import read_csv, read_words
 from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.lists import PictureList
-from scale_tune.datasets.pictures import IMAGENET_MEAN, IMAGENET_STD, SIDE, picture_reader
+from scale_tune.datasets.pictures import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    SIDE,
+    info_as_in_dfr,
+    picture_reader,
+    scaled,
+)
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.datasets.stratified import divide
 from scale_tune.errors import UserError
@@ -39,7 +48,8 @@ from scale_tune.seeding import derive_seed
 from scale_tune.spec.frozen import LocatedError
 
 MAJORITY_TRAIN = 10_000
-FACE_CROP = 178
+PROPORTIONS = 178 / 218
+"""Width / height of every picture."""
 TRAIN, VAL, TEST = 0, 1, 2
 SPLITS = ("train", "val", "test")
 """The official splits, by their numbers."""
@@ -77,25 +87,21 @@ class Celeba(Dataset):
     """Faces of celebrities."""
 
     Options = CelebaOptions
-    versions: ClassVar = {"celeba": 1} | pictures.VERSIONS
+    versions: ClassVar = {"celeba": 2} | pictures.VERSIONS
     options: CelebaOptions
 
     def info(self) -> DatasetInfo:
         """How the task's pictures are presented and judged."""
-        return DatasetInfo(
-            groups=Groups(
-                num_classes=2,
-                num_attributes=2,
-                evaluation_groups=EvaluationGroups.CELLS,
-                aligned_attributes=(0, 1) if self.options.task == "gender" else (1, 0),
-            ),
-            height=SIDE,
-            width=SIDE,
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
-            crop_padding=16,
-            flip=True,
+        gender = self.options.task == "gender"
+        groups = Groups(
+            num_classes=2,
+            num_attributes=2,
+            evaluation_groups=EvaluationGroups.CELLS,
+            aligned_attributes=(0, 1) if gender else (1, 0),
         )
+        if gender:
+            return DatasetInfo(groups=groups, height=SIDE, width=SIDE, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+        return info_as_in_dfr(groups, proportions=PROPORTIONS)
 
     def files(self) -> list[Path]:
         """The lists of pictures, of whichever layout is there.
@@ -122,12 +128,21 @@ class Celeba(Dataset):
         chosen = _gender(faces, self.options, rng) if self.options.task == "gender" else _blond(faces, rng)
         folder = _picture_folder(lists[0].parent, faces.filenames[0])
         faces.listed.check_present(folder, faces.filenames, np.concatenate(list(chosen.values())))
-        return {name: _plan(faces, rng.permutation(rows), self.options, folder) for name, rows in chosen.items()}
-
-
-def face(picture: Image.Image) -> Image.Image:
-    """The central square of an aligned picture, scaled to 224 x 224, as in group DRO."""
-    return pictures.scaled(pictures.central(picture, FACE_CROP, FACE_CROP), SIDE, SIDE)
+        info = self.info()
+        frame = partial(scaled, height=info.height, width=info.width)
+        plans: dict[SplitName, SplitPlan] = {}
+        for name, rows in chosen.items():
+            rows = rng.permutation(rows)
+            male, blond = faces.male[rows], faces.blond[rows]
+            labels, attributes = (male, 1 - blond) if self.options.task == "gender" else (blond, male)
+            paths = [folder / faces.filenames[row] for row in rows]
+            plans[name] = SplitPlan(
+                labels=labels,
+                attributes=attributes,
+                sources=rows[:, None],
+                images=picture_reader(paths, [faces.listed.place(row) for row in rows], frame),
+            )
+        return plans
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -232,16 +247,3 @@ def _blond(faces: Faces, rng: np.random.Generator) -> dict[SplitName, NDArray[np
     target, val = divide(faces.groups(VAL), rng, source=f"the val split in {faces.listed.path}")
     train, test = (np.flatnonzero(faces.splits == split) for split in (TRAIN, TEST))
     return {"train": train, "target": target, "val": val, "test": test}
-
-
-def _plan(faces: Faces, rows: NDArray[np.int64], options: CelebaOptions, folder: Path) -> SplitPlan:
-    male, blond = faces.male[rows], faces.blond[rows]
-    labels, attributes = (male, 1 - blond) if options.task == "gender" else (blond, male)
-    return SplitPlan(
-        labels=labels,
-        attributes=attributes,
-        sources=rows[:, None],
-        images=picture_reader(
-            [folder / faces.filenames[row] for row in rows], [faces.listed.place(row) for row in rows], face
-        ),
-    )

@@ -6,14 +6,14 @@ pixels of 17 grey levels, 10 classes.
 A sample is a clean digit (the attribute) above a digit that is blended with noise (the label). Every split is
 made from its own pool of digits, and no pool shares a digit with another, neither above nor below.
 
-=======  ==============================  =========  ================================================
-split    digits of each class in a pool  samples    upper digit
-=======  ==============================  =========  ================================================
-train    55 %                            4,000      the label, with probability spurious_strength
-target   10 %                              400      independent of the label
-val      15 %                            1,000      independent of the label
-test     20 %                            2,000      independent of the label
-=======  ==============================  =========  ================================================
+=======  ==============================  ===========  ================================================
+split    digits of each class in a pool  samples      upper digit
+=======  ==============================  ===========  ================================================
+train    55 %                            4,000        the label, with probability spurious_strength
+target   10 %                              target_size  independent of the label
+val      15 %                            1,000        independent of the label
+test     20 %                            2,000        independent of the label
+=======  ==============================  ===========  ================================================
 """
 
 from typing import ClassVar
@@ -24,11 +24,11 @@ from pydantic import Field
 
 from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.groups import EvaluationGroups, Groups
-from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, SplitName, SplitPlan
+from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, PaddedCrop, SplitName, SplitPlan
 from scale_tune.seeding import derive_seed
 
 POOL_SHARES: dict[SplitName, float] = {"train": 0.55, "target": 0.10, "val": 0.15, "test": 0.20}
-SAMPLES: dict[SplitName, int] = {"train": 4000, "target": 400, "val": 1000, "test": 2000}
+SAMPLES: dict[SplitName, int] = {"train": 4000, "val": 1000, "test": 2000}
 CLASSES = 10
 
 INFO = DatasetInfo(
@@ -42,8 +42,7 @@ INFO = DatasetInfo(
     width=8,
     mean=(0.5, 0.5, 0.5),
     std=(0.25, 0.25, 0.25),
-    crop_padding=1,
-    flip=False,
+    random_crop=PaddedCrop(padding=1),
 )
 
 
@@ -54,6 +53,8 @@ class DigitsOptions(DatasetOptions):
     """Fraction of train images whose upper digit is made to show the label; of the others a tenth does by chance."""
     noise: float = Field(default=0.55, ge=0, le=1)
     """Share of noise blended into the lower digit, which carries the label."""
+    target_size: int = Field(default=400, ge=10, le=4000)
+    """Samples of target; digits are paired with replacement, so they may be more than its pool has."""
 
 
 class Digits(Dataset):
@@ -93,7 +94,7 @@ def _split(
     name: SplitName, pixels: NDArray[np.float32], pool: list[NDArray[np.int64]], options: DigitsOptions
 ) -> SplitPlan:
     rng = np.random.default_rng(derive_seed("digits", name, options.seed))
-    n = SAMPLES[name]
+    n = options.target_size if name == "target" else SAMPLES[name]
     labels = rng.permutation(np.arange(n) % CLASSES)
     attributes = rng.permutation(np.arange(n) % CLASSES)
     if name == "train":

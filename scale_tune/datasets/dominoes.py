@@ -12,9 +12,14 @@ val      val_target_size / 2                         independent of the label
 test     10,000                                      independent of the label
 =======  ==========================================  =====================================================
 
-Of train, a fraction 1 - spurious_strength is drawn and its CIFAR images are permuted among itself, with their labels.
-A tenth of them keeps a digit of its class by chance. Test digits keep their true labels: MNIST's test set does not
-hold 1,000 of each.
+val and target together have val_target_size / 10 digits and images of each class, paired at random, then divided at
+random: either alone may have a few more or fewer of a class.
+
+Of train, a fraction 1 - spurious_strength is drawn and its CIFAR images are permuted among itself, with their labels; a
+tenth of them keeps a digit of its class by chance. The seed changes which digits and images train has, but not which
+places are drawn and how they are permuted, so that its groups are of the same size for every seed.
+
+Test digits keep their true labels: MNIST's test set does not hold 1,000 of each.
 """
 
 from pathlib import Path
@@ -27,7 +32,7 @@ from pydantic import Field
 from scale_tune.datasets import sources
 from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.groups import EvaluationGroups, Groups
-from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
+from scale_tune.datasets.splits import DatasetInfo, PaddedCrop, SplitName, SplitPlan
 from scale_tune.errors import UserError
 from scale_tune.seeding import derive_seed
 
@@ -44,8 +49,8 @@ INFO = DatasetInfo(
     height=64,
     width=32,
     mean=(0.4914, 0.4822, 0.4465),
-    std=(0.2470, 0.2435, 0.2616),
-    crop_padding=4,
+    std=(0.2023, 0.1994, 0.2010),  # as SCALE's authors have it; of all pixels of CIFAR-10 it is 0.2470, 0.2435, 0.2616
+    random_crop=PaddedCrop(padding=4),
     flip=True,
 )
 
@@ -66,7 +71,7 @@ class DominoesOptions(DatasetOptions):
 
     spurious_strength: float = Field(default=1.0, ge=0, le=1)
     """1 minus the fraction of train samples whose CIFAR image is exchanged with that of another of them."""
-    val_target_size: int = Field(default=2000, ge=20, le=40000, multiple_of=20)
+    val_target_size: int = Field(default=2000, ge=20, le=40000, multiple_of=10)
     """Samples of val and target together; each has half."""
 
 
@@ -74,7 +79,7 @@ class Dominoes(Dataset):
     """MNIST above CIFAR-10."""
 
     Options = DominoesOptions
-    versions: ClassVar = {"dominoes": 1} | sources.VERSIONS
+    versions: ClassVar = {"dominoes": 2} | sources.VERSIONS
     options: DominoesOptions
 
     def info(self) -> DatasetInfo:
@@ -153,7 +158,7 @@ def _pair_train(
     """Pairs (digit, image) of train, target and val, as indices of shape (samples, 2)."""
     rng = np.random.default_rng(derive_seed("dominoes", "pairs", options.seed))
     held_out = options.val_target_size // CLASSES
-    train, target, val = [], [], []
+    train, apart = [], []
     for c in range(CLASSES):
         above, below = (rng.permutation(np.flatnonzero(classes == c)) for classes in (digit_labels, labels))
         paired = min(len(above), len(below), TRAIN_PER_CLASS)
@@ -163,19 +168,20 @@ def _pair_train(
                 f"{held_out:,} of each class and leaves none to train; lower it"
             )
         pairs = np.stack([above[:paired], below[:paired]], axis=1)
-        target.append(pairs[: held_out // 2])
-        val.append(pairs[held_out // 2 : held_out])
+        apart.append(pairs[:held_out])
         train.append(pairs[held_out:])
-    exchanged = _exchange(np.concatenate(train), 1 - options.spurious_strength, rng)
-    return exchanged, _exchange(np.concatenate(target), 1, rng), _exchange(np.concatenate(val), 1, rng)
+    of_any_seed = np.random.default_rng(derive_seed("dominoes", "exchange"))
+    spurious = _exchange(np.concatenate(train), 1 - options.spurious_strength, of_any_seed)
+    target, val = np.split(rng.permutation(_exchange(np.concatenate(apart), 1, rng)), 2)
+    return rng.permutation(spurious), target, val
 
 
 def _exchange(pairs: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Permute the lower images of a fraction of the pairs among themselves, then shuffle all pairs."""
+    """Permute the lower images of a fraction of the pairs among themselves."""
     chosen = rng.permutation(len(pairs))[: round(fraction * len(pairs))]
-    pairs = pairs.copy()
-    pairs[chosen, 1] = pairs[rng.permutation(chosen), 1]
-    return rng.permutation(pairs)
+    exchanged = pairs.copy()
+    exchanged[chosen, 1] = pairs[rng.permutation(chosen), 1]
+    return exchanged
 
 
 def _plan(

@@ -1,4 +1,4 @@
-"""Picture files as arrays of one size."""
+"""Picture files as arrays of one size, and how networks see them."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from scale_tune.datasets.groups import Groups
+from scale_tune.datasets.splits import DatasetInfo, ResizedCrop
 from scale_tune.errors import UserError
 
 VERSIONS = {"pictures": 1}
@@ -21,6 +23,30 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 THREADS = 4
 """Decoding releases Python's lock, so a few threads keep a few cores busy."""
+
+
+def info_as_in_dfr(groups: Groups, proportions: float = 1) -> DatasetInfo:
+    """Pictures presented as DFR's authors do (Kirichenko et al., 2023).
+
+    Whole pictures are resized to 256 x 256, and networks see the middle. While training they see a random part of 70 to
+    100 % of the area, 3 : 4 to 4 : 3 in shape, and half of the parts are mirrored. Here the part is cut out of the
+    resized picture, there out of the original.
+
+    Args:
+        groups: of the dataset.
+        proportions: width / height of the original pictures, if all have the same: the shape of a part is that in them.
+    """
+    return DatasetInfo(
+        groups=groups,
+        height=256,
+        width=256,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        central_crop=(SIDE, SIDE),
+        random_crop=ResizedCrop(area=(0.7, 1), ratio=(3 / 4 / proportions, 4 / 3 / proportions)),
+        flip=True,
+    )
+
 
 Frame = Callable[[Image.Image], Image.Image]
 """Brings an RGB picture to the size of all of them."""

@@ -53,6 +53,22 @@ def load_splits(config: DatasetConfig, report: Report = lambda done, total: None
     return DatasetSplits(name=config.name, options=options, fingerprint=fingerprint, info=info, **splits)
 
 
+def splits_by_seed(config: TrialConfig) -> dict[int, DatasetSplits]:
+    """What each seed of a trial is trained and judged on; one object for all where they share their splits.
+
+    Raises:
+        UserError: as :func:`load_dataset`.
+    """
+    loaded: dict[str, DatasetSplits] = {}
+    found = {}
+    for seed, dataset in config.datasets.items():
+        key = dataset.model_dump_json()
+        if key not in loaded:
+            loaded[key] = load_splits(dataset)
+        found[seed] = loaded[key]
+    return found
+
+
 def preview(dataset: Dataset, name: str, samples: int) -> DatasetSplits:
     """The first samples of each split, made without preparing the others; for trying out what trains on them."""
     info, plans = info_of(dataset), plan_of(dataset)

@@ -61,20 +61,59 @@ class SplitPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PaddedCrop:
+    """A part of an image's own size, at a random place after its border was reflected outwards."""
+
+    padding: int
+    """Width of the reflected border in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResizedCrop:
+    """A part of random area and shape at a random place, resized to what a network sees (Szegedy et al., 2015)."""
+
+    area: tuple[float, float]
+    """Least and most, as a share of the image's."""
+    ratio: tuple[float, float]
+    """Least and most width / height, in pixels of the image as it is prepared."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """How a dataset's images enter a network, and how its groups are judged."""
+    """How a dataset's images enter a network, and how its groups are judged.
+
+    Raises:
+        ValueError: a crop doesn't fit into the images.
+    """
 
     groups: Groups
     height: int
     width: int
-    """Of every image, in pixels."""
+    """Of every image as it is prepared, in pixels."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     """Of each channel, by which images scaled to [0, 1] are standardised."""
-    crop_padding: int
-    """While training: pixels of reflected border before a random crop back to the image's size."""
-    flip: bool
+    central_crop: tuple[int, int] | None = None
+    """Height and width of the middle of each image, which is all that a network sees of it; None: it sees the whole."""
+    random_crop: PaddedCrop | ResizedCrop | None = None
+    """While training, what is cut out of each image."""
+    flip: bool = False
     """While training: whether half of the images are mirrored."""
+
+    def __post_init__(self) -> None:
+        height, width = self.input_size
+        if not (0 < height <= self.height and 0 < width <= self.width):
+            raise ValueError(f"central_crop is {height} x {width}, images are {self.height} x {self.width}")
+        match self.random_crop:
+            case PaddedCrop(padding=padding) if not 0 <= padding < min(self.height, self.width):
+                raise ValueError(f"padding is {padding}, images are {self.height} x {self.width}; it must be less")
+            case ResizedCrop(area=area, ratio=ratio) if not (0 < area[0] <= area[1] <= 1 and 0 < ratio[0] <= ratio[1]):
+                raise ValueError(f"area {area} and ratio {ratio} must go from less to more, area from above 0 to 1")
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of what a network sees, in pixels."""
+        return self.central_crop or (self.height, self.width)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 from scale_tune.datasets import pictures, sources
 from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.groups import EvaluationGroups, Groups
-from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, SplitName, SplitPlan
+from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, PaddedCrop, SplitName, SplitPlan
 from scale_tune.datasets.stratified import divide
 from scale_tune.datasets.tablelist import TARGET, TRAIN, VAL, Listed, read_listed
 from scale_tune.seeding import derive_seed
@@ -121,7 +121,7 @@ class Table(Dataset):
             width=width,
             mean=self.options.mean,
             std=self.options.std,
-            crop_padding=min(height, width) // 14 if padding is None else padding,
+            random_crop=PaddedCrop(padding=min(height, width) // 14 if padding is None else padding),
             flip=self.options.flip,
         )
 

@@ -2,22 +2,24 @@
 
 Source: Waterbirds (Sagawa et al., 2020), made of CUB-200 and Places, 11,788 pictures. The label is the bird (1
 waterbird), the attribute the place (1 water). train and test are the official ones; target and val are the halves of
-the official validation split, each group split as evenly as it goes. Pictures are scaled so that the shorter side has
-256 pixels and cut to the central 224 x 224.
+the official validation split, each group split as evenly as it goes.
+
+Pictures are presented as in DFR and group DRO (:func:`scale_tune.datasets.pictures.info_as_in_dfr`). They have all
+proportions, and the shape of a random part is that in the resized picture.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from scale_tune.datasets import pictures, sources
 from scale_tune.datasets.contract import Dataset
 from scale_tune.datasets.delimited import read_csv
 from scale_tune.datasets.groups import EvaluationGroups, Groups
-from scale_tune.datasets.pictures import IMAGENET_MEAN, IMAGENET_STD, SIDE, picture_reader
+from scale_tune.datasets.pictures import info_as_in_dfr, picture_reader, scaled
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.datasets.stratified import divide
 from scale_tune.seeding import derive_seed
@@ -31,21 +33,15 @@ ADVICE = (
 SPLITS = ("train", "val", "test")
 BIRDS, PLACES = ("landbird", "waterbird"), ("land", "water")
 
-INFO = DatasetInfo(
-    groups=Groups(num_classes=2, num_attributes=2, evaluation_groups=EvaluationGroups.CELLS, aligned_attributes=(0, 1)),
-    height=SIDE,
-    width=SIDE,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-    crop_padding=16,
-    flip=True,
+INFO = info_as_in_dfr(
+    Groups(num_classes=2, num_attributes=2, evaluation_groups=EvaluationGroups.CELLS, aligned_attributes=(0, 1))
 )
 
 
 class Waterbirds(Dataset):
     """Birds on land and water."""
 
-    versions: ClassVar = {"waterbirds": 1} | pictures.VERSIONS
+    versions: ClassVar = {"waterbirds": 2} | pictures.VERSIONS
 
     def info(self) -> DatasetInfo:
         """Two classes, judged by cell."""
@@ -87,6 +83,7 @@ class Waterbirds(Dataset):
             "val": val,
             "test": np.flatnonzero(test),
         }
+        whole = partial(scaled, height=INFO.height, width=INFO.width)
         plans: dict[SplitName, SplitPlan] = {}
         for name, rows in rows_of.items():
             rows = rng.permutation(rows)
@@ -99,8 +96,3 @@ class Waterbirds(Dataset):
                 ),
             )
         return plans
-
-
-def whole(picture: Image.Image) -> Image.Image:
-    """A picture whose shorter side is scaled to 256, cut to the central 224 x 224, as for ImageNet networks."""
-    return pictures.central(pictures.scaled_to_shorter(picture, 256), SIDE, SIDE)

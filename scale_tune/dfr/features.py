@@ -1,14 +1,16 @@
-"""The input of a network's last layer, computed once per network and split, and kept on the node.
+"""What a last layer is refitted on: the features that a trial has kept, or those of a network that nobody has trained.
 
-An entry of the cache is keyed by all that its content depends on: the backbone's weights, the network's name, the
-data's fingerprint and normalisation, and the code that turns images into features. So one is never stale, also when
-a file of weights is replaced under its name, and protocols and analyses share them.
+The latter are computed once per network and split, and kept on the node. An entry of that cache is keyed by all that
+its content depends on: the backbone's weights, the network's name, the data's fingerprint and normalisation, and the
+code that turns images into features. So one is never stale, also when a file of weights is replaced under its name, and
+protocols and analyses share them.
 """
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +19,61 @@ from numpy.typing import NDArray
 
 from scale_tune.datasets import transforms
 from scale_tune.datasets.cache import cache_root
+from scale_tune.datasets.groups import Groups
 from scale_tune.datasets.splits import DatasetSplits, Split, SplitName
-from scale_tune.datasets.transforms import normalise
 from scale_tune.networks import network_version
 from scale_tune.networks.classifier import Classifier
-from scale_tune.spec.config import ModelOptions
+from scale_tune.spec.config import DatasetConfig, ModelOptions
 from scale_tune.storage.location import write_atomically
-from scale_tune.training.replica import EVALUATION_BATCH
+from scale_tune.training.features import FEATURE_SPLITS, TrialFeatures, extract_features
 
 Features = NDArray[np.float64]
 FeaturesOf = Callable[[SplitName], Features]
 """Gives the features (samples, features) of a split when they are asked for, and not before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Featured:
+    """Features of target, val and test, and what is known of their samples.
+
+    Attributes:
+        dataset: what they are of.
+        fingerprint: of its splits.
+        groups: how they are judged.
+        labels, attributes: int64, (samples,), by split.
+        features: gives a split's, in the same order.
+    """
+
+    dataset: DatasetConfig
+    fingerprint: str
+    groups: Groups
+    labels: Mapping[SplitName, NDArray[np.int64]]
+    attributes: Mapping[SplitName, NDArray[np.int64]]
+    features: FeaturesOf
+
+    @classmethod
+    def kept(cls, features: TrialFeatures, dataset: DatasetConfig) -> "Featured":
+        """Those that one seed of a trial has kept."""
+        return cls(
+            dataset=dataset,
+            fingerprint=features.fingerprint,
+            groups=features.groups,
+            labels={name: split.labels for name, split in features.splits.items()},
+            attributes={name: split.attributes for name, split in features.splits.items()},
+            features=lambda name: features.splits[name].features.astype(np.float64),
+        )
+
+    @classmethod
+    def of(cls, splits: DatasetSplits, features: FeaturesOf) -> "Featured":
+        """Those that are computed of a dataset that is there."""
+        return cls(
+            dataset=DatasetConfig(name=splits.name, **splits.options),
+            fingerprint=splits.fingerprint,
+            groups=splits.info.groups,
+            labels={name: getattr(splits, name).labels for name in FEATURE_SPLITS},
+            attributes={name: getattr(splits, name).attributes for name in FEATURE_SPLITS},
+            features=features,
+        )
 
 
 class FrozenFeatures:
@@ -50,26 +96,12 @@ class FrozenFeatures:
         images: Split = getattr(self._splits, split)
         features = _read(path, len(images))
         if features is None:
-            features = extract_features(self._model, images, self._splits)
+            features = extract_features(self._model, images, self._splits, torch.device("cpu"))
             buffer = io.BytesIO()
             np.save(buffer, features)
             with suppress(OSError):  # a full disk costs time, not the analysis
                 write_atomically(path, buffer.getvalue())
         return features.astype(np.float64)
-
-
-@torch.inference_mode()
-def extract_features(model: Classifier, split: Split, splits: DatasetSplits) -> NDArray[np.float32]:
-    """The input of the last layer, of shape (samples, features), in eval mode and without augmentation."""
-    model.eval()
-    features = [
-        model.backbone(
-            normalise(torch.from_numpy(np.array(split.images[start : start + EVALUATION_BATCH])), splits.info)
-        )
-        for start in range(0, len(split), EVALUATION_BATCH)
-    ]
-    extracted: NDArray[np.float32] = torch.cat(features).float().numpy()
-    return extracted
 
 
 def _read(path: Path, samples: int) -> NDArray[np.float32] | None:
@@ -82,8 +114,9 @@ def _read(path: Path, samples: int) -> NDArray[np.float32] | None:
 
 def _key(model: Classifier, options: ModelOptions, splits: DatasetSplits) -> str:
     digest = hashlib.sha256()
-    # The fingerprint is of the images as they are stored; how they are normalised is not in it.
-    of_images = [splits.fingerprint, splits.info.mean, splits.info.std, transforms.VERSION]
+    # The fingerprint is of the images as they are stored; what is seen of them, and how, is not in it.
+    info = splits.info
+    of_images = [splits.fingerprint, info.input_size, info.mean, info.std, transforms.VERSION]
     of_network = [options.name, network_version(options), torch.__version__]
     digest.update(repr([of_images, of_network]).encode())
     for tensor_name, tensor in sorted(model.backbone.state_dict().items()):

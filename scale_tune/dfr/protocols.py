@@ -35,8 +35,8 @@ from sklearn.preprocessing import StandardScaler
 
 from scale_tune.datasets import load_splits
 from scale_tune.datasets.groups import EvaluationGroups, GroupCounts, Groups
-from scale_tune.datasets.splits import DatasetSplits, Split
-from scale_tune.dfr.features import Features, FeaturesOf, FrozenFeatures
+from scale_tune.datasets.splits import SplitName
+from scale_tune.dfr.features import Featured, Features, FrozenFeatures
 from scale_tune.errors import UserError
 from scale_tune.networks import build_classifier, pretrained
 from scale_tune.ranking import best_first
@@ -44,11 +44,9 @@ from scale_tune.seeding import derive_seed
 from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, ModelOptions, Objective, TrialConfig
 from scale_tune.storage.location import Location
-from scale_tune.training.checkpoint import load_weights
+from scale_tune.training.features import load_features
 
 UNUSED_HEAD = "unused"
-BACKBONE = "backbone."
-"""Before the names of the backbone's weights in a checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,44 +114,35 @@ class DfrResult:
     """Of the splits that it was fitted and judged on."""
 
 
-def refit_checkpoint(
-    directory: Location,
-    seed: int,
-    config: TrialConfig,
-    protocols: Iterable[DfrProtocol],
-    sources: usercode.Sources,
+def refit_trial(
+    directory: Location, seed: int, config: TrialConfig, fingerprint: str, protocols: Iterable[DfrProtocol]
 ) -> list[DfrResult] | None:
-    """DFR on the best-epoch weights of one seed of an ended trial; None if it did not keep them.
+    """DFR on the features that one seed of an ended trial has kept; None if they are gone.
 
-    Arguments and results are small and can be pickled, so that checkpoints can be refitted side by side.
+    Neither weights nor data are needed. Arguments and results are small and can be pickled, so that many can be
+    refitted side by side.
 
     Args:
         directory: the trial's directory.
         seed: which of its seeds.
         config: of the trial, whose objective chooses C on val.
+        fingerprint: of the splits that the seed was trained on.
         protocols: one result is returned for each.
-        sources: the users' Python files that the run names.
 
     Raises:
-        UserError: the checkpoint was trained on other splits, so that its test data may be among its train data;
-            or target lacks a class or group; or the weights are damaged.
+        UserError: the features are of other splits, so that test samples may have been trained on; or target lacks a
+            class or group; or the file is damaged.
     """
-    usercode.provide(sources)
     try:
-        record, weights = load_weights(directory, seed)
-        if record.trial != directory.name:
-            raise ValueError(f"the weights of seed {seed} in {directory} are of {record.trial}")
+        kept = load_features(directory, seed)
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UserError(f"{error}; restore them from a copy, or delete them: the table then says so") from None
-    splits = load_splits(config.dataset)
-    _check_same_splits(str(directory), record.config.dataset, record.fingerprint, splits)
-    network = build_classifier(config.model, splits.info.groups.num_classes, [UNUSED_HEAD], seed=0)
-    of_backbone = {n.removeprefix(BACKBONE): t for n, t in weights.items() if n.startswith(BACKBONE)}
-    network.backbone.load_state_dict(of_backbone)
-    features = FrozenFeatures(network, config.model, splits)
-    return [refit(features, splits, protocol, config.objective, seed) for protocol in protocols]
+        raise UserError(f"{error}; restore it from a copy, or delete it: the table then says so") from None
+    dataset = config.datasets[seed]
+    _check_same_splits(f"seed {seed} of {directory}", dataset, fingerprint, kept.fingerprint)
+    featured = Featured.kept(kept, dataset)
+    return [refit(featured, protocol, config.objective, seed) for protocol in protocols]
 
 
 def refit_pretrained(
@@ -163,16 +152,18 @@ def refit_pretrained(
     protocols: Iterable[DfrProtocol],
     objective: Objective,
     sources: usercode.Sources,
+    seed: int,
 ) -> list[DfrResult]:
     """The ``pretrained`` baseline: DFR on a network with the weights that it could have begun from.
 
     Args:
         model: its ``weights`` are a file, or else ImageNet's are taken.
-        dataset: what the trials that it is compared with were trained on.
+        dataset: what the trials that it is compared with were trained on, or one seed of them.
         fingerprint: of those splits.
         protocols: one result is returned for each.
         objective: what chooses C on val.
         sources: the users' Python files that the run names.
+        seed: of the subsamples and the solver.
 
     Raises:
         UserError: there are no such weights, the splits are other ones, or target lacks a class or group.
@@ -180,20 +171,17 @@ def refit_pretrained(
     usercode.provide(sources)
     options = pretrained(model)
     splits = load_splits(dataset)
-    _check_same_splits("the run", dataset, fingerprint, splits)
+    _check_same_splits("the run", dataset, fingerprint, splits.fingerprint)
     network = build_classifier(options, splits.info.groups.num_classes, [UNUSED_HEAD], seed=0)
-    features = FrozenFeatures(network, options, splits)
-    return [refit(features, splits, protocol, objective, seed=0) for protocol in protocols]
+    featured = Featured.of(splits, FrozenFeatures(network, options, splits))
+    return [refit(featured, protocol, objective, seed) for protocol in protocols]
 
 
-def refit(
-    features: FeaturesOf, splits: DatasetSplits, protocol: DfrProtocol, objective: Objective, seed: int
-) -> DfrResult:
+def refit(featured: Featured, protocol: DfrProtocol, objective: Objective, seed: int) -> DfrResult:
     """DFR on features (samples, features) of target, val and test; those of test are asked for last.
 
     Args:
-        features: gives the features of a split.
-        splits: labels and attributes of the same samples.
+        featured: the features, and the labels and attributes of the same samples.
         protocol: how to fit.
         objective: what chooses C on val.
         seed: of the subsamples and the solver.
@@ -201,13 +189,13 @@ def refit(
     Raises:
         UserError: target lacks a class or group.
     """
-    _check_target(splits, RECIPES[protocol])
-    fitter = _Fitter(features("target"), splits, protocol, seed)
-    on_val = features("val")
+    _check_target(featured, RECIPES[protocol])
+    fitter = _Fitter(featured, protocol, seed)
+    on_val = featured.features("val")
     path = []
     for C in fitter.recipe.C:
         fitted = fitter.fit(C, "path")
-        path.append(PathPoint(C=C, nonzero=fitted.nonzero, val=_judge(fitted, on_val, splits.val, splits)))
+        path.append(PathPoint(C=C, nonzero=fitted.nonzero, val=_judge(fitted, on_val, "val", featured)))
     chosen = path[best_first(point.val.objective(objective) for point in path)[0]].C
     fits = [fitter.fit(chosen, number) for number in range(fitter.recipe.fits)]
     classifier = LinearClassifier(
@@ -218,19 +206,20 @@ def refit(
         classifier=classifier,
         C=chosen,
         path=tuple(path),
-        val=_judge(classifier, on_val, splits.val, splits),
-        test=_judge(classifier, features("test"), splits.test, splits),
-        fingerprint=splits.fingerprint,
+        val=_judge(classifier, on_val, "val", featured),
+        test=_judge(classifier, featured.features("test"), "test", featured),
+        fingerprint=featured.fingerprint,
     )
 
 
 class _Fitter:
     """Fits on target by a protocol's recipe; a fit is a pure function of C and its number."""
 
-    def __init__(self, target: Features, splits: DatasetSplits, protocol: DfrProtocol, seed: int) -> None:
+    def __init__(self, featured: Featured, protocol: DfrProtocol, seed: int) -> None:
         self.recipe = RECIPES[protocol]
-        self._split = splits.target
-        self._groups = splits.info.groups
+        target = featured.features("target")
+        self._labels, self._attributes = featured.labels["target"], featured.attributes["target"]
+        self._groups = featured.groups
         self._names = ("dfr", protocol.value, seed)
         scaler = StandardScaler(with_mean=self.recipe.standardised, with_std=self.recipe.standardised)
         self._scaled: Features = scaler.fit_transform(target)
@@ -240,17 +229,19 @@ class _Fitter:
 
     def fit(self, C: float, number: int | str) -> LinearClassifier:
         """A classifier of the features before they are scaled."""
-        rows: NDArray[np.int64] = np.arange(len(self._split))
+        rows: NDArray[np.int64] = np.arange(len(self._labels))
         if self.recipe.balanced:
             rng = np.random.default_rng(derive_seed(*self._names, "subsample", number))
-            rows = balanced_subsample(self._split, self._groups, rng)
+            rows = balanced_subsample(self._labels, self._attributes, self._groups, rng)
         random_state = derive_seed(*self._names, "solver", number) % 2**32  # scikit-learn takes 32 bits
-        fitted = fit_l1(self._scaled[rows], self._split.labels[rows], C, random_state)
+        fitted = fit_l1(self._scaled[rows], self._labels[rows], C, random_state)
         weight = fitted.weight / self._scale
         return LinearClassifier(weight=weight, bias=fitted.bias - weight @ self._mean)
 
 
-def balanced_subsample(split: Split, groups: Groups, rng: np.random.Generator) -> NDArray[np.int64]:
+def balanced_subsample(
+    labels: NDArray[np.int64], attributes: NDArray[np.int64], groups: Groups, rng: np.random.Generator
+) -> NDArray[np.int64]:
     """A random subsample in which the attribute says nothing about the label, and which has every class.
 
     Where the evaluation groups are the (label, attribute) cells, it has as many samples of each as the smallest has.
@@ -261,23 +252,21 @@ def balanced_subsample(split: Split, groups: Groups, rng: np.random.Generator) -
     accuracy from .47 to .22.)
 
     Args:
-        split: has every class and every evaluation group.
-        groups: how its samples are grouped.
+        labels, attributes: of all samples, of shape (samples,), with every class and every evaluation group.
+        groups: how they are grouped.
         rng: draws.
 
     Returns:
         Indices of samples, each at most once.
     """
     if groups.evaluation_groups is EvaluationGroups.CELLS:
-        cells = split.labels * groups.num_attributes + split.attributes
+        cells = labels * groups.num_attributes + attributes
         return _draw_of_each(cells, np.bincount(cells).min(), rng)
-    aligned = groups.aligned[split.labels, split.attributes]
+    aligned = groups.aligned[labels, attributes]
     conflicting = np.flatnonzero(~aligned)
     per_aligned = groups.num_attributes - 1
-    of_each = min(
-        int(np.bincount(split.labels[conflicting]).min()), int(aligned.sum()) * per_aligned // groups.num_classes
-    )
-    drawn = conflicting[_draw_of_each(split.labels[conflicting], max(of_each, 1), rng)]
+    of_each = min(int(np.bincount(labels[conflicting]).min()), int(aligned.sum()) * per_aligned // groups.num_classes)
+    drawn = conflicting[_draw_of_each(labels[conflicting], max(of_each, 1), rng)]
     of_aligned = max(len(drawn) // per_aligned, 1)
     return np.concatenate([drawn, rng.permutation(np.flatnonzero(aligned))[:of_aligned]])
 
@@ -302,34 +291,36 @@ def fit_l1(features: Features, labels: NDArray[np.int64], C: float, random_state
     )
 
 
-def _judge(classifier: LinearClassifier, features: Features, split: Split, splits: DatasetSplits) -> GroupCounts:
-    return GroupCounts.of(classifier.predict(features), split.labels, split.attributes, splits.info.groups)
+def _judge(classifier: LinearClassifier, features: Features, split: SplitName, featured: Featured) -> GroupCounts:
+    known = featured.labels[split], featured.attributes[split]
+    return GroupCounts.of(classifier.predict(features), *known, featured.groups)
 
 
-def _check_same_splits(what: str, dataset: DatasetConfig, fingerprint: str, splits: DatasetSplits) -> None:
-    if fingerprint != splits.fingerprint:
+def _check_same_splits(what: str, dataset: DatasetConfig, trained_on: str, fingerprint: str) -> None:
+    if fingerprint != trained_on:
         raise UserError(
             f"{what} was trained on other splits, so that test samples may have been trained on:\n"
-            f"  trained on  {dataset.model_dump(mode='json')}, fingerprint {fingerprint}\n"
-            f"  these are   { ({'name': splits.name} | splits.options) }, fingerprint {splits.fingerprint}\n"
-            "Load the data with the options that it was trained with, from the same files."
+            f"  trained on  {dataset.model_dump(mode='json', exclude_none=True)}, fingerprint {trained_on}\n"
+            f"  these have the fingerprint {fingerprint}\n"
+            "Restore what it was trained on, from the same files."
         )
 
 
-def _check_target(splits: DatasetSplits, recipe: Recipe) -> None:
-    absent = list(_absent(splits.target, splits.info.groups, recipe))
+def _check_target(featured: Featured, recipe: Recipe) -> None:
+    labels, dataset = featured.labels["target"], featured.dataset
+    absent = list(_absent(labels, featured.attributes["target"], featured.groups, recipe))
     if absent:
-        sizes = [f"a larger dataset.{o}" for o in ("val_target_size", "target_size") if o in splits.options]
+        sizes = [f"a larger dataset.{o}" for o in ("val_target_size", "target_size") if o in dataset.options]
         raise UserError(
-            f"DFR refits on target, which must have every class and group, but this target of {len(splits.target)} "
-            f"samples of {splits.name} has no sample of: {', '.join(absent)}. "
+            f"DFR refits on target, which must have every class and group, but this target of {len(labels)} "
+            f"samples of {dataset.name} has no sample of: {', '.join(absent)}. "
             f"Use {' or '.join([*sizes, 'another dataset.seed'])} in a new search, or analyse this one with --dfr none."
         )
 
 
-def _absent(target: Split, groups: Groups, recipe: Recipe) -> Iterator[str]:
+def _absent(labels: NDArray[np.int64], attributes: NDArray[np.int64], groups: Groups, recipe: Recipe) -> Iterator[str]:
     """What target lacks, in words."""
-    n = GroupCounts.of(target.labels, target.labels, target.attributes, groups).n
+    n = GroupCounts.of(labels, labels, attributes, groups).n
     conflicting = np.where(groups.aligned, 0, n)
     for label in range(groups.num_classes):
         if not n[label].any():

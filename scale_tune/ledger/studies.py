@@ -156,9 +156,10 @@ def study_name(where: Path | Database, method: str) -> str:
 
 def create_absent_studies(storage: BaseStorage, where: Path | Database, methods: Iterable[str]) -> None:
     """Make the methods' studies, all empty, where there are none yet."""
-    for method in methods:
-        name = study_name(where, method)
-        optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    known = optuna.get_all_study_names(storage)
+    for name in (study_name(where, method) for method in methods):
+        if name not in known:  # asked to, Optuna would load it; but a journal has a line more after each time
+            optuna.create_study(storage=storage, study_name=name, direction="maximize")
 
 
 def open_storage(where: Path | Database) -> BaseStorage:

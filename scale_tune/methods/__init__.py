@@ -4,7 +4,7 @@
 """
 
 from scale_tune.methods.method import Batch, Method, MethodOptions, Samples, Setting, Step, descend
-from scale_tune.methods.method_registry import method_class, registered_methods
+from scale_tune.methods.method_registry import is_refitted, method_class, registered_methods
 
 __all__ = [
     "Batch",
@@ -14,6 +14,7 @@ __all__ = [
     "Setting",
     "Step",
     "descend",
+    "is_refitted",
     "method_class",
     "registered_methods",
 ]

@@ -9,7 +9,8 @@ c their cosine similarity within a group, w the task weight that c is turned int
     v = momentum * v + d        (first step: v = d)
     theta = theta - lr * v
 
-:func:`combine_gradients` is the maths, a pure function; :class:`Scale` only applies it.
+:func:`combine_gradients` is the maths, a pure function; :class:`Scale` only applies it. All of it is of the backbone
+alone: the heads follow d = g + weight_decay * theta, with g of each one's own loss, and the same v and theta.
 """
 
 import math

@@ -95,8 +95,9 @@ class Method(ABC):
     been none, bit for bit.
 
     Attributes:
-        learns_from: the splits that it gets batches of. An epoch goes once over the first; beside each of its batches
-            comes one of every other split, drawn without replacement.
+        learns_from: the splits that it gets batches of. An epoch goes once over the first, whose last batch may be
+            smaller; beside each of its batches comes one of every other split, ``batch_size`` samples drawn without
+            replacement, or all of a split that has fewer.
         Options: the class of its own hyperparameters.
         refit_by_dfr: of a method of the package, whether an analysis refits its networks' last layer (DFR).
         options: the trial's values of its own hyperparameters, an object of ``Options``.

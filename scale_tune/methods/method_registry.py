@@ -6,7 +6,7 @@ from importlib import import_module
 from scale_tune.errors import UserError
 from scale_tune.methods.method import Method, MethodOptions
 from scale_tune.spec import usercode
-from scale_tune.spec.config import Hyperparameters
+from scale_tune.spec.config import Hyperparameters, TrialConfig
 from scale_tune.spec.frozen import nearest
 
 METHODS = {
@@ -38,6 +38,11 @@ def method_class(name: str, file: str | None = None) -> type[Method]:
     module, _, attribute = METHODS[name].partition(":")
     found: type[Method] = getattr(import_module(module), attribute)
     return found
+
+
+def is_refitted(config: TrialConfig) -> bool:
+    """Whether a trial keeps the features of its networks, and an analysis refits their last layer on them (DFR)."""
+    return config.file is None and method_class(config.method).refit_by_dfr
 
 
 def registered_methods() -> Iterator[tuple[str, type[Method]]]:

@@ -2,8 +2,8 @@
 
 A shared backbone, and a linear head for each set. A step takes the gradient of the cross-entropy on a train batch
 through the train head, g_tr, and of that on a target batch through the target head, g_tg, and combines the two on the
-backbone (:mod:`scale_tune.methods.gradients` has the equations). Each pass runs BatchNorm on its own batch. The target
-head predicts.
+backbone (:mod:`scale_tune.methods.gradients` has the equations). Each pass runs BatchNorm on its own batch. Each head
+follows its own gradient, by SGD with the same learning rate, momentum and weight decay. The target head predicts.
 """
 
 from collections.abc import Mapping
@@ -29,18 +29,13 @@ class ScaleOptions(MethodOptions):
 
 
 class ScaleMethod(Method):
-    """Two gradients, combined on the shared backbone.
-
-    The heads are trained by plain SGD, each from its own loss.
-    """
+    """Two gradients, combined on the shared backbone; each head learns from its own loss."""
 
     learns_from: "ClassVar[tuple[SplitName, ...]]" = ("train", "target")
     Options = ScaleOptions
 
     def setup(self) -> None:
         """A network with two heads, an optimizer for the backbone and one for the heads."""
-        import torch
-
         from scale_tune.methods.gradients import Scale
 
         hp, options = self.setting.config.hyperparameters, self.options
@@ -53,7 +48,7 @@ class ScaleMethod(Method):
             group_size=options.group_size,
             regularize_mode=options.regularize_mode,
         )
-        self.head_optimizer = torch.optim.SGD(self.network.heads.parameters(), lr=hp.lr)
+        self.head_optimizer = self.sgd(self.network.heads.parameters())
 
     def step(self, batches: "Mapping[SplitName, Batch]") -> Step:
         """A gradient from each split, then one step of the backbone and of both heads.

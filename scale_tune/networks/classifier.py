@@ -21,6 +21,7 @@ class Classifier(nn.Module):
     def __init__(self, backbone: nn.Module, num_features: int, num_classes: int, heads: Sequence[str]) -> None:
         super().__init__()
         self.backbone = backbone
+        self.num_features = num_features
         self.heads = nn.ModuleDict({f"{name}_head": nn.Linear(num_features, num_classes) for name in heads})
         self.evaluation_head = heads[-1]
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
+from rich.console import Group
 from rich.table import Table
 
+from scale_tune.analysis.winners import WinnersMap, Won
 from scale_tune.tables.labels import METRICS, REPORTED, mean_and_std, percent
 
 Row = dict[Any, Any]
@@ -17,6 +19,32 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
+
+
+def winners_table(winners: WinnersMap) -> Group:
+    """Which method wins on each kind of data: its accuracy on test, and its margins below."""
+    table = Table()
+    table.add_column("")
+    for col in winners.col_values:
+        table.add_column(col, justify="right")
+    for row, cells in winners.cells.items():
+        table.add_row(row, *(_won(cells.get(col)) for col in winners.col_values))
+    accuracy = winners.objective.replace("_", "-")
+    axes = " × ".join(filter(None, (winners.rows, winners.cols)))
+    title = (
+        f"winners by {axes}, chosen by val {accuracy}: test {accuracy}, and how far above the second on val and test "
+        "(? not sure)"
+    )
+    return Group(title, table)
+
+
+def _won(won: Won | None) -> str:
+    if won is None:
+        return "–"
+    text = f"{won.method}\n{won.test:.3f}"
+    if won.val_margin is None or won.test_margin is None:
+        return text
+    return f"{text}\n{won.val_margin:+.3f} {won.test_margin:+.3f}{'?' * (not won.sure)}"
 
 
 def comparison_tables(comparison: pd.DataFrame) -> Iterator[Table]:

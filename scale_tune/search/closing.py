@@ -7,6 +7,7 @@ again from it.
 """
 
 import logging
+from typing import Any
 
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_trials_first
@@ -58,7 +59,7 @@ class Closing:
         self._keep_record(trial)
         if trial.state is LedgerState.COMPLETE and weights(self.run.trial(name)):
             self._with_weights.add(name)
-            self._keep_best(trial.method)
+            self._keep_best(self._kind(trial))
 
     def sweep(self) -> None:
         """Do for all trials what killed drivers and workers did not come to. No worker may be running.
@@ -75,8 +76,8 @@ class Closing:
                 self._keep_record(trial)
             if trial.state is LedgerState.COMPLETE and any(map(is_weights, found)):
                 self._with_weights.add(trial.name)
-        for method in self.ledger.spec.methods:
-            self._keep_best(method)
+        for kind in {self._kind(self.ledger.trial(name)) for name in self._with_weights}:
+            self._keep_best(kind)
 
     def _keep_record(self, trial: LedgerTrial) -> None:
         directory = self.run.trial(trial.name)
@@ -92,9 +93,13 @@ class Closing:
         else:
             close_trial(directory, record)
 
-    def _keep_best(self, method: str) -> None:
-        """Drop the weights of the method's completed trials beyond the best ``keep_top`` that have any."""
-        trials = [trial for name in self._with_weights if (trial := self.ledger.trial(name)).method == method]
+    def _kind(self, trial: LedgerTrial) -> tuple[Any, ...]:
+        """What a trial competes in: its method and data."""
+        return trial.method, self.ledger.spec.searched_data(trial.method, trial.params)
+
+    def _keep_best(self, kind: tuple[Any, ...]) -> None:
+        """Drop the weights of the completed trials of a kind beyond the best ``keep_top`` that have any."""
+        trials = [trial for name in self._with_weights if self._kind(trial := self.ledger.trial(name)) == kind]
         for beyond in best_trials_first(trials)[self.ledger.spec.keep_top :]:
             drop_weights(self.run.trial(beyond.name))
             self._with_weights.remove(beyond.name)

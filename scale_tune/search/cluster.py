@@ -247,5 +247,5 @@ def _try_out(
     for corner in corners:
         plan_of(dataset_of(DatasetConfig.model_validate_json(corner)))
     for config in parsed:
-        try_out(config, load_splits(config.dataset), device)
-    return device.type, identity(parsed[0], load_splits(parsed[0].dataset))
+        try_out(config, load_splits(next(iter(config.datasets.values()))), device)
+    return device.type, identity(parsed[0], load_splits(next(iter(parsed[0].datasets.values()))))

@@ -111,12 +111,12 @@ def _open_trial(config: dict[str, Any]) -> "Trial":
     # Imported here, so that the driver does without torch.
     import torch
 
-    from scale_tune.datasets import load_splits
+    from scale_tune.datasets import splits_by_seed
     from scale_tune.training.trial import Trial
 
     torch.set_num_threads(config["threads"])
     usercode.provide(config["sources"])
     trial_config = TrialConfig.model_validate_json(config["config"])
     device = torch.device("cuda" if config["gpus"] and torch.cuda.is_available() else "cpu")
-    splits = load_splits(trial_config.dataset)
-    return Trial(config["trial"], trial_config, splits, device, Location(config["directory"]))
+    directory = Location(config["directory"])
+    return Trial(config["trial"], trial_config, splits_by_seed(trial_config), device, directory)

@@ -40,6 +40,15 @@ class Schedule(StrEnum):
     COSINE = "cosine"
 
 
+class Splits(StrEnum):
+    """Whether the seeds of a trial share their division of the data."""
+
+    SHARED = "shared"
+    """One for all seeds: a mean's spread over seeds is of training alone."""
+    PER_SEED = "per_seed"
+    """Each seed redraws train, target, val and test, as the published study does: the spread is also of the data."""
+
+
 class DatasetConfig(BaseModel):
     """A dataset by name, with the options that its own class checks (:mod:`scale_tune.datasets`)."""
 
@@ -53,6 +62,10 @@ class DatasetConfig(BaseModel):
     def options(self) -> dict[str, Any]:
         """What it is loaded with."""
         return dict(self.model_extra or {})
+
+    def redrawn(self, seed: int) -> "DatasetConfig":
+        """The same dataset divided anew: by its own seed plus this one, so that seed 0 gives what is there."""
+        return self.model_copy(update={"seed": self.options.get("seed", 0) + seed})
 
 
 RANDOM, IMAGENET = "none", "imagenet"
@@ -106,6 +119,13 @@ class TrialConfig(Frozen):
     seeds: Seeds = (0, 1, 2)
     schedule: Annotated[Schedule, Lenient] = Schedule.NONE
     objective: Annotated[Objective, Lenient] = Objective.WORST_GROUP
+    splits: Annotated[Splits, Lenient] = Splits.SHARED
+
+    @property
+    def datasets(self) -> dict[int, DatasetConfig]:
+        """What each seed is trained and judged on."""
+        per_seed = self.splits is Splits.PER_SEED
+        return {seed: self.dataset.redrawn(seed) if per_seed else self.dataset for seed in self.seeds}
 
     def flat(self) -> dict[str, Any]:
         """Every value that a search may vary, by the name that search spaces and tables use."""

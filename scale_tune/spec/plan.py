@@ -3,8 +3,11 @@
 from rich.console import Console
 from rich.table import Table
 
+from scale_tune.spec.config import Splits
 from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
 from scale_tune.spec.space import RunSpec
+
+WHOSE_SPLITS = {Splits.SHARED: "one for all seeds", Splits.PER_SEED: "each seed draws its own"}
 
 
 def print_plan(spec: RunSpec) -> None:
@@ -12,7 +15,8 @@ def print_plan(spec: RunSpec) -> None:
     console = Console(markup=False, highlight=False)
     table = Table()
     for column in ("method", "trials", "seeds", "epochs", "parameter", "values"):
-        table.add_column(column, justify="right" if column in ("trials", "seeds", "epochs") else "left")
+        number = column in ("trials", "seeds", "epochs")
+        table.add_column(column, justify="right" if number else "left", no_wrap=column != "values")
     for method in spec.methods:
         cells = [method, str(spec.method_samples(method)), str(len(spec.seeds)), str(spec.method_epochs(method))]
         for name, parameter in spec.method_space(method).items():
@@ -27,6 +31,7 @@ def print_plan(spec: RunSpec) -> None:
     for line in (
         f"dataset    {' '.join(f'{name}={value}' for name, value in dataset.items())}",
         f"model      {spec.model.name}, weights {spec.model.weights}",
+        f"splits     {spec.splits}: {WHOSE_SPLITS[spec.splits]}",
         f"objective  {spec.objective} accuracy on val",
         f"sampler    {spec.sampler}",
         f"scheduler  {spec.scheduler.name}{_scheduler_settings(spec)}",

@@ -6,10 +6,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from scale_tune.spec.config import DatasetConfig, Hyperparameters, ModelOptions, Objective, Schedule, Seeds, TrialConfig
+from scale_tune.spec.config import (
+    DatasetConfig,
+    Hyperparameters,
+    ModelOptions,
+    Objective,
+    Schedule,
+    Seeds,
+    Splits,
+    TrialConfig,
+)
 from scale_tune.spec.frozen import Frozen, Lenient, LocatedError, nearest
 from scale_tune.spec.mistakes import in_quotes
-from scale_tune.spec.parameters import Constant, FloatRange, IntRange, Points, Space, with_constants
+from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange, Points, Space, with_constants
 from scale_tune.spec.yamlfile import Path as KeyPath
 
 DATASET = "dataset."
@@ -73,6 +82,8 @@ class RunSpec(Frozen):
     num_samples: int = Field(default=10, ge=1)
     """Trials of each method. A grid or a list of points has as many as it has points, and this is not used."""
     seeds: Seeds = (0, 1, 2)
+    splits: Annotated[Splits, Lenient] = Splits.SHARED
+    """``shared``: all seeds have one division of the data; ``per_seed``: each draws its own, as published."""
     epochs: int = Field(default=20, ge=1)
     schedule: Annotated[Schedule, Lenient] = Schedule.NONE
     objective: Annotated[Objective, Lenient] = Objective.WORST_GROUP
@@ -85,7 +96,7 @@ class RunSpec(Frozen):
     search_seed: int = Field(default=0, ge=0)
     """Seed of the sampler's draws."""
     keep_top: int = Field(default=3, ge=1)
-    """Of each method, this many of the best completed trials keep their weights."""
+    """Of each method on each dataset, this many of the best completed trials keep their weights."""
     resources: ResourceSpec = ResourceSpec()
 
     _plain_values = field_validator("space", mode="before")(with_constants)
@@ -216,6 +227,15 @@ class RunSpec(Frozen):
         """How long each of the method's trials trains."""
         return self.methods[method].epochs or self.epochs
 
+    def searched_data(self, method: str, drawn: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+        """The options of the dataset that are searched as choices, with their values in a trial.
+
+        Accuracies on different data can't be compared, so trials that differ here are selected apart. An option that is
+        drawn from a range is a hyperparameter like any other.
+        """
+        space = self.method_space(method)
+        return tuple((n, drawn[n]) for n, p in space.items() if n.startswith(DATASET) and isinstance(p, Choice))
+
     def first_config(self, method: str) -> TrialConfig:
         """The config of some trial of the method that might be drawn, for trying out what all of them need."""
         return self.trial_config(method, {n: p.extremes()[0] for n, p in self.method_space(method).items()})
@@ -237,6 +257,7 @@ class RunSpec(Frozen):
                 "model": self.model.model_dump(mode="json"),
                 "epochs": self.method_epochs(method),
                 "seeds": self.seeds,
+                "splits": self.splits,
                 "schedule": self.schedule,
                 "objective": self.objective,
             }

@@ -5,6 +5,7 @@ column's unit and meaning are in the metadata of the parquet files' fields.
 """
 
 import io
+from collections.abc import Collection
 from datetime import UTC
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from scale_tune.tables.refits import IS_REFIT, with_refits
 from scale_tune.tables.run_schemas import ADDED, OF_RECORDS, SCHEMAS, trials_schema
 from scale_tune.tables.schemas import table_of
 from scale_tune.tables.unchanged import joined, read_unchanged
-from scale_tune.training.records import RECORD_FILE, is_weights, read_record
+from scale_tune.training.records import RECORD_FILE, is_features, is_weights, read_record
 
 Format = Literal["parquet", "csv"]
 
@@ -64,8 +65,7 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in OF_RECORDS}
     for trial in ledger:
         known = unchanged.get(trial.name)
-        has_weights = any(map(is_weights, files.get(trial.name, ())))
-        for name, rows in _tables_of(trial, known, spec, run, of_records, has_weights=has_weights).items():
+        for name, rows in _tables_of(trial, known, spec, run, of_records, files.get(trial.name, {})).items():
             parts[name][trial.name] = (stamps[trial.name], rows)
     tables = {name: joined(parts[name], schema) for name, schema in of_records.items()}
     tables["groups"] = with_refits(tables["groups"], _read_added(run, "groups", IS_REFIT))
@@ -78,8 +78,7 @@ def _tables_of(
     spec: RunSpec,
     run: RunDir,
     schemas: dict[str, pa.Schema],
-    *,
-    has_weights: bool,
+    files: Collection[str],
 ) -> dict[str, pa.Table]:
     """A trial's rows of the tables, from its record or from what is known of it."""
     if known is not None:
@@ -94,7 +93,9 @@ def _tables_of(
             name: _part(trial.name, columns_of(record) if record else {}, schemas[name])
             for name, columns_of in _LONG.items()
         }
-    row = values | _trial_row(trial, spec) | {"checkpoint": f"trials/{trial.name}" if has_weights else None}
+    row = values | _trial_row(trial, spec)
+    for column, holds in (("checkpoint", is_weights), ("features", is_features)):
+        row[column] = f"trials/{trial.name}" if any(map(holds, files)) else None
     return {"trials": table_of([row], schemas["trials"]), **tables}
 
 

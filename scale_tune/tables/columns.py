@@ -58,8 +58,9 @@ def group_columns(record: TrialRecord) -> Columns:
         if replica.best is None:
             continue
         for split, counts in replica.best.groups.items():
-            cells = cell_columns(counts, record.cells)
+            cells = cell_columns(counts, replica.cells)
             same = {"seed": replica.seed, "epoch": replica.best.epoch, "split": split}
+            same["fingerprint"] = replica.fingerprint
             for name, value in same.items():
                 columns[name] += [value] * len(cells["n"])
             for name, values in cells.items():

@@ -33,6 +33,12 @@ def config_fields() -> list[pa.Field]:
         field("config.epochs", pa.int64(), "epochs that the trial was to train"),
         field("config.schedule", pa.string(), "learning-rate schedule over the epochs"),
         field("config.objective", pa.string(), "validation accuracy that was maximised"),
+        field(
+            "config.splits",
+            pa.string(),
+            "shared: its seeds have one division of the data; per_seed: each has its own, drawn by the dataset's seed "
+            "plus its own",
+        ),
         field("config.model", pa.string(), "network"),
         field("config.weights", pa.string(), "its initial weights"),
         field("config.dataset", pa.string(), "dataset"),
@@ -66,6 +72,7 @@ def config_columns(config: TrialConfig) -> dict[str, Any]:
         "epochs": config.epochs,
         "schedule": config.schedule.value,
         "objective": config.objective.value,
+        "splits": config.splits.value,
         "model": config.model.name,
         "weights": config.model.weights,
         "dataset": config.dataset.name,

@@ -25,7 +25,7 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}"
 
 
-def mean_and_std(mean: float, std: float) -> str:
+def mean_and_std(mean: float, std: float | None) -> str:
     """As ``0.702 ± 0.008``, or a dash if there is no mean."""
     if pd.isna(mean):
         return "–"

@@ -49,13 +49,24 @@ TRIALS = pa.schema(
         *_accuracy_fields(),
         field("diverged", pa.int64(), "seeds whose loss became non-finite, which ended them"),
         field("error", pa.string(), "traceback of a failed trial"),
-        field("fingerprint", pa.string(), "SHA-256 of the splits that it was trained and judged on"),
+        field(
+            "fingerprint",
+            pa.string(),
+            "SHA-256 of the splits that it was trained and judged on; where each seed has its own, one over theirs, "
+            "which are in groups",
+        ),
         field("node", pa.string(), "host that trained the first epoch"),
         field("device", pa.string(), "device that trained the first epoch"),
         field("threads", pa.int64(), "CPU threads of the worker"),
         field("started", pa.timestamp("us", tz="UTC"), "when the first worker began"),
         field("seconds", pa.float64(), "training and validation, all seeds", "s"),
         field("checkpoint", pa.string(), "directory with the best-epoch weights, below the run; null if not kept"),
+        field(
+            "features",
+            pa.string(),
+            "directory with the features of each seed's best epoch, on which DFR refits, below the run; null if not "
+            "kept",
+        ),
     ],
     metadata={"name": "trials", "rows": "one per trial of the ledger"},
 )
@@ -95,10 +106,10 @@ GROUPS = pa.schema(
             pa.string(),
             "trial; of a refit the one whose network gives the features, null for the pretrained network",
         ),
-        field("seed", pa.int64(), "seed of the replica; null for a refit of the pretrained network"),
+        field("seed", pa.int64(), "seed of the replica; for a refit of the pretrained network as in dfr"),
         field("features", pa.string(), "of a refit as in dfr; null for the trial's own network"),
         field("protocol", pa.string(), "of a refit as in dfr; null for the trial's own network"),
-        field("fingerprint", pa.string(), "of a refit as in dfr; null for the trial's own network"),
+        field("fingerprint", pa.string(), "SHA-256 of the splits that it was trained, or refitted, and judged on"),
         field(
             "epoch",
             pa.int64(),
@@ -131,7 +142,7 @@ GROUPS = pa.schema(
 
 _REFITTED = (
     field("trial", pa.string(), "trial whose network gives the features; null for pretrained"),
-    field("seed", pa.int64(), "seed of its replica; null for pretrained"),
+    field("seed", pa.int64(), "seed of its replica; for pretrained that of the splits, null where seeds share them"),
     field(
         "features",
         pa.string(),
@@ -148,8 +159,7 @@ DFR = pa.schema(
         field(
             "status",
             pa.string(),
-            f"{REFITTED}; or {GONE}: of a trial that was to be refitted, but did not keep them (keep_top, or "
-            "deleted), with nulls for all that follows",
+            f"{REFITTED}; or {GONE}: of a trial whose file of them was deleted, with nulls for all that follows",
         ),
         field("C", pa.float64(), "inverse strength of the L1 penalty, chosen by the objective on val"),
         field("nonzero", pa.int64(), "non-zero coefficients of the refitted layer", "count"),

@@ -50,20 +50,6 @@ def save_weights(directory: Location, record: TrialRecord, seed: int, weights: d
     _save(weights_path(directory, seed), record, weights)
 
 
-def load_weights(directory: Location, seed: int) -> tuple[TrialRecord, dict[str, Tensor]]:
-    """The record and the best-epoch weights of one seed of an ended trial.
-
-    Raises:
-        FileNotFoundError: the trial did not keep them.
-        ValueError: the file is damaged.
-    """
-    path = weights_path(directory, seed)
-    try:
-        return read_header(path), load(path.read())
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-
-
 def _save(path: Location, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     path.write(save(on_cpu, {HEADER_KEY: record.model_dump_json()}))

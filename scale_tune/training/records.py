@@ -4,6 +4,7 @@ While a trial trains, its record is in the header of its checkpoint, so that the
 ended, the record is a file of its own, ``record.json``.
 """
 
+import hashlib
 import json
 from datetime import datetime
 from fnmatch import fnmatch
@@ -107,6 +108,9 @@ class ReplicaRecord(Record):
     """One seed of a trial."""
 
     seed: int
+    fingerprint: str
+    """Of the splits that it was trained and judged on."""
+    cells: CellsRecord
     history: list[EpochRecord] = []
     best: BestEpoch | None = None
     diverged_epoch: int | None = None
@@ -122,15 +126,18 @@ class TrialRecord(Record):
 
     trial: str
     config: TrialConfig
-    fingerprint: str
-    """Of the dataset's splits."""
-    cells: CellsRecord
     node: str
     device: str
     threads: int
     """CPU threads of the worker; results are bit-identical on one machine with one thread count."""
     started: datetime
     replicas: list[ReplicaRecord] = Field(min_length=1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the splits of all seeds: the one that they share, or else one over theirs."""
+        of_seeds = [replica.fingerprint for replica in self.replicas]
+        return of_seeds[0] if len(set(of_seeds)) == 1 else hashlib.sha256(" ".join(of_seeds).encode()).hexdigest()
 
     @property
     def epoch(self) -> int:
@@ -169,6 +176,16 @@ def checkpoints(directory: Location) -> list[Location]:
 def is_checkpoint(name: str) -> bool:
     """Whether a file of this name is a checkpoint."""
     return fnmatch(name, "checkpoint-*.safetensors")
+
+
+def features_path(directory: Location, seed: int) -> Location:
+    """Where the features of this seed's best epoch are, if the trial kept them."""
+    return directory / f"features-{seed}.safetensors"
+
+
+def is_features(name: str) -> bool:
+    """Whether a file of this name holds the features of a seed."""
+    return fnmatch(name, "features-*.safetensors")
 
 
 def weights_path(directory: Location, seed: int) -> Location:

@@ -147,17 +147,18 @@ class Replica:
             module.train(training)
 
     def _batches(self, generator: torch.Generator) -> Iterator[dict[SplitName, Batch]]:
-        """One epoch's batches of the first split and, beside each, as many samples of every other one."""
+        """One epoch's batches of the first split and, beside each, a whole batch of every other one."""
         first, *others = self.method.learns_from
         data: Split = getattr(self.splits, first)
         order = self.method.draw(generator)
-        for indices in torch.split(order, self.config.hyperparameters.batch_size):
+        batch_size = self.config.hyperparameters.batch_size
+        for indices in torch.split(order, batch_size):
             if len(indices) == 1:
-                continue  # BatchNorm can't normalise a single sample
+                continue  # left over; BatchNorm can't normalise a single sample where it has a single pixel
             batches = {first: self._load(data, indices.numpy(), generator)}
             for other in others:
                 more: Split = getattr(self.splits, other)
-                drawn = torch.randperm(len(more), generator=generator)[: len(indices)]
+                drawn = torch.randperm(len(more), generator=generator)[:batch_size]
                 batches[other] = self._load(more, drawn.numpy(), generator)
             yield batches
 
@@ -184,14 +185,19 @@ def _samples(splits: DatasetSplits, name: SplitName) -> Samples:
     return Samples(labels=labels, attributes=attributes, groups=groups)
 
 
-def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) -> None:
+def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) -> int:
     """Take one step on the first samples, to see whether method and model can train on such images at all.
+
+    Returns:
+        How many features the network has.
 
     Raises:
         UserError: they can't.
     """
     try:
-        Replica(config, config.seeds[0], splits, device).take_one_step()
+        replica = Replica(config, config.seeds[0], splits, device)
+        replica.take_one_step()
+        return replica.method.network.num_features
     except UserError:
         raise
     except torch.OutOfMemoryError:
@@ -200,7 +206,7 @@ def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) ->
             f"{config.hyperparameters.batch_size}; lower it, or give each trial more of the device"
         ) from None
     except Exception as error:
-        shape = " x ".join(map(str, splits.train.images.shape[1:]))
+        shape = " x ".join(map(str, (3, *splits.info.input_size)))
         own = config.file is not None or config.model.file is not None
         raise UserError(
             f"the method {config.method} can't train the model {config.model.name} on {splits.name}'s images of "

@@ -1,6 +1,7 @@
 """A trial: all its seeds trained in lockstep, epoch by epoch, with a checkpoint after each."""
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import torch
@@ -9,10 +10,12 @@ from torch import Tensor
 from scale_tune.datasets.groups import GroupCounts
 from scale_tune.datasets.splits import DatasetSplits
 from scale_tune.errors import UserError
+from scale_tune.methods import is_refitted
 from scale_tune.ranking import best_of
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from scale_tune.training.features import features_of, save_features
 from scale_tune.training.records import (
     BestEpoch,
     CellsRecord,
@@ -31,13 +34,13 @@ class Trial:
 
     Created on a directory that holds a checkpoint, it goes on from there, and ends with the weights and history
     that it would have had without an interruption. When it has finished, its directory holds the best-epoch weights of
-    each seed, unless a replica diverged, and a last checkpoint of the record alone; closing it is the driver's business
-    (:mod:`scale_tune.search.closing`).
+    each seed and, of a method that DFR refits, the features, unless a replica diverged; and a last checkpoint of the
+    record alone. Closing it is the driver's business (:mod:`scale_tune.search.closing`).
 
     Args:
         name: as ``scale-00017``.
         config: what to train.
-        splits: the data; must be what an existing checkpoint was trained on.
+        splits: the data of each seed; must be what an existing checkpoint was trained on.
         device: where to train.
         directory: the trial's own directory.
 
@@ -46,21 +49,29 @@ class Trial:
     """
 
     def __init__(
-        self, name: str, config: TrialConfig, splits: DatasetSplits, device: torch.device, directory: Location
+        self,
+        name: str,
+        config: TrialConfig,
+        splits: Mapping[int, DatasetSplits],
+        device: torch.device,
+        directory: Location,
     ) -> None:
         self.directory = directory
-        self.replicas = [Replica(config, seed, splits, device) for seed in config.seeds]
+        self.replicas = [Replica(config, seed, splits[seed], device) for seed in config.seeds]
         self.best_weights: dict[int, dict[str, Tensor]] = {}
         self.record = TrialRecord(
             trial=name,
             config=config,
-            fingerprint=splits.fingerprint,
-            cells=CellsRecord.of(splits.info.groups),
             node=platform.node(),
             device=str(device),
             threads=torch.get_num_threads(),
             started=datetime.now(UTC),
-            replicas=[ReplicaRecord(seed=seed) for seed in config.seeds],
+            replicas=[
+                ReplicaRecord(
+                    seed=seed, fingerprint=splits[seed].fingerprint, cells=CellsRecord.of(splits[seed].info.groups)
+                )
+                for seed in config.seeds
+            ],
         )
         if (final := read_final_record(directory)) is not None and final.finished:
             self._check_same_trial(final)
@@ -98,8 +109,16 @@ class Trial:
                 self._evaluate_test(replica, record.best)
         # A trial with a diverged replica lacks a seed: it is never selected, so nothing is refitted on it.
         if not self.record.diverged:
-            for seed, weights in self.best_weights.items():
-                save_weights(self.directory, self.record, seed, weights)
+            for replica in self.replicas:
+                save_weights(self.directory, self.record, replica.seed, self.best_weights[replica.seed])
+                if is_refitted(self.record.config):
+                    self._keep_features(replica)
+
+    def _keep_features(self, replica: Replica) -> None:
+        """Of the best epoch, whose weights the network has been given."""
+        network, trial = replica.method.network, self.record.trial
+        kept = features_of(network, replica.splits, replica.device, trial=trial, seed=replica.seed)
+        save_features(self.directory, kept)
 
     def _evaluate_test(self, replica: Replica, best: BestEpoch) -> None:
         """Judge the selected epoch on test, after everything is trained and selected."""

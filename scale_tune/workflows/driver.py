@@ -54,7 +54,8 @@ def launch(
     check_new_run(storage, name)
     database = _new_database(storage, name, ledger)
     if address is None:  # here its progress can be shown
-        load_with_progress(_any_config(spec).dataset, console)
+        for dataset in _any_config(spec).datasets.values():
+            load_with_progress(dataset, console)
     with cluster(address, stop) as reconnect:
         one_disk = address is None and storage.local is not None
         data = check_cluster(spec, None if one_disk else storage, console.print)
@@ -116,6 +117,8 @@ def resume(
 def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
     """Train the best configs of a run again on fresh seeds, or go on with that (:mod:`scale_tune.workflows.confirm`).
 
+    Those whose refitted last layer was selected are among them, if the run has been analysed.
+
     Args:
         run: its directory.
         top_k: how many configs of each method on each dataset. A confirmation that was begun keeps those that it
@@ -128,15 +131,20 @@ def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
     Raises:
         UserError: as :func:`launch` and :func:`resume`, or no trial has run to its end with all its seeds.
     """
+    from scale_tune.analysis.entries import RunTables
     from scale_tune.analysis.selection import best_configs
     from scale_tune.tables import collect as results  # pandas takes its time
 
     usercode.provide(run.sources())
     confirmation = confirmation_of(run)
     searched = run.read_spec()
-    best = best_configs(results.load_results(run.path)["trials"], searched, top_k)["trial"]
+    tables = results.load_results(run.path)
+    best = best_configs(tables["trials"], searched, top_k)["trial"].tolist()
+    # DFR may prefer another network than the best ones of its method.
+    of_refits = [entry.trial for entry in RunTables(name="", spec=searched, tables=tables).entries if entry.protocol]
     trials = {trial.name: trial for trial in read_trials(run.ledger)}
-    spec = confirmation_spec(searched, [trials[name] for name in best])
+    chosen = dict.fromkeys([*best, *filter(None, of_refits)])
+    spec = confirmation_spec(searched, [trials[name] for name in chosen])
     if confirmation.spec.is_file():
         begun = confirmation.read_spec()
         if lacking := unconfirmed(begun, spec):
@@ -165,7 +173,7 @@ def _any_config(spec: RunSpec) -> TrialConfig:
 def _data_here(run: RunDir, spec: RunSpec) -> dict[str, str]:
     config = _any_config(spec)
     try:
-        return identity(config, load_with_progress(config.dataset, console))
+        return identity(config, load_with_progress(next(iter(config.datasets.values())), console))
     except OSError as error:
         raise UserError(f"can't read what the run {run.path} was started with: {error}") from None
 

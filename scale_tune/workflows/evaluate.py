@@ -1,17 +1,16 @@
-"""From a run to its answer: select, refit the last layer of the best ERM trials, compare, write the tables."""
+"""From a run to its answer: select, refit the last layer of the ERM trials, compare, write the tables."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from scale_tune.analysis.ablation import Ablation, ablate
 from scale_tune.analysis.caveats import caveats
 from scale_tune.analysis.comparison import compare, differences
 from scale_tune.analysis.entries import RunTables
+from scale_tune.analysis.winners import WinnersMap, winners_map
 from scale_tune.errors import UserError
-from scale_tune.report.pivots import pivot_latex
 from scale_tune.report.text import comparison_latex
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.spec.frozen import nearest
@@ -36,6 +35,13 @@ class Evaluation:
     notes: list[str]
     """What a reader of the comparison would otherwise be misled about."""
     written: list[Location]
+
+    def winners(self) -> Iterator[WinnersMap]:
+        """Of each run that searched several kinds of data, which method wins on each."""
+        for run in self.runs:
+            of = winners_map(run.name, run.spec, run.tables["trials"], self.comparison, self.differences)
+            if of is not None:
+                yield of
 
 
 def parse_protocols(text: str) -> tuple[DfrProtocol, ...]:
@@ -77,7 +83,6 @@ def check_runs(runs: Sequence[RunDir], export: Location | None) -> None:
 
 def evaluate(
     runs: Sequence[RunDir],
-    top_k: int,
     protocols: Collection[DfrProtocol],
     export: Location | None,
     say: Say,
@@ -88,8 +93,7 @@ def evaluate(
 
     Args:
         runs: their directories.
-        top_k: DFR is fitted on this many of the best ERM configs of a run on each dataset; val chooses among them.
-        protocols: how DFR is fitted, on each of them and on the pretrained network.
+        protocols: how DFR is fitted, on every ERM trial that has run to its end and on the pretrained network.
         export: where to write the tables, those of each of several runs in a directory of its name; None: each run's
             own ``results``, and the comparison there if it is of one run, else nowhere.
         say: called with a line at each step that takes time.
@@ -105,19 +109,18 @@ def evaluate(
     with ExitStack() as held:
         for run in (*runs, *filter(lambda run: run.spec.is_file(), map(confirmation_of, runs))):
             held.enter_context(only_analysis(run))
-        return _evaluate(runs, top_k, protocols, export, say, format_, address)
+        return _evaluate(runs, protocols, export, say, format_, address)
 
 
 def _evaluate(
     runs: Sequence[RunDir],
-    top_k: int,
     protocols: Collection[DfrProtocol],
     export: Location | None,
     say: Say,
     format_: Format,
     address: str | None,
 ) -> Evaluation:
-    analysed = [AnalysedRun(run, name, top_k, protocols) for run, name in zip(runs, _names(runs), strict=True)]
+    analysed = [AnalysedRun(run, name, protocols) for run, name in zip(runs, _names(runs), strict=True)]
     confirmations = [_confirmation(run, of, protocols) for run, of in zip(analysed, runs, strict=True)]
     everything = [*analysed, *filter(None, confirmations)]
     refit_missing([(run, network) for run in everything for network in run.missing], address, say)
@@ -142,35 +145,12 @@ def _evaluate(
 
 
 def _confirmation(run: AnalysedRun, of: RunDir, protocols: Collection[DfrProtocol]) -> AnalysedRun | None:
-    """The confirmation of a run, if it was begun: all of it, since the order of its trials chooses nothing."""
+    """The confirmation of a run, if it was begun."""
     confirmation = confirmation_of(of)
     if not confirmation.spec.is_file():
         return None
-    name, trials = f"{run.name}/{confirmation.path.name}", confirmation.read_spec().total_samples
-    # The pretrained network has no seeds to confirm.
-    return AnalysedRun(confirmation, name, trials, protocols, pretrained=False)
-
-
-def ablate_run(
-    run: RunDir, rows: str, cols: str, metric: str, by: str | None, export: Location | None
-) -> tuple[Ablation, list[Location]]:
-    """Pivot a run as it is now, see :func:`scale_tune.analysis.ablation.ablate`, and write what came out.
-
-    Args:
-        export: where to; None: ``ablation`` below the run's own ``results``.
-
-    Raises:
-        UserError: this is no run, or it has no such parameter or metric.
-    """
-    from scale_tune.report.ablation_figure import ablation_figures  # matplotlib takes its time
-
-    frames = {name: table.to_pandas() for name, table in results.collect(run).items()}
-    found = ablate(RunTables(name=run.path.name, spec=run.read_spec(), tables=frames), rows, cols, metric, by)
-    directory = run.results / "ablation" if export is None else export
-    name = f"{found.rows}-{found.cols}-{metric}" + f"-by-{found.by}" * (found.by is not None)
-    contents = {f"{name}.tex": pivot_latex(found).encode()}
-    contents |= {f"{name}.{format_}": content for format_, content in ablation_figures(found).items()}
-    return found, [*results.write_tables({name: found.table}, directory), *results.write_files(contents, directory)]
+    # The pretrained network was not selected, so there is nothing to confirm.
+    return AnalysedRun(confirmation, f"{run.name}/{confirmation.path.name}", protocols, pretrained=False)
 
 
 def _names(runs: Sequence[RunDir]) -> list[str]:

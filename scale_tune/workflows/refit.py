@@ -1,8 +1,10 @@
-"""What an analysis adds to the tables of a run: the refitted last layers (DFR) of its best ERM trials.
+"""What an analysis adds to the tables of a run: the refitted last layers (DFR) of all its completed ERM trials.
 
-What is in the tables is not refitted again, and each result is written there at once.
+Which of them is best is not known before: a search by ERM's own worst group prefers other networks than DFR does. What
+is in the tables is not refitted again, and results are written there as they come.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from scale_tune.analysis.entries import RunTables
-from scale_tune.analysis.selection import best_configs
+from scale_tune.analysis.selection import eligible
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import read_trials
-from scale_tune.methods import method_class
+from scale_tune.methods import is_refitted
 from scale_tune.networks import pretrained
-from scale_tune.spec.config import DfrProtocol, TrialConfig
+from scale_tune.spec.config import DatasetConfig, DfrProtocol, Splits, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
@@ -26,7 +28,7 @@ from scale_tune.tables.collect import Format
 from scale_tune.tables.columns import cell_columns
 from scale_tune.tables.refits import IS_REFIT, identity, with_refits
 from scale_tune.tables.schemas import GONE, PRETRAINED, REFITTED, table_of
-from scale_tune.training.records import CellsRecord, GroupsRecord, weights_path
+from scale_tune.training.records import CellsRecord, GroupsRecord, features_path
 
 if TYPE_CHECKING:
     from scale_tune.dfr.protocols import DfrResult
@@ -46,19 +48,17 @@ class PendingRefit:
     """The columns of its rows that tell which network it is."""
     protocols: list[DfrProtocol]
     call: "Callable[[], list[DfrResult] | None]"
-    """A pure function, which can be pickled. Its result is None if the weights are gone."""
+    """A pure function, which can be pickled. Its result is None if the features are gone."""
 
 
 class AnalysedRun:
     """The tables of a run, and what is to be added to its ``dfr``, ``dfr_path`` and ``groups``.
 
-    What earlier analyses refitted is kept, since the weights of an ended trial never change. What they could not
+    What earlier analyses refitted is kept, since the features of an ended trial never change. What they could not
     refit is tried again.
     """
 
-    def __init__(
-        self, run: RunDir, name: str, top_k: int, protocols: Collection[DfrProtocol], *, pretrained: bool = True
-    ) -> None:
+    def __init__(self, run: RunDir, name: str, protocols: Collection[DfrProtocol], *, pretrained: bool = True) -> None:
         self.name = name
         self._pretrained = pretrained
         self._notes: list[str] = []
@@ -76,10 +76,12 @@ class AnalysedRun:
         self._group_rows: Rows = _of(self._rows, group_rows)
         self._protocols = protocols
         self._asked_for: Rows = []
-        self._ask_for_best(top_k)
+        self._written = 0.0  # when, and how long it took
+        self._writing_took = 0.0
+        self._ask()
 
     def add(self, refit: PendingRefit, refitted: "list[DfrResult] | UserError | None") -> None:
-        """Note the result of a refit, at once in the run's directory too: an analysis may be interrupted.
+        """Note the result of a refit; what was noted is written from time to time, see :meth:`keep`.
 
         Raises:
             UserError: it was one, and not of the pretrained baseline, which is then left out.
@@ -88,7 +90,7 @@ class AnalysedRun:
             if refit.key["features"] != PRETRAINED:
                 raise refitted
             self._notes.append(f"pretrained baseline left out: {refitted}")
-        elif refitted is None:  # just now: the search goes on, and a better trial has taken its place
+        elif refitted is None:  # somebody has deleted them just now
             self._note_gone(refit.key, refit.protocols)
         else:
             for result in refitted:
@@ -96,11 +98,19 @@ class AnalysedRun:
                 self._rows.append(common | {"status": REFITTED} | _result_columns(result))
                 self._path_rows += [common | columns for columns in _path_columns(result)]
                 self._group_rows += [common | columns for columns in _group_columns(result)]
-            if not self._run.writable:
-                return
-            added = self._added()
-            # A row of dfr says that it is refitted: it comes last.
-            results.write_tables({name: added[name] for name in ("groups", "dfr_path", "dfr")}, self._run.results)
+            # Writing takes a tenth of the time at most, however many there are.
+            if time.monotonic() - self._written > 10 * self._writing_took:
+                self.keep()
+
+    def keep(self) -> None:
+        """Write what was refitted into the run's directory, where the next analysis finds it."""
+        if not self._run.writable:
+            return
+        started, added = time.monotonic(), self._added()
+        # A row of dfr says that it is refitted: it comes last.
+        results.write_tables({name: added[name] for name in ("groups", "dfr_path", "dfr")}, self._run.results)
+        self._written = time.monotonic()
+        self._writing_took = self._written - started
 
     @property
     def notes(self) -> list[str]:
@@ -109,8 +119,7 @@ class AnalysedRun:
             return self._notes
         named = [f"{trial} ({_counted('seed', seeds)})" for trial, seeds in self._gone.items()]
         more = f" and {len(named) - LISTED} more trials" * (len(named) > LISTED)
-        gone = f"no DFR of {', '.join(named[:LISTED])}{more}: the weights are gone (keep_top, or deleted)"
-        return [*self._notes, gone]
+        return [*self._notes, f"no DFR of {', '.join(named[:LISTED])}{more}: the features are gone"]
 
     def write(self, export: Location | None, format_: Format) -> list[Location]:
         """Write all tables; into the run's own directory too, where the next analysis finds them."""
@@ -140,56 +149,61 @@ class AnalysedRun:
             "groups": with_refits(self._tables["groups"], table_of(group_rows, run_schemas.GROUPS)),
         }
 
-    def _ask_for_best(self, top_k: int) -> None:
-        """Ask for every seed of the best ERM trials on each dataset, and for the pretrained network on each.
-
-        Its splits are those of the best ERM trial there; without one, of another method's.
-        """
+    def _ask(self) -> None:
+        """Ask for every seed of every completed ERM trial, and for the pretrained network on each dataset."""
         table = self._tables["trials"].to_pandas()
-        best = best_configs(table, self._spec, top_k)
-        trials = read_trials(self._run.ledger)
-        configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in trials}
-        for trial in best["trial"]:
-            if _is_refitted(configs[trial]):
+        selectable = eligible(table)
+        ledger = read_trials(self._run.ledger)
+        configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in ledger}
+        groups = self._tables["groups"]
+        of_seeds = _fingerprints(groups.filter(~IS_REFIT))
+        for trial in selectable["trial"]:
+            if is_refitted(configs[trial]):
                 for seed in configs[trial].seeds:
-                    self._ask_for_checkpoint(trial, seed, configs[trial])
-        if self._pretrained and len(best):
-            data = [column for column in map(str, best) if column.startswith("config.dataset")]
-            first = best_configs(table, self._spec, 1).drop_duplicates(data)
-            self._ask_for_pretrained({row["fingerprint"]: configs[row["trial"]] for _, row in first.iterrows()})
+                    self._ask_for_trial(trial, seed, configs[trial], of_seeds[trial, seed])
+        if self._pretrained and len(selectable):
+            asked: set[str] = set()
+            for trial in selectable["trial"]:
+                for seed, dataset in configs[trial].datasets.items():
+                    if (fingerprint := of_seeds[trial, seed]) not in asked:
+                        asked.add(fingerprint)
+                        own = seed if configs[trial].splits is Splits.PER_SEED else None
+                        if not self._ask_for_pretrained(configs[trial], dataset, fingerprint, own):
+                            return  # all configs of a run have one model
 
-    def _ask_for_checkpoint(self, trial: str, seed: int, config: TrialConfig) -> None:
+    def _ask_for_trial(self, trial: str, seed: int, config: TrialConfig, fingerprint: str) -> None:
         key = {"features": config.method, "trial": trial, "seed": seed}
         directory = self._run.trial(trial)
         if not (missing := self._lacking(key)):
             return
-        if not weights_path(directory, seed).is_file():
+        if not features_path(directory, seed).is_file():
             self._note_gone(key, missing)
             return
-        from scale_tune.dfr.protocols import refit_checkpoint  # torch takes 0.4 GB and seconds, and is seldom needed
+        from scale_tune.dfr.protocols import refit_trial  # torch takes 0.4 GB and seconds, and is seldom needed
 
-        call = partial(refit_checkpoint, directory, seed, config, missing, self._run.sources())
+        call = partial(refit_trial, directory, seed, config, fingerprint, missing)
         what = f"DFR ({' and '.join(missing)} protocol) on {trial}, seed {seed}"
         self.missing.append(PendingRefit(what=what, key=key, protocols=missing, call=call))
 
-    def _ask_for_pretrained(self, configs: dict[str, TrialConfig]) -> None:
-        """Ask for it on the splits of each config, given their fingerprints."""
-        for fingerprint, config in configs.items():
-            key = {"features": PRETRAINED, "trial": None, "seed": None, "fingerprint": fingerprint}
-            if not (missing := self._lacking(key)):
-                continue
-            try:
-                model = pretrained(config.model)
-            except UserError as error:
-                self._notes.append(f"pretrained baseline left out: {error}")
-                return  # all configs of a run have one model
-            from scale_tune.dfr.protocols import refit_pretrained
+    def _ask_for_pretrained(
+        self, config: TrialConfig, dataset: DatasetConfig, fingerprint: str, seed: int | None
+    ) -> bool:
+        """Ask for it on the splits of a fingerprint, which are those of one seed or, without one, of all; if any."""
+        key = {"features": PRETRAINED, "trial": None, "seed": seed, "fingerprint": fingerprint}
+        if not (missing := self._lacking(key)):
+            return True
+        try:
+            model = pretrained(config.model)
+        except UserError as error:
+            self._notes.append(f"pretrained baseline left out: {error}")
+            return False
+        from scale_tune.dfr.protocols import refit_pretrained
 
-            call = partial(
-                refit_pretrained, model, config.dataset, fingerprint, missing, config.objective, self._run.sources()
-            )
-            what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
-            self.missing.append(PendingRefit(what=what, key=key, protocols=missing, call=call))
+        where = (model, dataset, fingerprint, missing, config.objective, self._run.sources(), seed or 0)
+        what = f"pretrained baseline ({' and '.join(missing)} protocol) of {model.name}, {model.weights}"
+        what += f", seed {seed}" * (seed is not None)
+        self.missing.append(PendingRefit(what=what, key=key, protocols=missing, call=partial(refit_pretrained, *where)))
+        return True
 
     def _note_gone(self, key: dict[str, Any], protocols: Collection[DfrProtocol]) -> None:
         self._gone.setdefault(key["trial"], []).append(key["seed"])
@@ -201,8 +215,11 @@ class AnalysedRun:
         return [p for p, want in wanted.items() if not any(want.items() <= row.items() for row in self._rows)]
 
 
-def _is_refitted(config: TrialConfig) -> bool:
-    return config.file is None and method_class(config.method).refit_by_dfr
+def _fingerprints(own: pa.Table) -> dict[tuple[str, int], str]:
+    """Of the splits of each trial and seed, from the rows of ``groups`` that are of no refit."""
+    columns = ["trial", "seed", "fingerprint"]
+    distinct = own.select(columns).group_by(columns).aggregate([])
+    return {(row["trial"], row["seed"]): row["fingerprint"] for row in distinct.to_pylist()}
 
 
 def _counted(what: str, numbers: Sequence[int]) -> str:
@@ -217,10 +234,14 @@ def refit_missing(missing: Sequence[tuple[AnalysedRun, PendingRefit]], address: 
 
     networks = f"{len(missing)} networks" if len(missing) > 1 else "a network"
     say(f"refitting the last layer of {networks}")
-    with closing(side_by_side([network.call for _, network in missing], address)) as found:
-        for number, ((run, network), refitted) in enumerate(zip(missing, found, strict=True), 1):
-            run.add(network, refitted)
-            say(f"{number} of {len(missing)}: {network.what}")
+    try:
+        with closing(side_by_side([network.call for _, network in missing], address)) as found:
+            for number, ((run, network), refitted) in enumerate(zip(missing, found, strict=True), 1):
+                run.add(network, refitted)
+                say(f"{number} of {len(missing)}: {network.what}")
+    finally:  # an analysis may be interrupted
+        for analysed in {id(run): run for run, _ in missing}.values():
+            analysed.keep()
 
 
 def _of(refitted: Rows, rows: Rows) -> Rows:

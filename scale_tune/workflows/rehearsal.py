@@ -1,19 +1,23 @@
 """What every trial of a search will do, tried here for a step: what a dry run accepts, trains."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from scale_tune.datasets import Dataset, DatasetSplits, Split, dataset_of
-from scale_tune.datasets.ahead import dataset_corners
+from scale_tune.datasets.ahead import dataset_corners, dataset_variants
 from scale_tune.datasets.planning import info_of, plan_of
 from scale_tune.datasets.preparation import preview
+from scale_tune.datasets.splits import SplitName
 from scale_tune.errors import UserError
-from scale_tune.spec.config import IMAGENET, RANDOM
+from scale_tune.methods import is_refitted
+from scale_tune.networks import pretrained
+from scale_tune.spec.config import IMAGENET, RANDOM, Splits
 from scale_tune.spec.space import RunSpec
 
 SAMPLES = 64
 """Of each split that a step is tried on."""
+REFITTED_ON: tuple[SplitName, ...] = ("target", "val", "test")
 BATCH = 4
 """Enough to see whether a network can train on such images; a larger one would take its time without a GPU."""
 
@@ -31,13 +35,14 @@ def rehearse(spec: RunSpec, say: Callable[[str], None]) -> None:
     missing = _missing(spec)
     if missing:
         say(f"note: this can't be run yet: {missing}")
-    for corner in dataset_corners(spec) if not missing else ():
-        plan_of(dataset_of(corner))
+    corners = [plan_of(dataset_of(corner)) for corner in dataset_corners(spec)] if not missing else []
+    samples = max((sum(len(plan[split].labels) for split in REFITTED_ON) for plan in corners), default=None)
     say("trying a step …")
     import torch
 
     from scale_tune.training.replica import try_out
 
+    features: dict[str, int] = {}
     for method in spec.methods:
         config = spec.first_config(method)
         say(f"  of {method} with {config.model.name}")
@@ -53,7 +58,43 @@ def rehearse(spec: RunSpec, say: Callable[[str], None]) -> None:
             if missing:  # without its files, not even the size of its images is known
                 return
             raise
-        try_out(config, splits, torch.device("cpu"))
+        features[method] = try_out(config, splits, torch.device("cpu"))
+    for line in _coverage(spec, features, samples):
+        say(line)
+
+
+def _coverage(spec: RunSpec, features: dict[str, int], samples: int | None) -> Iterator[str]:
+    """What DFR will be fitted on, and how much space that takes.
+
+    Args:
+        spec: what is to be searched.
+        features: how many a network of each method has.
+        samples: of target, val and test of the largest dataset; None where their files are not there.
+    """
+    refitted = [method for method in spec.methods if is_refitted(spec.first_config(method))]
+    datasets = len(dataset_variants(spec)) // (len(spec.seeds) if spec.splits is Splits.PER_SEED else 1)
+    on_each = f" on each of the {datasets} datasets" * (datasets > 1)
+    for method in refitted:
+        early = "; those stopped early have none" * (spec.scheduler.name != "none")
+        yield f"DFR        every {method} trial that runs to its end{on_each}, {len(spec.seeds)} seeds each{early}"
+        row = 4 * features[method] + 2 * 8  # float32, and two labels of 8 bytes
+        if samples is None:
+            yield f"           keeps {row / 1e3:.3g} kB of features for each image of target, val and test, and seed"
+        else:
+            trial = row * samples * len(spec.seeds)
+            most = f"{_size(trial)} a trial, at most {_size(trial * spec.method_samples(method))} in all"
+            yield f"           keeps the features of {samples:,} images (target, val, test) and seed: {most}"
+    if not refitted:
+        yield "DFR        none: no method here is refitted, as erm is"
+    try:
+        model = pretrained(spec.model)
+        yield f"           and {model.name} with the weights {model.weights}, untrained{on_each}"
+    except UserError as error:
+        yield f"           no pretrained baseline: {error}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 
 def _missing(spec: RunSpec) -> str:

@@ -164,14 +164,14 @@ def test_methods_that_different_accuracies_selected_are_told():
 
 
 def test_methods_that_cannot_be_paired_are_told():
-    def one(name: str, row: dict, seeds: tuple[int, ...] = (0, 1, 2)):
+    def one(name: str, row: dict, seeds: tuple[int, ...] = (0, 1, 2), splits: str = "of one seed"):
         spec = make_spec(methods=[row["method"]], num_samples=1)
         cells = [cell for split in ("val", "test") for cell in group_rows(row["trial"], split, [50], [50])]
-        judged = [cell | {"seed": seed} for cell in cells for seed in seeds]
+        judged = [cell | {"seed": seed, "fingerprint": splits} for cell in cells for seed in seeds]
         return make_tables([row], groups=judged, name=name, spec=spec)
 
     here = one("a", trial("erm-00000", 0.5))
-    other_images = one("b", trial("scale-00000", 0.6, fingerprint="of other files"))
+    other_images = one("b", trial("scale-00000", 0.6), splits="of another")
     other_seeds = one("c", trial("erm_target-00000", 0.7), (7, 8, 9))
     assert len(differences([here, one("d", trial("scale-00000", 0.6))])) > 0
     assert differences([here, other_images]).empty

@@ -6,8 +6,10 @@ from scipy.stats import chi2_contingency
 from torchvision.datasets import MNIST
 
 from scale_tune import datasets
-from scale_tune.datasets.splits import SPLIT_NAMES
+from scale_tune.datasets import dataset_of
+from scale_tune.datasets.splits import SPLIT_NAMES, PaddedCrop
 from scale_tune.errors import UserError
+from scale_tune.spec.config import DatasetConfig
 from tests.support.sources import make_cifar, make_mnist
 
 
@@ -66,7 +68,10 @@ def test_full_size_data_has_the_defined_splits(full, root):
     for name in ("target", "val", "test"):
         assert independent(getattr(splits, name))
     assert not np.array_equal(np.bincount(splits.test.attributes), np.full(10, 1000)), "true labels of test digits"
-    assert np.bincount(splits.val.labels).tolist() == np.bincount(splits.target.labels).tolist() == [100] * 10
+    for held in ("labels", "attributes"):
+        val, target = (np.bincount(getattr(split, held)) for split in (splits.val, splits.target))
+        assert (val + target).tolist() == [200] * 10
+        assert (val != target).any(), "halves are drawn from all of them, not class by class"
 
 
 @pytest.mark.parametrize("strength", [0.99, 0.95, 0.5])
@@ -75,6 +80,24 @@ def test_a_share_of_train_conflicts(small, strength):
     # Of the exchanged images a tenth meets a digit of its class by chance.
     expected = (1 - strength) * 0.9
     assert (train.labels != train.attributes).mean() == pytest.approx(expected, abs=0.015)
+
+
+def test_the_strength_exchanges_the_same_places_for_every_seed(full, root):
+    """What train has is drawn anew by each seed, how many it has of each label with each attribute is not."""
+    trains = [
+        dataset_of(DatasetConfig(name="dominoes", spurious_strength=0.95, seed=s)).plan()["train"] for s in (0, 1)
+    ]
+    counts = [np.bincount(train.labels * 10 + train.attributes, minlength=100) for train in trains]
+    assert counts[0].tolist() == counts[1].tolist()
+    assert (counts[0] > 0).all()
+    first, second = (set(map(tuple, train.sources.tolist())) for train in trains)
+    assert len(first & second) < 100
+
+
+def test_dominoes_are_standardised_and_augmented_as_published():
+    info = dataset_of(DatasetConfig(name="dominoes")).info()
+    assert (info.mean, info.std) == ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+    assert (info.input_size, info.random_crop, info.flip) == ((64, 32), PaddedCrop(padding=4), True)
 
 
 def test_compressed_files_give_the_same_splits(small, tmp_path, monkeypatch):

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as reference
 
 from scale_tune import datasets
 from scale_tune.datasets import celeba
-from scale_tune.datasets.celeba import face
 from scale_tune.datasets.lists import PictureList
-from scale_tune.datasets.pictures import read_picture
 from scale_tune.datasets.splits import SPLIT_NAMES
-from scale_tune.datasets.waterbirds import whole
+from scale_tune.datasets.transforms import normalise
 from scale_tune.errors import UserError
 from scale_tune.spec.config import DatasetConfig
 from tests.support.sources import celeba_table, make_celeba, make_waterbirds
@@ -165,14 +166,52 @@ def test_waterbirds_halves_the_official_validation_split(places):
     assert sum(map(len, sources)) == len(set.union(*sources)) == 89
 
 
-@pytest.mark.parametrize(("size", "frame"), [((178, 218), face), ((500, 300), whole), ((256, 400), whole)])
-def test_pictures_are_cut_from_the_middle(tmp_path, size, frame):
-    picture = Image.new("RGB", size, (0, 0, 0))
-    middle = (size[0] // 2 - 20, size[1] // 2 - 20, size[0] // 2 + 20, size[1] // 2 + 20)
-    picture.paste((255, 255, 255), middle)
-    picture.save(tmp_path / "x.png")
-    array = read_picture(tmp_path / "x.png", frame, "list.csv:2")
-    assert array.shape == (3, 224, 224)
-    rows, columns = np.nonzero(array[0] > 127)
-    assert rows.mean() == pytest.approx(111.5, abs=1.5)
-    assert columns.mean() == pytest.approx(111.5, abs=1.5)
+def noise(path, size) -> Image.Image:
+    """A picture of noise, written without loss whatever its name."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    picture.save(path, format="png")
+    return picture
+
+
+SQUEEZED_MIDDLE = v2.Compose([v2.Resize((256, 256)), v2.CenterCrop(224)])
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "frame"),
+    [
+        ({"name": "celeba", "task": "gender", "target_size": 8}, (178, 218), v2.Resize((224, 224))),
+        ({"name": "celeba", "task": "blond"}, (178, 218), SQUEEZED_MIDDLE),
+        ({"name": "waterbirds"}, (500, 333), SQUEEZED_MIDDLE),
+        ({"name": "waterbirds"}, (150, 400), SQUEEZED_MIDDLE),
+    ],
+)
+def test_networks_see_of_pictures_what_they_see_of_them_by_torchvision(few, places, options, size, frame):
+    """The sources' own pipelines on the first picture: Pillow's resizing, tensor, ImageNet's mean and deviation."""
+    if options["name"] == "celeba":
+        folder = make_celeba(places, few, "metadata")
+        files = sorted(folder.iterdir())
+    else:
+        files = sorted((make_waterbirds(places, {0: (9, 2, 3, 5), 1: (4,) * 4, 2: (4,) * 4}) / "001.Bird").iterdir())
+    for file in files:
+        picture = noise(file, size)
+    dataset = datasets.dataset_of(DatasetConfig(**options))
+    info, stored = dataset.info(), torch.from_numpy(dataset.plan()["test"].images(0, 1))
+    assert stored.shape[2:] == (info.height, info.width)
+    expected = reference.normalize(
+        reference.to_dtype(reference.to_image(frame(picture)), torch.float32, scale=True),
+        [0.485, 0.456, 0.406],
+        [0.229, 0.224, 0.225],
+    )
+    torch.testing.assert_close(normalise(stored, info)[0], expected)
+
+
+def test_pictures_are_augmented_as_in_their_sources():
+    gender, blond, birds = (
+        datasets.dataset_of(DatasetConfig(**options)).info()
+        for options in ({"name": "celeba"}, {"name": "celeba", "task": "blond"}, {"name": "waterbirds"})
+    )
+    assert (gender.random_crop, gender.flip) == (None, False)
+    assert (blond.random_crop.area, blond.flip) == (birds.random_crop.area, birds.flip) == ((0.7, 1), True)
+    assert birds.random_crop.ratio == (3 / 4, 4 / 3)
+    # A part of 3 : 4 of a face of 178 x 218 that was resized to 256 x 256.
+    assert blond.random_crop.ratio == pytest.approx((3 / 4 * (256 / 178) / (256 / 218), 4 / 3 * 218 / 178))

@@ -1,13 +1,13 @@
 """DFR against an independent scikit-learn computation, and what it must refuse."""
 
 import dataclasses
-import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -19,15 +19,15 @@ from scale_tune.datasets.groups import EvaluationGroups
 from scale_tune.datasets.splits import DatasetSplits, Split
 from scale_tune.dfr import features
 from scale_tune.dfr import protocols as dfr
-from scale_tune.dfr.features import FrozenFeatures, extract_features
-from scale_tune.dfr.protocols import balanced_subsample, fit_l1, refit, refit_checkpoint, refit_pretrained
+from scale_tune.dfr.features import Featured, FrozenFeatures
+from scale_tune.dfr.protocols import balanced_subsample, fit_l1, refit, refit_pretrained, refit_trial
 from scale_tune.errors import UserError
 from scale_tune.networks import build_classifier
 from scale_tune.seeding import derive_seed
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, Hyperparameters, ModelOptions, Objective, TrialConfig
 from scale_tune.storage.location import Location
-from scale_tune.training.checkpoint import load_weights, save_weights
-from scale_tune.training.records import weights_path
+from scale_tune.training.features import extract_features, load_features
+from scale_tune.training.records import features_path, weights_path
 from scale_tune.training.trial import Trial
 
 BOTH = tuple(DfrProtocol)
@@ -36,7 +36,7 @@ PUBLISHED = {
     "dfr": ([1, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01], 20),
 }
 SEED = 7
-
+CPU = torch.device("cpu")
 
 DIGITS = DatasetConfig(name="digits")
 
@@ -81,7 +81,7 @@ def blobs(
 @pytest.fixture(scope="module")
 def digits_features(digits):
     model = build_classifier(ModelOptions(), 10, ["train"], seed=0)
-    return {name: extract_features(model, getattr(digits, name), digits) for name in ("target", "val", "test")}
+    return {name: extract_features(model, getattr(digits, name), digits, CPU) for name in ("target", "val", "test")}
 
 
 def problem(source: str, classes: int, digits, digits_features) -> tuple[dict[str, np.ndarray], DatasetSplits]:
@@ -167,7 +167,7 @@ def independent(protocol, data, splits, classes):
 def test_agrees_with_an_independent_computation(protocol, classes, source, digits, digits_features):
     data, splits = problem(source, classes, digits, digits_features)
     given = {name: of_split.astype(float) for name, of_split in data.items()}
-    result = refit(given.__getitem__, splits, protocol, Objective.WORST_GROUP, SEED)
+    result = refit(Featured.of(splits, given.__getitem__), protocol, Objective.WORST_GROUP, SEED)
     chosen, path, weights, biases, (test_worst, test_average) = independent(protocol.value, data, splits, classes)
     assert chosen == result.C
     assert {point.C: point.val.summary()["worst_group"] for point in result.path} == pytest.approx(path)
@@ -193,7 +193,7 @@ def test_the_values_of_c_and_the_number_of_fits_are_the_published_ones(protocol)
 @pytest.mark.parametrize("protocol", BOTH)
 def test_of_equal_objectives_the_strongest_penalty_is_taken(protocol):
     data, splits = blobs(2, {"target": 200, "val": 20, "test": 20})
-    result = refit(data.__getitem__, splits, protocol, Objective.AVERAGE, 0)
+    result = refit(Featured.of(splits, data.__getitem__), protocol, Objective.AVERAGE, 0)
     best = max(point.val.summary()["average"] for point in result.path)
     equal = [point.C for point in result.path if point.val.summary()["average"] == best]
     assert len(equal) > 1
@@ -209,13 +209,13 @@ def test_the_penalty_is_l1():
 @pytest.mark.parametrize("protocol", BOTH)
 def test_a_poisonous_test_split_changes_nothing_that_is_chosen_or_fitted(protocol):
     data, splits = blobs(10, {"target": 200, "val": 300, "test": 400})
-    clean = refit(data.__getitem__, splits, protocol, Objective.WORST_GROUP, 0)
+    clean = refit(Featured.of(splits, data.__getitem__), protocol, Objective.WORST_GROUP, 0)
     rng = np.random.default_rng(1)
     test = dataclasses.replace(splits.test, labels=rng.integers(0, 10, 400), attributes=rng.integers(0, 10, 400))
     poisoned = dataclasses.replace(splits, test=test)
     for poison in (np.nan, 1e300):
         bad = {**data, "test": np.full_like(data["test"], poison)}
-        result = refit(bad.__getitem__, poisoned, protocol, Objective.WORST_GROUP, 0)
+        result = refit(Featured.of(poisoned, bad.__getitem__), protocol, Objective.WORST_GROUP, 0)
         assert (result.C, result.val.summary()["worst_group"]) == (clean.C, clean.val.summary()["worst_group"])
         assert np.array_equal(result.classifier.weight, clean.classifier.weight)
         assert result.test.summary()["average"] < 0.2 < clean.test.summary()["average"]
@@ -231,7 +231,7 @@ def test_test_is_not_asked_for_before_everything_is_fitted(protocol, monkeypatch
         events.append(split)
         return data[split]
 
-    refit(ask, splits, protocol, Objective.WORST_GROUP, 0)
+    refit(Featured.of(splits, ask), protocol, Objective.WORST_GROUP, 0)
     values, fits = PUBLISHED[protocol.value]
     assert sorted(events[:2]) == ["target", "val"]
     assert events[2:] == ["fit"] * (len(values) + fits) + ["test"]
@@ -262,18 +262,18 @@ def test_a_target_without_a_class_or_group_is_a_clear_error(labels, attributes, 
     splits = target_of(labels, attributes, 2, groups)
     for protocol in protocols:
         with pytest.raises(UserError, match=message) as error:
-            refit({}.__getitem__, splits, protocol, Objective.WORST_GROUP, 0)
+            refit(Featured.of(splits, {}.__getitem__), protocol, Objective.WORST_GROUP, 0)
         assert "Use another dataset.seed in a new search, or analyse this one with --dfr none" in str(error.value)
     sized = dataclasses.replace(splits, options={"val_target_size": 20, "seed": 0})
     with pytest.raises(UserError, match=r"a larger dataset\.val_target_size or another dataset\.seed"):
-        refit({}.__getitem__, sized, DfrProtocol.DFR, Objective.WORST_GROUP, 0)
+        refit(Featured.of(sized, {}.__getitem__), DfrProtocol.DFR, Objective.WORST_GROUP, 0)
 
 
 def test_a_subsample_has_equally_many_of_each_cell():
     rng = np.random.default_rng(0)
     labels, attributes = np.repeat([0, 0, 1, 1], [50, 9, 20, 7]), np.repeat([0, 1, 0, 1], [50, 9, 20, 7])
     splits = target_of(labels, attributes, 2, CELLS)
-    draws = [balanced_subsample(splits.target, splits.info.groups, rng) for _ in range(20)]
+    draws = [balanced_subsample(labels, attributes, splits.info.groups, rng) for _ in range(20)]
     for rows in draws:
         assert len(set(rows)) == len(rows) == 28
         assert np.bincount(labels[rows] * 2 + attributes[rows]).tolist() == [7] * 4
@@ -286,7 +286,7 @@ def test_in_a_subsample_of_digits_the_attribute_says_nothing_about_the_label(see
     digits = datasets.load_dataset("digits", seed=seed)
     target, groups = digits.target, digits.info.groups
     for draw in range(10):
-        rows = balanced_subsample(target, groups, np.random.default_rng(draw))
+        rows = balanced_subsample(target.labels, target.attributes, groups, np.random.default_rng(draw))
         aligned = target.labels[rows] == target.attributes[rows]
         assert len(set(rows)) == len(rows) > 300
         assert aligned.mean() == pytest.approx(0.1, abs=0.003)
@@ -299,7 +299,7 @@ def test_a_subsample_keeps_every_class_however_few_samples_there_are(n_aligned, 
     labels = np.concatenate([np.zeros(n_aligned, int), np.repeat(np.arange(10), n_conflicting)])
     attributes = np.concatenate([np.zeros(n_aligned, int), np.repeat((np.arange(10) + 1) % 10, n_conflicting)])
     splits = target_of(labels, attributes, 10, ALIGNED)
-    rows = balanced_subsample(splits.target, splits.info.groups, np.random.default_rng(0))
+    rows = balanced_subsample(labels, attributes, splits.info.groups, np.random.default_rng(0))
     assert set(labels[rows]) == set(range(10))
     assert (labels[rows] == attributes[rows]).any()
 
@@ -310,8 +310,8 @@ def test_features_are_the_input_of_the_last_layer_in_eval_mode_without_augmentat
     with torch.no_grad():
         model(torch.randn(64, 3, 16, 8))  # BatchNorm's statistics are no longer 0 and 1
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    extracted = extract_features(model, digits.val, digits)
-    assert np.array_equal(extracted, extract_features(model, digits.val, digits))
+    extracted = extract_features(model, digits.val, digits, CPU)
+    assert np.array_equal(extracted, extract_features(model, digits.val, digits, CPU))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     images = (torch.tensor(digits.val.images[:100]).double() / 255 - 0.5) / 0.25
     with torch.inference_mode():
@@ -329,7 +329,7 @@ CONFIG = TrialConfig(method="erm", epochs=1, seeds=(0,), hyperparameters=Hyperpa
 def trained(digits, device, tmp_path_factory):
     """The directory of an ended trial of one epoch."""
     directory = Location.of(tmp_path_factory.mktemp("trial") / "erm-00000")
-    Trial("erm-00000", CONFIG, digits, device, directory).train_epoch()
+    Trial("erm-00000", CONFIG, {0: digits}, device, directory).train_epoch()
     return directory
 
 
@@ -350,38 +350,63 @@ def images_seen():
     hook.remove()
 
 
-ALL_IMAGES = 400 + 1000 + 2000
+def test_kept_features_are_those_of_the_best_epochs_weights(trained, digits, device):
+    kept = load_features(trained, 0)
+    network = build_classifier(ModelOptions(), 10, ["train"], seed=1).to(device)
+    network.load_state_dict(load_file(weights_path(trained, 0).local, device=str(device)))
+    for name in ("target", "val", "test"):
+        split = getattr(digits, name)
+        assert np.array_equal(kept.splits[name].features, extract_features(network, split, digits, device))
+        assert np.array_equal(kept.splits[name].labels, split.labels)
+        assert np.array_equal(kept.splits[name].attributes, split.attributes)
+    assert set(kept.splits) == {"target", "val", "test"}, "nothing is refitted on train"
+    assert kept.groups == digits.info.groups
 
 
-def test_each_image_goes_through_the_network_once_over_protocols_and_analyses(trained, own_cache, images_seen):
-    first = refit_checkpoint(trained, 0, CONFIG, BOTH, {})
-    assert [result.protocol for result in first] == list(BOTH)
-    assert images_seen() == ALL_IMAGES
-    second = refit_checkpoint(trained, 0, CONFIG, BOTH, {})
-    assert images_seen() == ALL_IMAGES
-    for a, b in zip(first, second, strict=True):
-        assert np.array_equal(a.classifier.weight, b.classifier.weight)
-        assert a.test.summary() == b.test.summary()
-    assert len(list(own_cache.iterdir())) == 3
-
-
-def test_a_changed_checkpoint_is_not_served_from_the_cache(trained, own_cache, images_seen, tmp_path):
+def test_a_kept_trial_is_refitted_without_weights_data_or_network(trained, tmp_path, monkeypatch, images_seen):
     directory = Location.of(tmp_path / trained.name)
-    record, weights = load_weights(trained, 0)
-    save_weights(directory, record, 0, weights)
-    path = weights_path(directory, 0).local
-    before = path.stat()
-    refit_checkpoint(directory, 0, CONFIG, [DfrProtocol.DFR], {})
-    weights["backbone.0.weight"][0, 0, 0, 0] += 0.5
-    save_weights(directory, record, 0, weights)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert path.stat().st_size == before.st_size
-    refit_checkpoint(directory, 0, CONFIG, [DfrProtocol.DFR], {})
-    assert images_seen() == 2 * ALL_IMAGES
-    weights["heads.train_head.bias"] += 1  # features don't depend on the last layer
-    save_weights(directory, record, 0, weights)
-    refit_checkpoint(directory, 0, CONFIG, [DfrProtocol.DFR], {})
-    assert images_seen() == 2 * ALL_IMAGES
+    shutil.copytree(trained.local, directory.local)
+    kept = load_features(directory, 0)
+    given = {name: split.features.astype(float) for name, split in kept.splits.items()}
+    weights_path(directory, 0).delete()
+    monkeypatch.setattr(dfr, "load_splits", lambda *_: pytest.fail("the data are not needed"))
+    results = refit_trial(directory, 0, CONFIG, kept.fingerprint, BOTH)
+    assert images_seen() == 0
+    monkeypatch.undo()
+    for protocol, result in zip(BOTH, results, strict=True):
+        by_hand = refit(Featured.of(datasets.load_dataset("digits"), given.__getitem__), protocol, CONFIG.objective, 0)
+        assert result.C == by_hand.C
+        assert np.array_equal(result.classifier.weight, by_hand.classifier.weight)
+        assert result.test.summary() == by_hand.test.summary()
+        assert result.test.summary()["train_weighted"] is not None
+
+
+def test_features_of_other_splits_are_refused(trained):
+    with pytest.raises(UserError, match="test samples may have been trained on") as error:
+        refit_trial(trained, 0, CONFIG, "another fingerprint", BOTH)
+    assert "another fingerprint" in str(error.value)
+    assert str(trained) in str(error.value)
+
+
+def test_features_that_are_gone_are_no_error(tmp_path):
+    assert refit_trial(Location.of(tmp_path), 0, CONFIG, "", BOTH) is None
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b"garbage" * 9, lambda b: b[:-100]])
+def test_damaged_features_are_an_error_that_names_the_file(damage, trained, tmp_path):
+    directory = Location.of(tmp_path / trained.name)
+    shutil.copytree(trained.local, directory.local)
+    path = features_path(directory, 0).local
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match=r"features-0.safetensors is damaged.*restore it from a copy, or delete it"):
+        refit_trial(directory, 0, CONFIG, "", BOTH)
+
+
+def test_features_of_another_trial_are_refused(trained, tmp_path):
+    directory = Location.of(tmp_path / "erm-00001")
+    shutil.copytree(trained.local, directory.local)
+    with pytest.raises(UserError, match="holds the features of erm-00000, seed 0"):
+        refit_trial(directory, 0, CONFIG, "", BOTH)
 
 
 def test_a_cached_feature_belongs_to_its_data_and_its_normalisation(digits, own_cache, images_seen):
@@ -417,22 +442,6 @@ def test_a_full_disk_costs_the_cache_and_not_the_analysis(digits, own_cache, mon
     assert list(own_cache.iterdir()) == []
 
 
-def test_a_checkpoint_of_other_splits_is_refused(digits, trained):
-    other = datasets.load_dataset("digits", seed=1)
-    elsewhere = CONFIG.model_copy(update={"dataset": DatasetConfig(name="digits", seed=1)})
-    with pytest.raises(UserError, match="test samples may have been trained on") as error:
-        refit_checkpoint(trained, 0, elsewhere, BOTH, {})
-    for said in (digits.fingerprint, other.fingerprint, "'seed': 1", str(trained)):
-        assert said in str(error.value)
-    (result,) = refit_checkpoint(trained, 0, CONFIG, [DfrProtocol.SCALE], {})
-    assert result.fingerprint == digits.fingerprint
-    assert result.val.summary()["worst_group"] > 0.1
-
-
-def test_weights_that_are_gone_are_no_error(tmp_path):
-    assert refit_checkpoint(Location.of(tmp_path), 0, CONFIG, BOTH, {}) is None
-
-
 @pytest.mark.parametrize("weights", ["file", "imagenet", "none"])
 def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights, digits, tmp_path, monkeypatch):
     torch.manual_seed(5)
@@ -451,6 +460,7 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
         [DfrProtocol.DFR],
         Objective.WORST_GROUP,
         {},
+        0,
     )
     network.fc = nn.Identity()
     network.eval()
@@ -460,7 +470,7 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
         with torch.inference_mode():
             return torch.cat([network(batch) for batch in images.split(256)]).double().numpy()
 
-    expected = refit(by_hand, digits, DfrProtocol.DFR, Objective.WORST_GROUP, 0)
+    expected = refit(Featured.of(digits, by_hand), DfrProtocol.DFR, Objective.WORST_GROUP, 0)
     assert result.C == expected.C
     np.testing.assert_allclose(result.classifier.weight, expected.classifier.weight, atol=1e-6)
     assert result.test.summary() == expected.test.summary()
@@ -468,11 +478,11 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
 
 def test_a_network_without_pretrained_weights_has_no_baseline(digits):
     with pytest.raises(UserError, match="small_cnn has no pretrained weights; torchvision's networks do"):
-        refit_pretrained(ModelOptions(), DIGITS, digits.fingerprint, BOTH, Objective.WORST_GROUP, {})
+        refit_pretrained(ModelOptions(), DIGITS, digits.fingerprint, BOTH, Objective.WORST_GROUP, {}, 0)
 
 
 def test_the_pretrained_baseline_is_judged_on_the_splits_that_it_is_compared_on(tmp_path):
     save_file(get_model("resnet18", weights=None).state_dict(), tmp_path / "w.safetensors")
     model = ModelOptions(name="resnet18", weights=str(tmp_path / "w.safetensors"))
     with pytest.raises(UserError, match="other splits"):
-        refit_pretrained(model, DIGITS, "another", BOTH, Objective.WORST_GROUP, {})
+        refit_pretrained(model, DIGITS, "another", BOTH, Objective.WORST_GROUP, {}, 0)

@@ -71,10 +71,24 @@ def test_an_ablation_shows_the_grid_and_writes_table_latex_and_figures(runs):
     assert result.stdout.count(" missing │") == 1
     assert "note: erm_target: missing (failed): lr=" in result.stdout
     written = set((runs["grid"].results / "ablation").names())
-    assert written == {f"lr-batch_size-test_worst_group.{suffix}" for suffix in ("parquet", "tex", "pdf", "svg")}
+    name, suffixes = "lr-batch_size-test_worst_group", (".parquet", ".tex", "-lines.pdf", "-lines.svg", "-lines.png")
+    assert written == {name + suffix for suffix in suffixes}
 
 
-def test_an_ablation_by_an_unknown_parameter_names_the_nearest(runs):
-    result = run("analyze", "ablation", runs["grid"].path, "--rows", "lrr", "--cols", "batch_size")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "lrr", "--cols", "batch_size"], "did you mean 'lr'?"),
+        (["--rows", "lr", "--cols", "batch_size", "--difference", "erm_target,scale"], "the ablation has no 'scale'"),
+        (["--rows", "lr", "--cols", "batch_size", "--at", "lr=7"], "the run has no lr of '7'"),
+        (["--rows", "lr", "--cols", "batch_size", "--published"], "there are no published numbers on digits"),
+        (["--rows", "lr", "--cols", "batch_size", "--plot", "bars"], "Invalid value for '--plot'"),
+        (["--rows", "lr", "--cols", "batch_size", "--dfr", "scale,dfr"], "--dfr: an ablation shows one protocol"),
+        (["--rows", "lr", "--cols", "batch_size", "--dfr", "drf"], "--dfr: there is no protocol 'drf'"),
+    ],
+)
+def test_an_ablation_refuses_what_the_run_has_not(runs, arguments, message):
+    result = run("analyze", "ablation", runs["grid"].path, *arguments)
     assert result.returncode == 2
-    assert "did you mean 'lr'?" in result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

@@ -43,7 +43,7 @@ def test_dominoes_are_searched_on_two_nodes(cluster, tmp_path, monkeypatch):
     make_cifar(tmp_path / "data", 1000, 200)
     space = REPOSITORY / "search_spaces/dominoes_ablation.yaml"
     options = ["--storage", tmp_path / "runs", "--name", "x", "--address", cluster.address, "--cpus-per-trial", 1]
-    options += ["--epochs", 1, "--seeds", 0, "--set", "model.name=small_cnn", "--methods", "erm_target"]
+    options += ["--epochs", 1, "--seeds", 0, "--set", "model={name: small_cnn}", "--methods", "erm_target"]
     options += ["--set", "space.dataset.val_target_size={type: choice, values: [100, 200]}"]
     options += ["--set", "space.dataset.spurious_strength={type: choice, values: [0.9, 1.0]}"]
     result = run("tune", space, *options)

@@ -3,14 +3,16 @@
 import os
 import shutil
 import signal
+from dataclasses import replace
 
 import pytest
 
-from scale_tune.dfr.protocols import refit_checkpoint
+from scale_tune.dfr.protocols import refit_trial
 from scale_tune.ledger.studies import read_trials
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
+from scale_tune.training.features import load_features, save_features
 from tests.support.commands import run as command
 from tests.support.commands import start, wait_until
 from tests.support.runs import fast_spec, make_run
@@ -23,7 +25,7 @@ WHAT_IS_WRITTEN = {"trials.parquet", "comparison.tex"}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> RunDir:
-    """Two checkpoints."""
+    """Two seeds."""
     fixed = {"space": {"lr": 0.01, "batch_size": 256}, "num_samples": 1, "epochs": 1, "scheduler": {"name": "none"}}
     return make_run(tmp_path_factory.mktemp("runs"), fast_spec(methods={"erm": {}}, **fixed))
 
@@ -49,7 +51,8 @@ def test_a_killed_workers_refit_is_done_again_and_equals_one_without_workers(run
     table = results.load_results(run.path)["dfr"]
     config = run.read_spec().trial_config("erm", read_trials(run.ledger)[0].params)
     for seed in config.seeds:
-        for result in refit_checkpoint(run.trial("erm-00000"), seed, config, DfrProtocol, {}):
+        fingerprint = load_features(run.trial("erm-00000"), seed).fingerprint
+        for result in refit_trial(run.trial("erm-00000"), seed, config, fingerprint, DfrProtocol):
             (row,) = table[(table["seed"] == seed) & (table["protocol"] == result.protocol)].to_dict("records")
             assert (row["C"], row["nonzero"]) == (result.C, result.classifier.nonzero)
             assert row["test_worst_group"] == pytest.approx(result.test.summary()["worst_group"])
@@ -77,8 +80,9 @@ def test_an_interrupted_analysis_goes_on_by_the_same_command(run, tmp_path):
     assert "dfr (scale)" in again.stdout
 
 
-def test_other_data_than_was_trained_on_is_refused_by_the_worker(run):
-    run.spec.write(run.spec.read().replace(b"noise: ", b"noise: 0.9 #"))
+def test_features_of_other_data_than_was_trained_on_are_refused_by_the_worker(run):
+    kept = load_features(run.trial("erm-00000"), 0)
+    save_features(run.trial("erm-00000"), replace(kept, fingerprint="of other splits"))
     result = command("analyze", run.path)
     assert result.returncode == 2, result.stdout + result.stderr
     assert "was trained on other splits" in result.stderr

@@ -365,3 +365,13 @@ def test_the_best_trial_has_the_highest_objective_and_of_equal_ones_the_lowest_n
     for objective, trial in zip([0.5, 0.7, 0.7], [ledger.next_trial() for _ in range(3)], strict=True):
         ledger.report(trial.name, [objective])
     assert [trial.number for trial in best_trials_first(reversed(ledger.trials()))] == [2, 3, 1]
+
+
+def test_opening_a_ledger_writes_nothing_into_it(tmp_path):
+    path = tmp_path / "ledger.log"
+    path.touch()
+    Ledger(path, spec())
+    before = path.read_bytes()
+    assert before
+    Ledger(path, spec())
+    assert path.read_bytes() == before

@@ -13,6 +13,7 @@ from scale_tune import (
     Groups,
     Method,
     MethodOptions,
+    PaddedCrop,
     SplitPlan,
     Step,
     descend,
@@ -92,7 +93,13 @@ class Tinted(Dataset):
             num_classes=2, num_attributes=3, evaluation_groups=EvaluationGroups.CELLS, aligned_attributes=(0, 1)
         )
         return DatasetInfo(
-            groups=groups, height=20, width=24, mean=(0.5,) * 3, std=(0.25,) * 3, crop_padding=2, flip=True
+            groups=groups,
+            height=20,
+            width=24,
+            mean=(0.5,) * 3,
+            std=(0.25,) * 3,
+            random_crop=PaddedCrop(padding=2),
+            flip=True,
         )
 
     def plan(self):

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from scale_tune.datasets import load_splits
+from scale_tune.datasets import load_splits, splits_by_seed
 from scale_tune.errors import UserError
 from scale_tune.methods import Method, Step, method_class, registered_methods
 from scale_tune.methods.saving import load_state, state_of
 from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig, Hyperparameters, ModelOptions, TrialConfig
 from scale_tune.storage.location import Location
-from scale_tune.training.checkpoint import load_weights
-from scale_tune.training.records import weights
+from scale_tune.training.records import weights, weights_path
 from scale_tune.training.replica import Replica
 from scale_tune.training.trial import Trial
 from tests.conftest import REPOSITORY
@@ -69,13 +69,12 @@ def config(method: str, setting: str, epochs: int = EPOCHS) -> TrialConfig:
 
 
 def opened(asked: TrialConfig, directory: Path, device: torch.device) -> Trial:
-    splits = load_splits(asked.dataset)
-    return Trial(f"{asked.method}-00000", asked, splits, device, Location.of(directory))
+    return Trial(f"{asked.method}-00000", asked, splits_by_seed(asked), device, Location.of(directory))
 
 
 def outcome(trial: Trial) -> tuple:
     """All that a trial leaves behind, to the last bit."""
-    kept = [load_weights(trial.directory, replica.seed)[1] for replica in trial.replicas]
+    kept = [load_file(weights_path(trial.directory, replica.seed).local) for replica in trial.replicas]
     return timeless(trial.record), [{name: tensor.tolist() for name, tensor in each.items()} for each in kept]
 
 

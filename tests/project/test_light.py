@@ -11,7 +11,8 @@ STAGES = [
     ("scale_tune scale_tune.cli.tune scale_tune.cli.analyze", HEAVY),
     ("scale_tune.analysis.comparison scale_tune.analysis.caveats scale_tune.analysis.ablation scale_tune.report.pivots",
      ["ray", "torch", "torchvision", "optuna", "scipy", "sklearn", "matplotlib", "plotly", "jinja2"]),
-    ("scale_tune.ledger.studies scale_tune.tables.collect scale_tune.workflows.evaluate scale_tune.datasets.ahead",
+    ("scale_tune.ledger.studies scale_tune.tables.collect scale_tune.workflows.evaluate scale_tune.workflows.ablating"
+     " scale_tune.datasets.ahead",
      ["ray", "torch", "torchvision", "scipy", "sklearn", "matplotlib", "plotly", "jinja2"]),
     ("scale_tune.workflows.reporting", ["ray", "torch", "torchvision", "matplotlib"]),
     ("scale_tune.workflows.driver", ["torch", "torchvision", "matplotlib"]),

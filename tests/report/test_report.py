@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scale_tune.analysis.caveats import caveats
+from scale_tune.analysis.comparison import compare, differences
 from scale_tune.analysis.selection import leading
 from scale_tune.analysis.verdicts import verdicts
 from scale_tune.errors import UserError
@@ -15,6 +17,7 @@ from scale_tune.report.html import data, estimates, marks
 from scale_tune.report.html.importance import importances
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
+from tests.support.ablations import grid_run
 from tests.support.pages import Page
 from tests.support.reports import (
     REPORTING,
@@ -542,3 +545,29 @@ def test_writing_replaces_the_file_at_once_or_not_at_all(tmp_path, monkeypatch):
 
 def test_states_of_the_made_up_runs_are_those_of_the_ledger():
     assert {state_of(number) for number in range(12)} < set(data.STATES)
+
+
+@pytest.fixture(scope="module")
+def grid():
+    run = grid_run()
+    given = analysed(run.spec, tables=run.tables, warnings=caveats([run]))
+    return replace(given, comparison=compare([run]), differences=differences([run]))
+
+
+def test_on_a_grid_a_map_of_winners_comes_first(grid):
+    page = Page(report.render(grid))
+    text = page.text("answer").replace("\xa0", " ")
+    assert "scale wins on 4 of 4 kinds of data." in text
+    table = page.text("winners")
+    assert re.search(r"scale0\.650 \+0\.090, \+0\.090 \?\s*over erm_target", table)
+    assert text.index("scale wins on") < text.index("scale (scale-00000) reaches")
+
+
+def test_on_a_grid_a_caveat_is_one_line(grid):
+    warnings = Page(report.render(grid)).text("answer")
+    assert warnings.count("1 seed:") <= 1
+    assert len(grid.warnings) == len(set(grid.warnings))
+
+
+def test_a_run_on_one_kind_of_data_has_no_map(page):
+    assert "winners" not in [attributes.get("id") for _, attributes in page.tags]

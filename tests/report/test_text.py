@@ -6,7 +6,15 @@ import pytest
 from rich.console import Console
 
 from scale_tune.analysis.comparison import compare, differences
-from scale_tune.report.text import comparison_latex, comparison_tables, difference_lines, latex_escaped
+from scale_tune.analysis.winners import winners_map
+from scale_tune.report.text import (
+    comparison_latex,
+    comparison_tables,
+    difference_lines,
+    latex_escaped,
+    winners_table,
+)
+from tests.support.ablations import grid_run
 from tests.support.tables import group_rows, make_spec, make_tables, trial
 
 
@@ -20,9 +28,13 @@ def runs():
 
 
 def text_of(found) -> str:
+    return printed(*comparison_tables(found))
+
+
+def printed(*tables) -> str:
     console = Console(width=120, markup=False, highlight=False)
     with console.capture() as capture:
-        for table in comparison_tables(found):
+        for table in tables:
             console.print(table)
     return capture.get()
 
@@ -94,3 +106,14 @@ def test_two_seeds_have_no_interval_and_the_text_says_why():
     (line,) = difference_lines(differences([run]))
     assert line.endswith("over 2 shared seeds, no interval: two seeds tell too little of how much seeds differ")
     assert "& -- & 2" in comparison_latex(compare([run]))
+
+
+def test_a_grid_has_a_map_of_its_winners():
+    run = grid_run()
+    found = winners_map(run.name, run.spec, run.tables["trials"], compare([run]), differences([run]))
+    lines = printed(winners_table(found)).splitlines()
+    assert lines[0].startswith("winners by spurious_strength × val_target_size, chosen by val minority: test minority,")
+    first = next(i for i, line in enumerate(lines) if "0.95" in line)
+    assert re.search(r"│ 0\.95 │ +scale │ +scale │", lines[first])
+    assert re.search(r"│ +│ +0\.650 │ +0\.670 │", lines[first + 1])
+    assert re.search(r"│ +│ \+0\.090 \+0\.090\?? │", lines[first + 2])

@@ -4,13 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import LedgerState, LedgerTrial, read_trials
 from scale_tune.search.closing import Closing
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
-from scale_tune.training.checkpoint import load_weights
+from scale_tune.training import trial as trial_module
 from scale_tune.training.records import close_trial, is_checkpoint, read_record
 from scale_tune.training.replica import Replica
 from tests.support.runs import drive, fast_spec
@@ -31,6 +32,12 @@ def _without_waiting_for_the_disk(monkeypatch):
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
+@pytest.fixture(autouse=True)
+def _features_are_kept_as_of_erm(monkeypatch):
+    """Which trains ten times as long."""
+    monkeypatch.setattr(trial_module, "is_refitted", lambda config: True)
+
+
 def files(run: RunDir) -> dict[str, list[str]]:
     """The names of what is in each trial's directory."""
     return {name: list(found) for name, found in run.trials.names_below().items()}
@@ -39,12 +46,13 @@ def files(run: RunDir) -> dict[str, list[str]]:
 def outcome(run: RunDir) -> dict:
     """Everything that must not depend on kills."""
     trials = read_trials(run.ledger)
-    kept = {t.name: load_weights(run.trial(t.name), 0)[1] for t in trials if "seed-0.safetensors" in files(run)[t.name]}
+    directories = {t.name: run.trial(t.name).local for t in trials}
+    found = {f"{name}/{path.name}": path for name, d in directories.items() for path in sorted(d.glob("*-0.safe*"))}
     return {
         "files": files(run),
         "ledger": [(t.name, t.state, t.params, t.objectives) for t in trials],
         "records": [timeless(read_record(run.trial(t.name))) for t in trials],
-        "weights": {name: {key: t.tolist() for key, t in tensors.items()} for name, tensors in kept.items()},
+        "weights and features": {n: {k: t.tolist() for k, t in load_file(path).items()} for n, path in found.items()},
     }
 
 
@@ -82,7 +90,11 @@ def test_a_search_killed_before_any_step_ends_as_if_it_was_not(run, tmp_path, mo
     whole = outcome(run)
     states = [LedgerState.COMPLETE, LedgerState.COMPLETE, LedgerState.PRUNED]
     assert [state for _, state, *_ in whole["ledger"]] == states
-    assert list(whole["weights"]) == ["erm_target-00001"]
+    assert list(whole["weights and features"]) == [
+        "erm_target-00000/features-0.safetensors",
+        "erm_target-00001/features-0.safetensors",
+        "erm_target-00001/seed-0.safetensors",
+    ]
     steps = {"write record.json", "write seed-0.safetensors", "delete seed-0.safetensors"}
     assert steps < {what for what, _ in killed}
     for what, half in killed:

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scale_tune.datasets.ahead import dataset_variants
 from scale_tune.errors import UserError
 from scale_tune.spec import loading
 from scale_tune.spec.loading import validate_spec
@@ -17,7 +16,6 @@ from scale_tune.workflows.resolving import resolved
 from tests.conftest import REPOSITORY
 
 load_spec = partial(loading.load_spec, check=resolved)
-METHODS = ("erm", "erm_target", "scale")
 SHIPPED = sorted((REPOSITORY / "search_spaces").glob("*.yaml"))
 
 MINIMAL = """\
@@ -47,35 +45,6 @@ def file(tmp_path) -> Path:
 def test_every_space_that_ships_is_valid(path):
     spec = load_spec(path)
     assert spec.methods
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
-    ("dataset", "batch_sizes"),
-    [("dominoes", (8, 16, 32, 64)), ("celeba", (16, 32, 64, 128)), ("waterbirds", (16, 32, 64, 128))],
-)
-def test_the_published_protocols_ship(dataset, batch_sizes, method):
-    spec = load_spec(REPOSITORY / f"search_spaces/{dataset}_{method}.yaml")
-    assert list(spec.methods) == [method]
-    assert (spec.num_samples, spec.seeds, spec.sampler, spec.scheduler.name) == (30, (0, 1, 2), "random", "none")
-    assert spec.method_epochs(method) == (100 if method == "erm_target" else 50)
-    choices = {n: p.values for n, p in spec.method_space(method).items() if isinstance(p, Choice)}
-    published = {
-        "lr": (1e-2, 1e-3, 1e-4),
-        "weight_decay": (1e-1, 1e-2, 1e-3, 1e-4),
-        "batch_size": batch_sizes,
-    }
-    assert choices == published | ({"group_size": (1, 4, 16, 64)} if method == "scale" else {})
-
-
-def test_the_published_ablation_ships_as_a_grid():
-    spec = load_spec(REPOSITORY / "search_spaces/dominoes_ablation.yaml")
-    assert {m: spec.method_samples(m) for m in spec.methods} == {"erm": 36, "erm_target": 36, "scale": 72}
-    variants = dataset_variants(spec)
-    assert len({tuple(v.options.items()) for v in variants}) == len(variants) == 36
-    config = spec.trial_config("scale", {"regularize_mode": "step"})
-    assert (config.hyperparameters.lr, config.hyperparameters.weight_decay) == (1e-3, 1e-3)
-    assert (config.hyperparameters.batch_size, config.options["group_size"]) == (16, 64)
 
 
 def test_a_grid_needs_values(file):

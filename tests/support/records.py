@@ -33,8 +33,6 @@ def made_up_record(name: str, config: TrialConfig) -> TrialRecord:
     return TrialRecord(
         trial=name,
         config=config,
-        fingerprint=FINGERPRINT,
-        cells=CellsRecord.of(groups),
         node="node",
         device="cpu",
         threads=1,
@@ -44,7 +42,7 @@ def made_up_record(name: str, config: TrialConfig) -> TrialRecord:
 
 
 def _replica(seed: int, config: TrialConfig, groups: Groups, random: np.random.Generator) -> ReplicaRecord:
-    replica = ReplicaRecord(seed=seed)
+    replica = ReplicaRecord(seed=seed, fingerprint=FINGERPRINT, cells=CellsRecord.of(groups))
     level = random.uniform(0.2, 0.8)
     for epoch in range(1, config.epochs + 1):
         counts = {split: _counts(SIZES[split], level, groups, random) for split in ("train", "target", "val")}

@@ -105,7 +105,7 @@ def drive(
             ledger.fail(issued.name, REASON)
             continue
         config = spec.trial_config(issued.method, issued.params)
-        trial = Trial(issued.name, config, datasets.load_splits(config.dataset), DEVICE, run.trial(issued.name))
+        trial = Trial(issued.name, config, datasets.splits_by_seed(config), DEVICE, run.trial(issued.name))
         told = trial.record.epoch > 0  # what an earlier worker has completed
         while True:
             if not told:

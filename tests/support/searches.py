@@ -72,7 +72,7 @@ def assert_stopped_where_it_may(run: RunDir, trial: LedgerTrial) -> None:
 def assert_trained_as_if_never_interrupted(run: RunDir, trial: LedgerTrial, scratch: Path) -> None:
     """The same config trained here, in one go, on the same device, has the same history to the last bit."""
     config = run.read_spec().trial_config(trial.method, trial.params)
-    splits, where = datasets.load_splits(config.dataset), Location.of(scratch / "again" / trial.name)
+    splits, where = datasets.splits_by_seed(config), Location.of(scratch / "again" / trial.name)
     trained = read_record(run.trial(trial.name))
     again = Trial(trial.name, config, splits, torch.device(trained.device), where)
     for _ in trial.objectives:

@@ -38,7 +38,7 @@ def group_rows(name: str, split: str, conflicting: list[int], aligned: list[int]
     return [
         row
         for seed, counts in enumerate(zip(aligned, conflicting, strict=True))
-        for row in _cells({"trial": name, "seed": seed, "epoch": 1}, split, *counts)
+        for row in _cells({"trial": name, "seed": seed, "epoch": 1, "fingerprint": FINGERPRINT}, split, *counts)
     ]
 
 

@@ -55,7 +55,7 @@ def test_a_checkpoint_ahead_of_the_ledger_gives_tables_that_agree(tmp_path):
     run = make_run(tmp_path, spec, leave_running="erm_target-00000")
     trial = read_trials(run.ledger)[0]
     config = spec.trial_config(trial.method, trial.params)
-    ahead = Trial(trial.name, config, datasets.load_splits(config.dataset), DEVICE, run.trial(trial.name))
+    ahead = Trial(trial.name, config, datasets.splits_by_seed(config), DEVICE, run.trial(trial.name))
     ahead.train_epoch()  # and its driver dies before it hears of it
     tables = results.load_results(run.path)
     (row,) = tables["trials"].to_dict("records")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from scale_tune import datasets
 from scale_tune.errors import UserError
 from scale_tune.spec.config import Hyperparameters, Schedule, TrialConfig
 from scale_tune.storage.location import Location
-from scale_tune.training.checkpoint import load_checkpoint, load_weights
+from scale_tune.training.checkpoint import load_checkpoint
 from scale_tune.training.records import checkpoints, close_trial, drop_half_written, read_record
 from scale_tune.training.replica import Replica
 from scale_tune.training.trial import Trial
@@ -33,7 +34,7 @@ def config(method="erm_target", **options) -> TrialConfig:
 
 
 def open_trial(directory: Path, digits, trial_config: TrialConfig) -> Trial:
-    return Trial("erm-00000", trial_config, digits, DEVICE, Location.of(directory))
+    return Trial("erm-00000", trial_config, dict.fromkeys(trial_config.seeds, digits), DEVICE, Location.of(directory))
 
 
 def train_to_the_end(trial: Trial) -> Trial:
@@ -52,7 +53,7 @@ def outcome(directory: Path) -> dict:
 
 
 def weights(directory: Path) -> list[dict[str, torch.Tensor]]:
-    return [load_weights(Location.of(directory), seed)[1] for seed in (0, 1)]
+    return [load_file(directory / f"seed-{seed}.safetensors") for seed in (0, 1)]
 
 
 def assert_same_tensors(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
@@ -114,7 +115,7 @@ def test_of_equal_epochs_the_first_is_the_best(digits, tmp_path, monkeypatch):
 def test_the_kept_weights_are_those_of_the_best_epoch(digits, tmp_path):
     trial = train_to_the_end(open_trial(tmp_path, digits, config()))
     for replica, record in zip(trial.replicas, trial.record.replicas, strict=True):
-        replica.method.network.load_state_dict(load_weights(Location.of(tmp_path), replica.seed)[1])
+        replica.method.network.load_state_dict(load_file(tmp_path / f"seed-{replica.seed}.safetensors"))
         assert replica.evaluate("val").counts().summary()["worst_group"] == record.best.objective
         assert replica.evaluate("test").counts().summary()["average"] == record.best.test.average
         assert record.best.groups["test"].n == replica.evaluate("test").counts().n.tolist()
@@ -128,7 +129,7 @@ def test_the_end_leaves_the_weights_the_record_and_the_checkpoint_before(digits,
         "seed-0.safetensors",
         "seed-1.safetensors",
     ]
-    assert not any("momentum" in name for name in load_weights(Location.of(tmp_path), 0)[1])
+    assert not any("momentum" in name for name in load_file(tmp_path / "seed-0.safetensors"))
     assert load_checkpoint(Location.of(tmp_path)) == (trial.record, {}), "there is nothing to go on with"
 
 

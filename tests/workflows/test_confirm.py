@@ -110,7 +110,7 @@ def confirmed(tmp_path_factory) -> RunDir:
 
 
 def compared(run: RunDir) -> Evaluation:
-    return evaluate([run], 2, [], None, lambda line: None)
+    return evaluate([run], [], None, lambda line: None)
 
 
 def test_the_selected_config_on_fresh_seeds_stands_beside_the_searched(confirmed):

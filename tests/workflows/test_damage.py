@@ -33,7 +33,7 @@ def run(made, tmp_path) -> RunDir:
 
 
 def analyse(run: RunDir, export: Location | None = None):
-    return evaluate([run], 1, (), export, lambda line: None)
+    return evaluate([run], (), export, lambda line: None)
 
 
 def record(run: RunDir, trial: str):

@@ -4,6 +4,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from scale_tune.accuracies import ACCURACIES
 from scale_tune.analysis.comparison import compare
 from scale_tune.errors import UserError
 from scale_tune.storage.location import Location
@@ -30,11 +31,11 @@ def silent(line: str) -> None:
 
 
 def test_several_runs_make_one_comparison(runs, tmp_path):
-    found = evaluate(runs, 3, (), Location.of(tmp_path), silent)
+    found = evaluate(runs, (), Location.of(tmp_path), silent)
     assert set(found.comparison["method"]) == {"erm_target", "scale"}
     names = [run.name for run in found.runs]
     assert set(found.comparison["run"]) == set(names)
-    assert len(found.differences) == 4
+    assert len(found.differences) == len(ACCURACIES)
     written = {str(path.local.relative_to(tmp_path)) for path in found.written}
     tables = {f"{name}/{table}.parquet" for name in names for table in run_schemas.SCHEMAS}
     assert written == tables | COMPARISON_FILES
@@ -42,7 +43,7 @@ def test_several_runs_make_one_comparison(runs, tmp_path):
 
 
 def test_the_files_hold_the_comparison(runs, tmp_path):
-    found = evaluate(runs[:1], 3, (), Location.of(tmp_path), silent)
+    found = evaluate(runs[:1], (), Location.of(tmp_path), silent)
     for name, schema in COMPARISONS.items():
         assert pq.read_schema(tmp_path / f"{name}.parquet").equals(schema, check_metadata=True)
     expected = found.comparison
@@ -52,18 +53,18 @@ def test_the_files_hold_the_comparison(runs, tmp_path):
 
 
 def test_one_run_has_its_comparison_beside_its_tables(runs):
-    found = evaluate(runs[:1], 3, (), None, silent)
+    found = evaluate(runs[:1], (), None, silent)
     assert {path.parent for path in found.written} == {runs[0].results}
     assert set(runs[0].results.names()) > COMPARISON_FILES
 
 
 def test_several_runs_write_no_comparison_unless_told_where(runs):
-    found = evaluate(runs, 3, (), None, silent)
+    found = evaluate(runs, (), None, silent)
     assert {path.name for path in found.written} == {f"{name}.parquet" for name in run_schemas.SCHEMAS}
 
 
 def test_csv_holds_what_parquet_holds(runs, tmp_path):
-    evaluate(runs[:1], 3, (), Location.of(tmp_path), silent, "csv")
+    evaluate(runs[:1], (), Location.of(tmp_path), silent, "csv")
     assert {path.name for path in tmp_path.glob("*.csv")} >= {f"{name}.csv" for name in run_schemas.SCHEMAS}
     assert not (tmp_path / "trials.parquet").exists()
     for name, table in results.load_results(runs[0].path).items():
@@ -78,11 +79,11 @@ def test_the_same_run_twice_is_refused(runs, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(runs[0].path.local)
     with pytest.raises(UserError, match="is given twice"):
-        evaluate([runs[0], RunDir(link)], 3, (), None, silent)
+        evaluate([runs[0], RunDir(link)], (), None, silent)
 
 
 def test_a_run_that_has_not_begun_is_an_empty_comparison_with_notes(tmp_path):
-    found = evaluate([create_run(Location.of(tmp_path), "new", fast_spec(), {})], 3, (), None, silent)
+    found = evaluate([create_run(Location.of(tmp_path), "new", fast_spec(), {})], (), None, silent)
     assert found.comparison.empty
     assert compare(found.runs).empty
     assert found.notes[0] == "the run has no trials yet"

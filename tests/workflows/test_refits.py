@@ -11,7 +11,6 @@ from rich.console import Console
 from safetensors.torch import save_file
 from torchvision.models import get_model
 
-from scale_tune.analysis.selection import ranked
 from scale_tune.datasets import load_splits
 from scale_tune.datasets.groups import GroupCounts
 from scale_tune.dfr import protocols as dfr
@@ -24,7 +23,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.tables.refits import KEY
-from scale_tune.training.records import weights_path
+from scale_tune.training.records import features_path
 from scale_tune.workflows import evaluate as evaluation
 from scale_tune.workflows.evaluate import evaluate, parse_protocols
 from tests.support.runs import fast_spec, make_run
@@ -71,9 +70,9 @@ def one_by_one(calls, address):
             yield error
 
 
-def analyse(run, protocols=BOTH, top_k=3) -> tuple[evaluation.Evaluation, list[str]]:
+def analyse(run, protocols=BOTH) -> tuple[evaluation.Evaluation, list[str]]:
     lines: list[str] = []
-    return evaluate([run], top_k, protocols, None, lines.append), lines
+    return evaluate([run], protocols, None, lines.append), lines
 
 
 def test_every_seed_is_refitted_by_every_protocol_and_the_path_is_kept(run):
@@ -113,7 +112,7 @@ def test_a_second_analysis_refits_only_what_is_missing(run, monkeypatch):
     after = results.load_results(run.path)["dfr"]
     pd.testing.assert_frame_equal(after[after["protocol"] == "scale"].reset_index(drop=True), before)
     assert set(second.comparison["method"]) == {"erm", "dfr (scale)", "dfr (dfr)"}
-    monkeypatch.setattr(dfr, "refit_checkpoint", lambda *_: pytest.fail("nothing is left to refit"))
+    monkeypatch.setattr(dfr, "refit_trial", lambda *_: pytest.fail("nothing is left to refit"))
     third, _ = analyse(run)
     pd.testing.assert_frame_equal(third.comparison, second.comparison)
     asked_for_one, _ = analyse(run, [DfrProtocol.DFR])
@@ -124,14 +123,14 @@ def test_a_second_analysis_refits_only_what_is_missing(run, monkeypatch):
     assert (lines, none.notes) == ([], [])
 
 
-def test_weights_that_are_gone_are_said_in_the_table(run):
+def test_features_that_are_gone_are_said_in_the_table(run):
     analyse(run, [DfrProtocol.SCALE])
-    path = weights_path(run.trial("erm-00000"), 1).local
+    path = features_path(run.trial("erm-00000"), 1).local
     kept = path.read_bytes()
     path.unlink()
     for _ in range(2):  # and said once, however often it is analysed
         found, _ = analyse(run)
-        assert any("no DFR of erm-00000 (seed 1): the weights are gone" in note for note in found.notes)
+        assert any("no DFR of erm-00000 (seed 1): the features are gone" in note for note in found.notes)
         table = results.load_results(run.path)["dfr"]
         assert len(table) == 4
         (gone,) = table[table["status"] != "refitted"].to_dict("records")
@@ -139,7 +138,7 @@ def test_weights_that_are_gone_are_said_in_the_table(run):
             "erm-00000",
             1,
             "dfr",
-            "weights gone",
+            "features gone",
         )
         assert all(pd.isna(gone[name]) for name in ("C", "nonzero", "val_worst_group", "test_worst_group"))
         assert len(table.query("protocol == 'scale' and status == 'refitted'")) == 2, "what was known is kept"
@@ -148,40 +147,35 @@ def test_weights_that_are_gone_are_said_in_the_table(run):
     assert set(results.load_results(run.path)["dfr"]["status"]) == {"refitted"}
 
 
-def test_the_best_different_configs_on_each_dataset_are_asked_for(tmp_path):
+def test_every_completed_trial_of_every_dataset_is_asked_for(tmp_path):
     space = {
         "lr": {"type": "choice", "values": [0.01, 0.1]},
         "dataset.noise": {"type": "choice", "values": [0.1, 0.5]},
         "batch_size": 64,
     }
-    run = make_run(tmp_path, erm_spec(space=space, num_samples=12, sampler="random"), made_up=True)
-    trials = ranked(results.load_results(run.path)["trials"])
-    assert len(trials) == 12, "so some configs of the four were drawn more than once"
-    wanted = trials.drop_duplicates(["config.lr", "config.dataset.noise"])
-    for top_k in (1, 2):
-        shutil.rmtree(run.results.local, ignore_errors=True)
-        found, _ = analyse(run, [DfrProtocol.SCALE], top_k=top_k)
-        dfr = results.load_results(run.path)["dfr"]
-        assert dfr["trial"].unique().tolist() == wanted.groupby("config.dataset.noise").head(top_k)["trial"].tolist()
-        assert set(dfr["status"]) == {"weights gone"}
-        (gone,) = [note for note in found.notes if "weights are gone" in note]
-        assert ("and 1 more trials" in gone) == (top_k == 2)
+    run = make_run(tmp_path, erm_spec(space=space, sampler="grid"), made_up=True)
+    found, _ = analyse(run, [DfrProtocol.SCALE])
+    dfr = results.load_results(run.path)["dfr"]
+    assert dfr["trial"].tolist() == [f"erm-{number:05d}" for number in range(4) for _ in range(2)]
+    assert set(dfr["status"]) == {"features gone"}
+    (gone,) = [note for note in found.notes if "features are gone" in note]
+    assert "erm-00002 (seeds 0, 1) and 1 more trials" in gone
 
 
 def test_a_run_that_cannot_be_written_is_analysed_elsewhere(run, tmp_path, monkeypatch):
     monkeypatch.setattr(RunDir, "writable", False)
     before = sorted(run.path.local.rglob("*"))
-    evaluate([run], 1, [DfrProtocol.SCALE], Location.of(tmp_path / "out"), lambda line: None)
+    evaluate([run], [DfrProtocol.SCALE], Location.of(tmp_path / "out"), lambda line: None)
     assert sorted(run.path.local.rglob("*")) == before
     assert len(pd.read_parquet(tmp_path / "out" / "dfr.parquet")) == 2
 
 
-def test_a_trial_without_any_weights_leaves_a_comparison_without_dfr(run):
+def test_a_trial_without_any_features_leaves_a_comparison_without_dfr(run):
     for seed in (0, 1):
-        weights_path(run.trial("erm-00000"), seed).delete()
+        features_path(run.trial("erm-00000"), seed).delete()
     found, _ = analyse(run)
     assert found.comparison["method"].tolist() == ["erm"]
-    assert results.load_results(run.path)["dfr"]["status"].tolist() == ["weights gone"] * 4
+    assert results.load_results(run.path)["dfr"]["status"].tolist() == ["features gone"] * 4
 
 
 def test_the_demos_network_has_no_pretrained_baseline_and_a_note_says_so(run):
@@ -298,31 +292,31 @@ def test_an_error_of_a_checkpoint_ends_the_analysis_and_keeps_what_was_refitted(
 def test_several_runs_are_refitted_together_and_notes_name_the_run(run, made, tmp_path):
     other = RunDir(shutil.copytree(made.path.local, tmp_path / "other"))
     for seed in (0, 1):
-        weights_path(run.trial("erm-00000"), seed).delete()
+        features_path(run.trial("erm-00000"), seed).delete()
     lines = []
-    found = evaluate([run, other], 1, [DfrProtocol.SCALE], None, lines.append)
+    found = evaluate([run, other], [DfrProtocol.SCALE], None, lines.append)
     assert lines[0] == "refitting the last layer of 2 networks"
-    gone = [note for note in found.notes if "weights are gone" in note]
+    gone = [note for note in found.notes if "features are gone" in note]
     assert [note.partition(":")[0] for note in gone] == [found.runs[0].name]
     with_dfr = found.comparison[found.comparison["method"] == "dfr (scale)"]
     assert with_dfr["run"].tolist() == [found.runs[1].name]
 
 
-def test_weights_that_go_while_they_are_about_to_be_refitted_are_said_likewise(run, monkeypatch):
+def test_features_that_go_while_they_are_about_to_be_refitted_are_said_likewise(run, monkeypatch):
     def late(calls, address):
-        for path in (weights_path(run.trial("erm-00000"), seed) for seed in (0, 1)):
+        for path in (features_path(run.trial("erm-00000"), seed) for seed in (0, 1)):
             path.delete()
         return one_by_one(calls, address)
 
     monkeypatch.setattr(refits, "side_by_side", late)
     found, _ = analyse(run)
-    assert sum("(seeds 0, 1): the weights are gone" in note for note in found.notes) == 1
-    assert results.load_results(run.path)["dfr"]["status"].tolist() == ["weights gone"] * 4
+    assert sum("(seeds 0, 1): the features are gone" in note for note in found.notes) == 1
+    assert results.load_results(run.path)["dfr"]["status"].tolist() == ["features gone"] * 4
 
 
 def test_an_analysis_with_nothing_to_refit_starts_no_worker(run, monkeypatch):
     for seed in (0, 1):
-        weights_path(run.trial("erm-00000"), seed).delete()
+        features_path(run.trial("erm-00000"), seed).delete()
     monkeypatch.setattr(refits, "side_by_side", lambda *_: pytest.fail("there is nothing to refit"))
     _, lines = analyse(run)
     assert lines == []

@@ -100,7 +100,7 @@ def test_corners_and_not_one_value_at_a_time():
 
 def test_what_lies_between_the_ends_of_whole_numbers_counts_too():
     sizes = {"dataset.val_target_size": {"type": "int", "low": 1000, "high": 2000}}
-    with pytest.raises(LocatedError, match="multiple of 20, got 1001"):
+    with pytest.raises(LocatedError, match="multiple of 10, got 1001"):
         resolved(RunSpec.model_validate({"dataset": {"name": "dominoes"}, "methods": ["erm"], "space": sizes}))
 
 

@@ -4,10 +4,12 @@ from typing import Any
 
 from scale_tune.analysis.selection import eligible, leading
 from scale_tune.analysis.verdicts import verdicts
+from scale_tune.analysis.winners import winners_map
 from scale_tune.report.html import comparing, data, searching, selected
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.markup import is_missing
 from scale_tune.report.html.parts import Section, words
+from scale_tune.report.html.style import looks_of
 
 
 def sections(analysed: Analysis) -> list[Section]:
@@ -32,7 +34,10 @@ def view(analysed: Analysis) -> dict[str, Any]:
     """What the first screen says."""
     trials = analysed.tables["trials"]
     progress = data.progress(trials, analysed.spec)
-    found = verdicts(analysed.name, analysed.comparison, analysed.differences)
+    compared = (analysed.comparison, analysed.differences)
+    found = verdicts(analysed.name, *compared)
+    winners = winners_map(analysed.name, analysed.spec, trials, *compared)
+    refits = [] if winners is None else [method for method, _ in winners.wins if method not in analysed.spec.methods]
     return {
         "name": analysed.name,
         "made": f"{analysed.made:%Y-%m-%d %H:%M %Z}",
@@ -42,6 +47,8 @@ def view(analysed: Analysis) -> dict[str, Any]:
         "asked": int(progress["asked"].sum()),
         "ended": int(progress[list(data.ENDED)].sum().sum()),
         "counts": progress.drop(columns="method").sum().to_dict(),
+        "winners": winners,
+        "looks": looks_of([*analysed.spec.methods, *refits]),
         "verdicts": [(verdict, _config(analysed, verdict.winner["trial"])) for verdict in found],
         "eligible": len(eligible(trials)),
         "reasons": data.failures(trials),

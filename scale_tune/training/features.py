@@ -1,0 +1,140 @@
+"""The features of a trained network, kept when its trial ends: all that DFR needs, without weights, images or a GPU.
+
+A file holds, for each of target, val and test, the input of the last layer at the best epoch (in eval mode, of images
+without augmentation) with the labels and attributes of the same samples; and in its header what they are of.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from scale_tune.datasets.groups import EvaluationGroups, Groups
+from scale_tune.datasets.splits import DatasetSplits, Split, SplitName
+from scale_tune.datasets.transforms import normalise
+from scale_tune.networks.classifier import Classifier
+from scale_tune.storage.location import Location
+from scale_tune.training.records import features_path
+from scale_tune.training.replica import EVALUATION_BATCH
+
+FEATURE_SPLITS: tuple[SplitName, ...] = ("target", "val", "test")
+"""What a last layer is refitted, chosen and judged on."""
+HEADER_KEY = "of"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFeatures:
+    """The features of a split's samples, in their order.
+
+    Attributes:
+        features: float32, (samples, features).
+        labels: int64, (samples,).
+        attributes: int64, (samples,).
+    """
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    attributes: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFeatures:
+    """What one seed of a trial has kept.
+
+    Attributes:
+        trial, seed: of which replica.
+        fingerprint: of the splits that it was trained on, whose samples these are.
+        groups: how they are judged.
+        splits: by the names in :data:`FEATURE_SPLITS`.
+    """
+
+    trial: str
+    seed: int
+    fingerprint: str
+    groups: Groups
+    splits: dict[SplitName, SplitFeatures]
+
+
+@torch.inference_mode()
+def extract_features(
+    network: Classifier, split: Split, splits: DatasetSplits, device: torch.device
+) -> NDArray[np.float32]:
+    """The input of the last layer, of shape (samples, features), in eval mode and without augmentation.
+
+    Args:
+        network: on the device.
+        split: the images.
+        splits: the dataset that it is of.
+        device: where to compute.
+    """
+    network.eval()
+    found = []
+    for start in range(0, len(split), EVALUATION_BATCH):
+        images = torch.from_numpy(np.array(split.images[start : start + EVALUATION_BATCH])).to(device)
+        found.append(network.backbone(normalise(images, splits.info)).float().cpu())
+    extracted: NDArray[np.float32] = torch.cat(found).numpy()
+    return extracted
+
+
+def features_of(
+    network: Classifier, splits: DatasetSplits, device: torch.device, *, trial: str, seed: int
+) -> TrialFeatures:
+    """The features that a replica keeps, of its network with the weights of its best epoch."""
+    found: dict[SplitName, SplitFeatures] = {}
+    for name in FEATURE_SPLITS:
+        split: Split = getattr(splits, name)
+        features = extract_features(network, split, splits, device)
+        labels, attributes = np.array(split.labels), np.array(split.attributes)
+        found[name] = SplitFeatures(features=features, labels=labels, attributes=attributes)
+    return TrialFeatures(
+        trial=trial, seed=seed, fingerprint=splits.fingerprint, groups=splits.info.groups, splits=found
+    )
+
+
+def save_features(directory: Location, kept: TrialFeatures) -> None:
+    """Write the features of one seed of a trial."""
+    arrays = {f"{split}/{name}": array for split, each in kept.splits.items() for name, array in vars(each).items()}
+    of = {"trial": kept.trial, "seed": kept.seed, "fingerprint": kept.fingerprint, "groups": asdict(kept.groups)}
+    features_path(directory, kept.seed).write(save(arrays, {HEADER_KEY: json.dumps(of)}))
+
+
+def load_features(directory: Location, seed: int) -> TrialFeatures:
+    """The features that one seed of an ended trial has kept.
+
+    Raises:
+        FileNotFoundError: it has kept none.
+        ValueError: the file is damaged, or is of another trial or seed.
+    """
+    path = features_path(directory, seed)
+    content = path.read()
+    try:
+        arrays = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        of: dict[str, Any] = json.loads(header["__metadata__"][HEADER_KEY])
+        groups = _groups(of.pop("groups"))
+        splits = {
+            split: SplitFeatures(**{n: arrays[f"{split}/{n}"] for n in ("features", "labels", "attributes")})
+            for split in FEATURE_SPLITS
+        }
+        found = TrialFeatures(**of, groups=groups, splits=splits)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error!r:.200}") from None
+    if (found.trial, found.seed) != (directory.name, seed):
+        raise ValueError(f"{path} holds the features of {found.trial}, seed {found.seed}")
+    return found
+
+
+def _groups(plain: dict[str, Any]) -> Groups:
+    train_n = plain.pop("train_n")
+    return Groups(
+        num_classes=plain["num_classes"],
+        num_attributes=plain["num_attributes"],
+        evaluation_groups=EvaluationGroups(plain["evaluation_groups"]),
+        aligned_attributes=tuple(plain["aligned_attributes"]),
+        train_n=None if train_n is None else tuple(map(tuple, train_n)),
+    )
