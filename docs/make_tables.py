@@ -53,7 +53,7 @@ def page() -> str:
     parts.append("## Of a comparison of runs\n")
     parts.append(
         "`comparison` is also written as LaTeX, `comparison.tex`, and both as CSV. Intervals: see "
-        "[`bootstrap.py`](../scale_tune/analysis/bootstrap.py).\n"
+        "[`intervals.py`](../scale_tune/analysis/intervals.py).\n"
     )
     for name, schema in COMPARISONS.items():
         parts += _table(name, schema)

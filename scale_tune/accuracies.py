@@ -34,7 +34,31 @@ class Cells:
     evaluation_groups: NDArray[Any]
     """A name or a number of the evaluation group that each belongs to."""
     train_n: Integers | None
-    """Samples of train; None where nothing is known of them."""
+    """Samples of train, of shape (…, cells); None where nothing is known of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What an accuracy is made of: accuracies over pools of cells, of which it is the lowest or a weighted mean."""
+
+    pools: NDArray[Any]
+    """What each pool is, of shape (pools,): an evaluation group, a label, or a name."""
+    n: Integers
+    """Samples of each, of shape (…, pools)."""
+    shares: Floats
+    """Those of them that are right, of shape (…, pools); not a number where there are no samples."""
+    weights: Floats | None
+    """Of shape (…, pools), and of sum 1; None where the lowest counts."""
+
+    @property
+    def value(self) -> Floats:
+        """The accuracy, of shape (…); not a number where it has no samples."""
+        found: Floats
+        if self.weights is None:
+            found = np.where(self.n > 0, self.shares, np.inf).min(axis=-1)
+            return np.where(np.isinf(found), np.nan, found)
+        found = np.where(self.weights > 0, self.weights * self.shares, 0).sum(axis=-1)
+        return found
 
 
 def accuracies(correct: Integers, n: Integers, cells: Cells) -> dict[str, Floats]:
@@ -45,42 +69,38 @@ def accuracies(correct: Integers, n: Integers, cells: Cells) -> dict[str, Floats
 
     Args:
         correct: correctly predicted samples of each cell, of shape (…, cells).
-        n: samples of each cell, of shape (cells,).
+        n: samples of each cell, of a shape that broadcasts with it.
         cells: how they are judged.
 
     Returns:
-        Each of shape (…). One whose samples there are none of is left out.
+        Each of shape (…). One whose samples there are none of, somewhere, is left out.
     """
-    pooled = {"minority": ~cells.aligned, "majority": cells.aligned, "average": np.ones_like(cells.aligned)}
-    found = {name: share for name, which in pooled.items() if (share := _share(correct, n, which)) is not None}
+    return {name: parts.value for name, parts in parts_of(correct, n, cells).items()}
+
+
+def parts_of(correct: Integers, n: Integers, cells: Cells) -> dict[str, Parts]:
+    """What each accuracy is made of; arguments and names are those of :func:`accuracies`."""
+    whole = np.ones_like(cells.aligned)
+    pooled = {"minority": ~cells.aligned, "majority": cells.aligned, "average": whole}
+    found = {name: _parts(correct, n, np.array([name]), which[None, :], np.ones(1)) for name, which in pooled.items()}
     for name, of_cells in (("worst_group", cells.evaluation_groups), ("worst_class", cells.labels)):
-        shares = [_share(correct, n, of_cells == each) for each in np.unique(of_cells)]
-        if filled := [share for share in shares if share is not None]:
-            found[name] = np.min(filled, axis=0)
-    if (weighted := _train_weighted(correct, n, cells)) is not None:
-        found["train_weighted"] = weighted
-    return {name: found[name] for name in ACCURACIES if name in found}
+        found[name] = _parts(correct, n, *_pools(of_cells), None)
+    if cells.train_n is not None:
+        groups, which = _pools(cells.evaluation_groups)
+        in_train = cells.train_n @ which.T
+        weights = in_train / np.maximum(in_train.sum(axis=-1, keepdims=True), 1)
+        found["train_weighted"] = _parts(correct, n, groups, which, weights)
+    return {name: found[name] for name in ACCURACIES if name in found and not np.isnan(found[name].value).any()}
 
 
-def _train_weighted(correct: Integers, n: Integers, cells: Cells) -> Floats | None:
-    """None where nothing is known of train, or where a group of it has no sample here."""
-    if cells.train_n is None:
-        return None
-    weighted = np.zeros(correct.shape[:-1])
-    for group in np.unique(cells.evaluation_groups):
-        of_group = cells.evaluation_groups == group
-        if not (in_train := cells.train_n[of_group].sum()):
-            continue
-        if (share := _share(correct, n, of_group)) is None:
-            return None
-        weighted += share * (in_train / cells.train_n.sum())
-    return weighted
+def _pools(of_cells: NDArray[Any]) -> tuple[NDArray[Any], Flags]:
+    """Each value once, and which cells have it, of shape (pools, cells)."""
+    values = np.unique(of_cells)
+    return values, values[:, None] == of_cells
 
 
-def _share(correct: Integers, n: Integers, cells: Flags) -> Floats | None:
-    """Of the samples of these cells pooled, those that are right."""
-    samples = n[cells].sum()
-    if not samples:
-        return None
-    shares: Floats = correct[..., cells].sum(axis=-1) / samples
-    return shares
+def _parts(correct: Integers, n: Integers, pools: NDArray[Any], which: Flags, weights: Floats | None) -> Parts:
+    samples = n @ which.T
+    with np.errstate(invalid="ignore"):  # 0 / 0, which is not a number
+        shares = (correct @ which.T) / samples
+    return Parts(pools=pools, n=samples, shares=shares, weights=weights)

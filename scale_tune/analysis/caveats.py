@@ -6,17 +6,16 @@ from typing import Any
 
 import pandas as pd
 
+from scale_tune.analysis import unsupported
 from scale_tune.analysis.comparison import dataset_names
-from scale_tune.analysis.counts import group_sizes, rows_of_trial
 from scale_tune.analysis.entries import Entry, RunTables, entries
 from scale_tune.analysis.grouped import grouped
+from scale_tune.analysis.intervals import paired_seeds
 from scale_tune.analysis.selection import eligible, ranked
 from scale_tune.ranking import best_first
 from scale_tune.spec.parameters import Choice, FloatRange, IntRange, Parameter
 from scale_tune.tables.labels import shortened
 
-SMALL_GROUP = 20
-"""Images below which the accuracy of a group says little."""
 NEAR = 0.01
 """Of a range, on its own scale: what counts as its end."""
 LISTED = 3
@@ -27,9 +26,9 @@ def caveats(runs: Sequence[RunTables]) -> list[str]:
     """Sentences with the method and the numbers; none if nothing is amiss.
 
     Of every run: what is not finished, failed or diverged, or that there is nothing at all. Of every selected config:
-    whether it lies at an end of the space, lacks seeds, or was beaten by a trial that can't be selected. Of every
-    dataset: methods whose order on val is not that on test, and groups of test with few images. What holds on several
-    datasets is one sentence.
+    whether it lies at an end of the space, lacks seeds, was beaten by a trial that can't be selected, was one of few,
+    has not learned what it was trained on, or is worse than a guess. Of every dataset: methods whose order on val is
+    not that on test, and groups of test with few images. What holds on several datasets is one sentence.
     """
     found = entries(runs)
     labels = _labels(found, several_runs=len(runs) > 1)
@@ -40,7 +39,8 @@ def caveats(runs: Sequence[RunTables]) -> list[str]:
     for data, name in names.items():
         of_data = [(entry, label) for entry, label in zip(found, labels, strict=True) if entry.data == data]
         sentences += [*_other_objectives(name, of_data), *_not_compared(name, of_data), *_orders_that_disagree(of_data)]
-        sentences += [*_small_groups(name, [entry for entry, _ in of_data])]
+        sentences += unsupported.small_groups(name, [entry for entry, _ in of_data])
+    sentences += unsupported.few_trials(list(zip(found, labels, strict=True)))
     return grouped(sentences, list(names.values()))
 
 
@@ -86,22 +86,13 @@ def _of_entry(entry: Entry) -> Iterator[str]:
     if not entry.measured:
         yield f"none of its {len(entry.trials)} trials can be selected: none ended with a result of every seed"
         return
-    if entry.trial is not None:  # the pretrained baseline was not trained from a seed
-        yield from _seeds(entry)
+    yield from unsupported.of_entry(entry)
     if entry.run.confirms is not None:
         yield from _better_on_fresh_seeds(entry)
     elif entry.protocol is None:  # what suits ERM was searched for ERM, not for a refitted layer
         yield from _at_an_end(entry)
         yield from _beaten(entry)
         yield from _data_from_a_range(entry)
-
-
-def _seeds(entry: Entry) -> Iterator[str]:
-    n = len(entry.seeds)
-    if n < entry.seeds_asked:
-        yield f"{n} of the {entry.seeds_asked} seeds that were asked for"
-    if n == 1:
-        yield "1 seed: no standard deviation, and an interval that leaves out how much seeds differ"
 
 
 def _at_an_end(entry: Entry) -> Iterator[str]:
@@ -193,10 +184,10 @@ def _not_compared(dataset: str, of_data: Sequence[tuple[Entry, str]]) -> Iterato
     for (one, label), (other, other_label) in combinations(trained, 2):
         if one.run.seeds_kind != other.run.seeds_kind:
             continue
-        if one.fingerprint != other.fingerprint:
-            other_images.append(f"{label} and {other_label}")
-        elif not set(one.seeds) & set(other.seeds):
+        if not set(one.seeds) & set(other.seeds):
             other_seeds.append(f"{label} and {other_label}")
+        elif not paired_seeds(one.measured["test"], other.measured["test"]):
+            other_images.append(f"{label} and {other_label}")
     for pairs, why in ((other_images, "were judged on different images"), (other_seeds, "have no seed in common")):
         if pairs:
             more = f", and {len(pairs) - LISTED} more pairs" * (len(pairs) > LISTED)
@@ -215,13 +206,3 @@ def _orders_that_disagree(of_data: Sequence[tuple[Entry, str]]) -> Iterator[str]
                 f"val and test disagree: {upper} is above {lower} on val ({on_val[0]:.3f} against {on_val[1]:.3f}), "
                 f"but below on test ({on_test[0]:.3f} against {on_test[1]:.3f})"
             )
-
-
-def _small_groups(dataset: str, of_data: Sequence[Entry]) -> Iterator[str]:
-    sizes: dict[str, int] = {}
-    for entry in of_data:
-        if entry.trial is not None:
-            sizes |= group_sizes(rows_of_trial(entry.run.tables["groups"], entry.trial), "test")
-    small = [f"{name} ({n})" for name, n in sizes.items() if n < SMALL_GROUP]
-    if small:
-        yield f"{dataset}: groups of test with fewer than {SMALL_GROUP} images: {', '.join(small)}"

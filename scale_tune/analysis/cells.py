@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from scale_tune.analysis.bootstrap import Measured
 from scale_tune.analysis.counts import measured, rows_of_trial
+from scale_tune.analysis.measured import Measured
 from scale_tune.analysis.selection import eligible, ranked, select_best_dfr
 from scale_tune.ranking import best_first
 from scale_tune.tables.schemas import PRETRAINED, REFITTED

@@ -5,8 +5,8 @@ from itertools import combinations
 
 import pandas as pd
 
-from scale_tune.analysis.bootstrap import intervals, paired_bootstrap
 from scale_tune.analysis.entries import Entry, RunTables, entries
+from scale_tune.analysis.intervals import intervals, kind_of_interval, paired_differences
 from scale_tune.analysis.selection import DATASET, Data
 from scale_tune.spec.parameters import Constant
 from scale_tune.tables.labels import shortened
@@ -37,11 +37,10 @@ def differences(runs: Sequence[RunTables]) -> pd.DataFrame:
     names = dataset_names(found)
     rows = []
     for entry, other in combinations(found, 2):
-        same_images = entry.data == other.data and entry.fingerprint == other.fingerprint
-        if same_images and entry.run.seeds_kind == other.run.seeds_kind:
+        if entry.data == other.data and entry.run.seeds_kind == other.run.seeds_kind:
             pair = {"dataset": names[entry.data], "run": entry.run.name, "method": entry.method}
             pair |= {"other_run": other.run.name, "other_method": other.method, "seeds_kind": entry.run.seeds_kind}
-            for accuracy, of in paired_bootstrap(entry.measured["test"], other.measured["test"]).items():
+            for accuracy, of in paired_differences(entry.measured["test"], other.measured["test"]).items():
                 rows.append({**pair, "accuracy": accuracy, **vars(of)})
     return frame_of(rows, DIFFERENCES)
 
@@ -81,12 +80,13 @@ def _row(entry: Entry, dataset: str) -> Row:
         "seeds": len(entry.seeds),
         "seeds_asked": entry.seeds_asked,
         "seeds_kind": entry.run.seeds_kind,
-        "interval": entry.measured["val"].resampled if entry.measured else None,
+        "interval": kind_of_interval(len(entry.seeds)) if entry.measured else None,
     }
     for split, of_split in entry.measured.items():
+        row[f"{split}_worst_group_name"] = of_split.worst_group
         ends = intervals(of_split)
         for accuracy, values in of_split.accuracies.items():
-            low, high = ends[accuracy]
+            low, high = ends.get(accuracy, (None, None))
             std = float(values.std(ddof=1)) if len(values) > 1 else None
             stats = {"mean": float(values.mean()), "std": std, "low": low, "high": high}
             row |= {f"{split}_{accuracy}_{stat}": value for stat, value in stats.items()}

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from scale_tune.analysis.ablation import Ablation
 from scale_tune.analysis.axes import Axes
-from scale_tune.analysis.bootstrap import paired_bootstrap
 from scale_tune.analysis.cells import Cell, measured_of
 from scale_tune.analysis.entries import RunTables
+from scale_tune.analysis.intervals import paired_differences
 from scale_tune.analysis.panels import Panel
 from scale_tune.errors import UserError
 from scale_tune.tables.schemas import field, table_of
@@ -124,8 +124,8 @@ def _contrast(groups: pd.DataFrame, metric: str, one: tuple[str, Cell], other: t
     counts = [measured_of(cell, groups, split) for _, cell in (one, other)]
     if counts[0] is None or counts[1] is None:
         return Contrast(missing="their counts are gone from groups")
-    found = paired_bootstrap(counts[0], counts[1]).get(accuracy)
+    found = paired_differences(counts[0], counts[1]).get(accuracy)
     if found is None:
         return Contrast(missing="they have no seed in common")
-    ends = None if found.low is None or found.high is None else (found.low, found.high)
-    return Contrast(difference=found.difference, ends=ends, seeds=found.seeds)
+    ends = None if found.low is None or found.high is None else (float(found.low), float(found.high))
+    return Contrast(difference=float(found.difference), ends=ends, seeds=found.seeds)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from scale_tune.accuracies import Cells
-from scale_tune.analysis.bootstrap import Counts, Measured
+from scale_tune.analysis.measured import Counts, Measured
 from scale_tune.tables.refits import KEY
 
 SPLITS = ("val", "test")
@@ -30,9 +30,6 @@ def measured(rows: pd.DataFrame) -> dict[str, Measured]:
 
     Args:
         rows: of the ``groups`` table, those of a trial or of a refit.
-
-    Raises:
-        ValueError: the seeds were not judged on the same images.
     """
     by_split = {split: rows[rows["split"] == split] for split in SPLITS}
     return {split: _measured(of_split) for split, of_split in by_split.items() if len(of_split)}
@@ -46,19 +43,16 @@ def group_sizes(rows: pd.DataFrame, split: str) -> dict[str, int]:
 
 
 def _measured(rows: pd.DataFrame) -> Measured:
-    summed = (
-        rows.assign(seed=rows["seed"].fillna(NO_SEED)).groupby(["seed", *STRATUM])[["n", "correct", "train_n"]].sum()
-    )
-    n, correct, train_n = (summed[name].unstack(STRATUM) for name in ("n", "correct", "train_n"))
-    images = n.to_numpy(np.int64)
-    if (images != images[0]).any():
-        raise ValueError(f"the seeds of {rows['trial'].iloc[0]} were not judged on the same images")
+    rows = rows.assign(seed=rows["seed"].fillna(NO_SEED))
+    summed = rows.groupby(["seed", *STRATUM])[["n", "correct", "train_n"]].sum().unstack(STRATUM, fill_value=0)
+    n, correct, train_n = (summed[name] for name in ("n", "correct", "train_n"))
     labels, groups, aligned = (n.columns.get_level_values(name) for name in STRATUM)
     cells = Cells(
         labels=labels.to_numpy(np.int64),
         aligned=aligned.to_numpy(np.bool_),
-        evaluation_groups=pd.factorize(groups)[0].astype(np.int64),
-        train_n=train_n.to_numpy(np.int64)[0],
+        evaluation_groups=groups.to_numpy(str),
+        train_n=train_n.to_numpy(np.int64),
     )
-    counts = Counts(n=images[0], correct=correct.to_numpy(np.int64), cells=cells)
-    return Measured(seeds=tuple(int(seed) for seed in n.index), counts=counts)
+    counts = Counts(n=n.to_numpy(np.int64), correct=correct.to_numpy(np.int64), cells=cells)
+    fingerprints = rows.groupby("seed")["fingerprint"].first()
+    return Measured(seeds=tuple(int(seed) for seed in n.index), fingerprints=tuple(fingerprints), counts=counts)

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from scale_tune.analysis.bootstrap import Measured
 from scale_tune.analysis.counts import NO_SEED, measured, rows_of_refits, rows_of_trial
+from scale_tune.analysis.measured import Measured
 from scale_tune.analysis.selection import Data, data_of, eligible, ranked, select_best, select_best_dfr
 from scale_tune.ranking import best_first
 from scale_tune.spec.space import RunSpec
@@ -68,8 +68,6 @@ class Entry:
     """How many of them could be selected."""
     trial: str | None
     """The selected one."""
-    fingerprint: str | None
-    """Of the splits that it was trained and judged on; None without one."""
     measured: dict[str, Measured] = field(repr=False)
     """What the selected trial's seeds got right, by split: val and test."""
     protocol: str | None = None
@@ -123,13 +121,8 @@ def _entry(run: RunTables, data: Data, method: str, trials: pd.DataFrame) -> Ent
         trials=of_method,
         eligible=len(eligible(of_method)),
         trial=best,
-        fingerprint=_fingerprint(of_method, best),
         measured={} if best is None else measured(rows_of_trial(run.tables["groups"], best)),
     )
-
-
-def _fingerprint(trials: pd.DataFrame, trial: str | None) -> str | None:
-    return None if trial is None else str(trials.set_index("trial").loc[trial, "fingerprint"])
 
 
 def _confirmed(run: RunTables, selected: Entry) -> Entry:
@@ -155,7 +148,6 @@ def _confirmed(run: RunTables, selected: Entry) -> Entry:
         trials=of_method,
         eligible=len(whole),
         trial=trial,
-        fingerprint=_fingerprint(of_method, trial),
         measured=measured(rows),
     )
 
@@ -180,7 +172,6 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
                 trials=trials[trials["trial"].isin(refitted)],
                 eligible=refitted.nunique(),
                 trial=None if pd.isna(of_trial) else of_trial,
-                fingerprint=str(seeds["fingerprint"].iloc[0]),
                 measured=measured(rows_of_refits(groups, seeds)),
                 protocol=str(protocol),
             )

@@ -16,10 +16,10 @@ import yaml
 
 from scale_tune.analysis.ablation import Ablation
 from scale_tune.analysis.axes import Axes
-from scale_tune.analysis.bootstrap import intervals
 from scale_tune.analysis.cells import Cell, measured_of
 from scale_tune.analysis.contrasts import excludes_0
 from scale_tune.analysis.entries import RunTables
+from scale_tune.analysis.intervals import intervals
 from scale_tune.analysis.panels import Panel
 from scale_tune.errors import UserError
 from scale_tune.spec.config import DfrProtocol
@@ -216,7 +216,8 @@ def _beside(run: RunTables, ours: Cell, published: float | None, publication: Pu
         return Beside(ours=ours, missing=NOT_PUBLISHED)
     split, _, accuracy = publication.metric.partition("_")
     counted = measured_of(ours, run.tables["groups"], split)
-    low, high = (None, None) if counted is None else intervals(counted)[accuracy]
-    if low is None or high is None:
+    found = {} if counted is None else intervals(counted)
+    if accuracy not in found:
         return Beside(ours=ours, published=published)
-    return Beside(ours=ours, published=published, ends=(low - published, high - published))
+    low, high = (float(end - published) for end in found[accuracy])
+    return Beside(ours=ours, published=published, ends=(low, high))

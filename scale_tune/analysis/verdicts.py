@@ -17,12 +17,13 @@ class Verdict:
     """The row of the comparison that is highest on val. Test never chooses."""
     rivals: list[Row]
     """The differences on test between the winner and each other method, those nearest on val first, with the other
-    method's row as ``rival``; a difference is None where the comparison has no interval of it."""
+    method's row as ``rival``; a difference is None where the two can't be paired, its ends also where its seeds are
+    too few."""
     confirmed: Row | None
     """The winner's config on fresh seeds, if the run was confirmed."""
 
 
-_UNKNOWN = dict.fromkeys(("difference", "low", "high", "probability"))
+_UNKNOWN = dict.fromkeys(("difference", "low", "high"))
 
 
 def verdicts(run: str, comparison: pd.DataFrame, differences: pd.DataFrame) -> list[Verdict]:
@@ -64,6 +65,6 @@ def _differences_to(winner: Row, differences: pd.DataFrame) -> dict[str, Row]:
     found = {row["other_method"]: row for row in rows_of(rows[rows["method"] == method])}
     for row in rows_of(rows[rows["other_method"] == method]):
         turned = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
-        names = {"method": method, "other_method": row["method"], "probability": 1 - row["probability"]}
+        names = {"method": method, "other_method": row["method"]}
         found.setdefault(row["method"], {**row, **turned, **names})
     return found

@@ -58,20 +58,31 @@ def _estimates() -> Iterator[pa.Field]:
     for split in ("val", "test"):
         # What was chosen for being high on val is expected to be lower elsewhere.
         caution = "; optimistic, since epochs and configs were chosen by val" * (split == "val")
+        yield field(
+            f"{split}_worst_group_name",
+            pa.string(),
+            f"evaluation group whose mean accuracy over seeds on {split} is the lowest",
+        )
         for accuracy, meaning in ACCURACIES.items():
             of = f"{meaning} on {split}, at each seed's best epoch{caution}"
             for stat, what in (
                 ("mean", "mean over seeds"),
                 ("std", "sample standard deviation over seeds (n - 1); null for one seed"),
-                ("low", "lower end of the mean's 95 % bootstrap interval, see interval"),
-                ("high", "upper end of the mean's 95 % bootstrap interval, see interval"),
+                ("low", "lower end of the 95 % interval of the mean over all seeds and images"),
+                ("high", "upper end of the 95 % interval of the mean over all seeds and images"),
             ):
-                yield field(f"{split}_{accuracy}_{stat}", pa.float64(), f"{what}: {of}", "fraction")
+                lowest = ", see interval" + _OF_LOWEST.get(accuracy, "") if stat in ("low", "high") else ""
+                yield field(f"{split}_{accuracy}_{stat}", pa.float64(), f"{what}{lowest}: {of}", "fraction")
 
+
+_OF_LOWEST = {
+    "worst_group": " (it holds that of each network's own worst group, and the group that is worst on average)",
+    "worst_class": " (it holds that of each network's own worst class, and the class that is worst on average)",
+}
 
 _INTERVAL = (
-    "what the intervals resample: 'seeds and images'; or 'images' for a single seed, of which the spread over seeds "
-    "is not known"
+    "what the intervals account for: 'seeds and images'; or 'images' for a single seed, of which the spread over seeds "
+    "is not known; or why there are none: 'no interval: two seeds tell too little of how much seeds differ'"
 )
 
 COMPARISON = pa.schema(
@@ -138,15 +149,15 @@ DIFFERENCES = pa.schema(
         field("accuracy", pa.string(), f"which accuracy on test: {', '.join(ACCURACIES)}"),
         field("seeds", pa.int64(), "seeds that both have, which the difference is over", "count"),
         field("difference", pa.float64(), "mean over these seeds of method minus other_method", "fraction"),
-        field("low", pa.float64(), "lower end of its 95 % paired bootstrap interval", "fraction"),
-        field("high", pa.float64(), "upper end of its 95 % paired bootstrap interval", "fraction"),
+        field("low", pa.float64(), "lower end of its 95 % interval, see interval", "fraction"),
+        field("high", pa.float64(), "upper end of its 95 % interval, see interval", "fraction"),
+        field("interval", pa.string(), "what the interval accounts for, or why there is none, as in comparison"),
         field(
-            "probability",
-            pa.float64(),
-            "share of the resamples in which method is above other_method, half of those with equality included",
-            "fraction",
+            "paired_over",
+            pa.string(),
+            "what both methods have in common in each of the differences that are averaged: 'seeds', all with the same "
+            "splits; or 'seeds and their splits', each seed with its own",
         ),
-        field("interval", pa.string(), "what the interval resamples, as in comparison"),
     ],
     metadata={"name": "differences", "rows": "one per accuracy and pair of methods on the same data with a result"},
 )

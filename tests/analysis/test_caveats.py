@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from scale_tune.analysis.caveats import caveats, end_of
+from scale_tune.analysis import caveats as every
+from scale_tune.analysis.caveats import end_of
 from scale_tune.analysis.comparison import differences
 from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
 from tests.support.tables import dfr_row, group_rows, make_spec, make_tables, trial
@@ -17,6 +18,11 @@ SPEC = {"methods": ["erm", "scale"], "num_samples": 1}
 
 def run(*trials, spec=None, **tables):
     return make_tables(list(trials), spec=make_spec(**SPEC | (spec or {})), **tables)
+
+
+def caveats(runs):
+    """All but the one that most runs here deserve, whose trials are one or two."""
+    return [said for said in every.caveats(runs) if "selectable trials, of which" not in said]
 
 
 def test_nothing_amiss_is_nothing_said():
@@ -87,7 +93,8 @@ def test_seeds_that_are_missing_are_told():
     ]
     dfr = [dfr_row("erm-0", seed, 0.3, 0.3) for seed in range(2)]
     assert caveats([run(trial("erm-0", 0.1), trial("scale-0", 0.5), dfr=dfr)]) == [
-        "dfr (scale): 2 of the 3 seeds that were asked for"
+        "dfr (scale): 2 of the 3 seeds that were asked for",
+        "dfr (scale): 2 seeds: no interval, which takes 3 at least",
     ]
 
 
@@ -157,14 +164,14 @@ def test_methods_that_different_accuracies_selected_are_told():
 
 
 def test_methods_that_cannot_be_paired_are_told():
-    def one(name: str, row: dict, seeds: tuple[int, ...] = (0, 1, 2)):
+    def one(name: str, row: dict, seeds: tuple[int, ...] = (0, 1, 2), splits: str = "of one seed"):
         spec = make_spec(methods=[row["method"]], num_samples=1)
         cells = [cell for split in ("val", "test") for cell in group_rows(row["trial"], split, [50], [50])]
-        judged = [cell | {"seed": seed} for cell in cells for seed in seeds]
+        judged = [cell | {"seed": seed, "fingerprint": splits} for cell in cells for seed in seeds]
         return make_tables([row], groups=judged, name=name, spec=spec)
 
     here = one("a", trial("erm-00000", 0.5))
-    other_images = one("b", trial("scale-00000", 0.6, fingerprint="of other files"))
+    other_images = one("b", trial("scale-00000", 0.6), splits="of another")
     other_seeds = one("c", trial("erm_target-00000", 0.7), (7, 8, 9))
     assert len(differences([here, one("d", trial("scale-00000", 0.6))])) > 0
     assert differences([here, other_images]).empty
@@ -173,3 +180,68 @@ def test_methods_that_cannot_be_paired_are_told():
     assert said in caveats([here, other_images])
     said = "digits: no difference is shown between erm of a and erm_target of c, which have no seed in common"
     assert said in caveats([here, other_seeds])
+
+
+def classes_of(name: str, split: str, right: float, n: tuple[int, ...] = (90, 10)) -> list[dict]:
+    """Rows of ``groups`` in which each class has this share right, in as many images as ``n`` says."""
+    key = {"trial": name, "split": split, "epoch": 1, "aligned": True, "evaluation_group": "aligned", "train_n": 1}
+    return [
+        key | {"seed": seed, "label": label, "attribute": label, "n": size, "correct": round(right * size)}
+        for seed in range(3)
+        for label, size in enumerate(n)
+    ]
+
+
+def judged(name: str, right: float = 0.8) -> list[dict]:
+    return classes_of(name, "val", right) + classes_of(name, "test", right)
+
+
+def test_networks_that_have_not_learned_what_they_were_trained_on_are_told():
+    def said(groups: list[dict], **tables) -> list[str]:
+        return caveats([run(trial("erm-0", 0.8), spec={"methods": ["erm"]}, groups=judged("erm-0") + groups, **tables)])
+
+    assert said(classes_of("erm-0", "train", 0.8)) == []
+    told = (
+        "not learned what they were trained on: accuracy on train, the mean of the classes', is 0.700, nearer to "
+        "chance (0.500) than to 1"
+    )
+    assert said(classes_of("erm-0", "train", 0.7)) == [f"erm: its networks have {told}"]
+    assert said(classes_of("erm-0", "train", 0.7) + classes_of("erm-0", "target", 0.9)) == [], "it learns from target"
+    ten_classes = classes_of("erm-0", "train", 0.31, n=(100,) * 10)
+    assert (
+        "accuracy on train, the mean of the classes', is 0.310, nearer to chance (0.100) than to 1"
+        in said(ten_classes)[0]
+    )
+    refitted = said(classes_of("erm-0", "train", 0.7), dfr=[dfr_row("erm-0", seed, 0.3, 0.3) for seed in range(3)])
+    assert f"dfr (scale): the networks of erm-0, its features, have {told}" in refitted
+
+
+def test_always_the_same_answer_is_not_learned_however_frequent_it_is():
+    rows = [row | {"correct": row["n"] * (row["label"] == 0)} for row in classes_of("erm-0", "train", 0)]
+    (said,) = caveats([run(trial("erm-0", 0.8), spec={"methods": ["erm"]}, groups=judged("erm-0") + rows)])
+    assert "is 0.500, nearer to chance (0.500) than to 1" in said
+
+
+def test_a_worst_group_below_chance_is_told():
+    def said(right: float) -> list[str]:
+        return caveats([run(trial("erm-0", 0.8), spec={"methods": ["erm"]}, groups=judged("erm-0", right))])
+
+    assert said(0.5) == []
+    assert said(0.4) == [
+        "erm: its worst group of test (on average aligned) is below chance: 0.400 against 0.500 of 2 classes"
+    ]
+
+
+def test_methods_with_fewer_than_three_selectable_trials_are_told():
+    enough = [trial(f"scale-{i}", 0.5) for i in range(3)]
+    few = [trial("erm-0", 0.1), trial("erm-1", 0.1), trial("erm-2", 0.1, diverged=1)]
+    told = "fewer than 3 selectable trials, of which the best is hardly better than a draw: erm (2)"
+    spec = {"num_samples": 3}
+    assert [said for said in every.caveats([run(*enough, *few, spec=spec)]) if "draw" in said] == [told]
+    assert every.caveats([run(*enough, *(row | {"diverged": 0} for row in few), spec=spec)]) == []
+
+
+def test_a_config_that_was_given_was_not_selected_among_too_few():
+    space = {"lr": 0.01, "dataset.noise": {"type": "choice", "values": [0.1, 0.5]}}
+    rows = [trial(f"erm-{i}", 0.5, **{"config.dataset.noise": noise}) for i, noise in enumerate((0.1, 0.5))]
+    assert every.caveats([run(*rows, spec={"space": space, "methods": ["erm"], "num_samples": 2})]) == []

@@ -100,6 +100,38 @@ def test_a_single_seed_has_no_deviation_and_the_interval_of_its_images():
     assert row["val_worst_group_low"] < 0.4 < row["val_worst_group_high"]
 
 
+def test_two_seeds_have_a_mean_and_a_difference_but_no_interval():
+    run = make_tables([trial("erm-0", 0.4, seeds=2, seeds_asked=2), trial("scale-0", 0.5, seeds=2, seeds_asked=2)])
+    for row in compare([run]).to_dict("records"):
+        assert row["interval"].startswith("no interval: two seeds")
+        assert row["test_worst_group_mean"] > 0
+        assert math.isnan(row["test_worst_group_low"])
+        assert math.isnan(row["test_worst_group_high"])
+    found = differences([run])
+    assert found["difference"].notna().all()
+    assert found[["low", "high"]].isna().all(axis=None)
+    assert set(found["interval"]) == {"no interval: two seeds tell too little of how much seeds differ"}
+
+
+def test_the_group_that_is_worst_on_average_is_named():
+    groups = group_rows("erm-0", "val", [50, 60, 70], [100] * 3) + group_rows("erm-0", "test", [40, 90, 60], [55] * 3)
+    (row,) = compare([make_tables([trial("erm-0", 0.6)], groups)]).to_dict("records")
+    assert (row["val_worst_group_name"], row["test_worst_group_name"]) == ("conflicting", "aligned")
+
+
+def test_seeds_may_be_judged_on_different_images():
+    groups = [row for s in ("val", "test") for row in group_rows("erm-0", s, [50, 60, 70], [80] * 3)]
+    for row in groups:
+        row["fingerprint"] = f"of seed {row['seed']}"
+        row["n"] += row["seed"]
+    other = [row | {"trial": "scale-0"} for row in groups]
+    other[-1]["fingerprint"] = other[-2]["fingerprint"] = "of none"
+    run = make_tables([trial("erm-0", 0.6), trial("scale-0", 0.6)], groups + other)
+    assert compare([run])["test_minority_mean"].tolist() == pytest.approx([(0.5 + 60 / 101 + 70 / 102) / 3] * 2)
+    (row,) = differences([run]).query("accuracy == 'worst_group'").to_dict("records")
+    assert (row["seeds"], row["paired_over"]) == (2, "seeds and their splits")
+
+
 def test_a_method_without_an_eligible_trial_is_seen_to_be_missing():
     found = compare([make_tables([trial("scale-0", 0.5, state="failed"), trial("erm-0", 0.1)])])
     assert found["method"].tolist() == ["erm", "scale"]
@@ -193,7 +225,8 @@ def test_differences_are_of_the_seeds_on_test():
     found = differences([make_tables([trial("erm-0", 0.2), trial("scale-0", 0.7)], groups)])
     assert found.columns.tolist() == DIFFERENCES.names
     row = found.set_index("accuracy").loc["worst_group"]
-    assert (row["method"], row["other_method"], row["seeds"], row["probability"]) == ("scale", "erm", 3, 1)
+    assert (row["method"], row["other_method"], row["seeds"]) == ("scale", "erm", 3)
+    assert (row["interval"], row["paired_over"]) == ("seeds and images", "seeds")
     assert row["difference"] == pytest.approx(0.5)
     assert 0.3 < row["low"] < 0.5 < row["high"] < 0.7
 

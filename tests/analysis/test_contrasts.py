@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from scale_tune.analysis.bootstrap import paired_bootstrap
 from scale_tune.analysis.cells import measured_of
 from scale_tune.analysis.contrasts import contrasts
+from scale_tune.analysis.intervals import paired_differences
 from scale_tune.errors import UserError
 from tests.support.ablations import SIZES, STRENGTHS, changed, counts_of, grid_ablation, grid_run, grid_trials
 from tests.support.tables import make_tables, poisoned
@@ -29,7 +29,7 @@ def test_a_cell_is_the_mean_of_the_first_minus_the_second_with_the_paired_interv
             assert cell.difference == pytest.approx(expected)
             assert cell.seeds == 3
             counts = [measured_of(ablation.panel(n, "").at(*place), run.tables["groups"], "test") for n in (one, other)]
-            interval = paired_bootstrap(*counts)["minority"]
+            interval = paired_differences(*counts)["minority"]
             assert cell.ends == (interval.low, interval.high)
     sure = {panel.name: {cell.sure for cell in panel.cells.values()} for panel in found.panels}
     assert sure["scale − dfr"] == {True}
@@ -73,7 +73,7 @@ def test_what_the_data_support_no_interval_of_has_none(run, monkeypatch):
     class Unsure:
         seeds, difference, low, high = 3, 0.1, None, None
 
-    monkeypatch.setattr("scale_tune.analysis.contrasts.paired_bootstrap", lambda *_: {"minority": Unsure})
+    monkeypatch.setattr("scale_tune.analysis.contrasts.paired_differences", lambda *_: {"minority": Unsure})
     found = contrasts(run, grid_ablation(run), ["scale,dfr"])
     cell = found.panels[0].at(0.95, 1000)
     assert (cell.difference, cell.ends, cell.sure) == (0.1, None, False)

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from scale_tune.analysis.bootstrap import intervals
 from scale_tune.analysis.cells import measured_of
+from scale_tune.analysis.intervals import intervals
 from scale_tune.analysis.published import NOT_PUBLISHED, beside, publication_for, publications
 from scale_tune.errors import UserError
 from scale_tune.spec.config import DfrProtocol

@@ -150,7 +150,7 @@ def test_differences_without_an_interval_are_marked_as_such(run, ablation, figur
     class Unsure:
         seeds, difference, low, high = 2, 0.1, None, None
 
-    monkeypatch.setattr("scale_tune.analysis.contrasts.paired_bootstrap", lambda *_: {"minority": Unsure})
+    monkeypatch.setattr("scale_tune.analysis.contrasts.paired_differences", lambda *_: {"minority": Unsure})
     contrast_figure(contrasts(run, ablation, ["scale,erm_target"]), "heatmap")
     (legend,) = figures[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["no interval"]

@@ -127,6 +127,20 @@ def test_methods_without_an_interval_of_the_difference_are_named_nevertheless():
     assert text.count("no interval of the difference is known") == 2
 
 
+def test_too_few_seeds_for_an_interval_are_said():
+    given = analysed(spec_of(seeds=[0, 1]))
+    why = "no interval: two seeds tell too little of how much seeds differ"
+    ends = [column for column in given.comparison if column.endswith(("_low", "_high"))]
+    comparison = given.comparison.assign(interval=why, **dict.fromkeys(ends, np.nan))
+    differences = given.differences.assign(interval=why, low=np.nan, high=np.nan)
+    page = report.render(replace(given, comparison=comparison, differences=differences))
+    text = Page(page).text("answer")
+    assert "(no interval)." in text
+    assert text.count(why) == 3, "of both differences, and of the winner's mean"
+    assert "not sure" not in text
+    assert "nan" not in page.partition('id="figures"')[2].partition("</script>")[0].lower()
+
+
 def test_the_comparison_equals_its_table(whole, page):
     table = page.tables["comparison-table"]
     for row in whole.comparison.to_dict("records"):

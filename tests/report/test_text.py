@@ -87,11 +87,25 @@ def test_nothing_in_a_name_is_a_command_of_latex():
 def test_differences_are_lines_of_the_first_method_against_the_others(runs):
     (line,) = difference_lines(differences(runs))
     assert re.fullmatch(
-        r"scale − erm_target: [+-]0\.000 \[-0\.\d{3}, 0\.\d{3}\] on test worst-group over 3 shared seeds, "
-        r"above in \d+ % of the resamples",
+        r"scale − erm_target: [+-]0\.000 \[-0\.\d{3}, 0\.\d{3}\] on test worst-group over 3 shared seeds: not sure",
         line,
     )
     assert difference_lines(differences([])) == []
+
+
+def test_a_difference_that_is_sure_says_no_more():
+    found = differences([make_tables([trial("erm-0", 0.1), trial("scale-0", 0.9)])])
+    assert difference_lines(found)[0].endswith("over 3 shared seeds")
+
+
+def test_two_seeds_have_no_interval_and_the_text_says_why():
+    run = make_tables([trial(name, 0.5, seeds=2, seeds_asked=2) for name in ("erm-0", "scale-0")])
+    text = text_of(compare([run]))
+    assert "[0." not in text
+    assert "no interval: two seeds tell too little of how much seeds differ" in text
+    (line,) = difference_lines(differences([run]))
+    assert line.endswith("over 2 shared seeds, no interval: two seeds tell too little of how much seeds differ")
+    assert "& -- & 2" in comparison_latex(compare([run]))
 
 
 def test_a_grid_has_a_map_of_its_winners():

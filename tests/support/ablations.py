@@ -51,7 +51,8 @@ def grid_trials() -> tuple[list[dict], list[dict], list[dict]]:
             row |= {column: 0.01 for column in row if column.endswith("_std")}
             trials.append(row | ({"config.regularize_mode": mode} if method == "scale" else {}))
             for split in ("val", "test"):
-                groups += group_rows(name, split, right, [IMAGES] * 3)
+                rows = group_rows(name, split, right, [IMAGES] * 3)
+                groups += [cell | {"fingerprint": data["fingerprint"]} for cell in rows]
             if variant == "erm":
                 refits = [n / IMAGES for n in counts_of("dfr", strength, size)]
                 dfr += [refit(name, seed, n, data["fingerprint"]) for seed, n in enumerate(refits)]

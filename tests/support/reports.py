@@ -161,6 +161,7 @@ def comparison_of(name: str, tables: dict[str, pd.DataFrame], spec: RunSpec, wid
         row |= {"selected_by": spec.objective.value, "trials": 0, "eligible": 0, "seeds_asked": len(spec.seeds)}
         row |= {"config": "", "confirms": None, "seeds_kind": "searched", "interval": "seeds and images"}
         chosen = tables["trials"][tables["trials"]["trial"] == row["trial"]]
+        row |= {f"{split}_worst_group_name": "conflicting" for split in ("val", "test")}
         for column in [f"{split}_{accuracy}" for split in ("val", "test") for accuracy in ACCURACIES]:
             mean, std = (chosen[f"{column}_{s}"].iloc[0] if len(chosen) else np.nan for s in ("mean", "std"))
             row |= {f"{column}_mean": mean, f"{column}_std": std}
@@ -180,9 +181,9 @@ def differences_of(comparison: pd.DataFrame, width: float = 0.04) -> pd.DataFram
         for other in found[i + 1 :]:
             difference = one["test_worst_group_mean"] - other["test_worst_group_mean"]
             names = (one["dataset"], one["run"], one["method"], other["run"], other["method"])
-            ends = (difference, difference - width, difference + width, 0.9, "seeds and images")
+            ends = (difference, difference - width, difference + width, "seeds and images", "seeds")
             rows.append((*names, "worst_group", one["seeds"], *ends))
-    return pd.DataFrame(rows, columns=[*columns, "high", "probability", "interval"])
+    return pd.DataFrame(rows, columns=[*columns, "high", "interval", "paired_over"])
 
 
 def analysed(spec: RunSpec | None = None, *, name: str = "run", width: float = 0.04, **options) -> Analysis:

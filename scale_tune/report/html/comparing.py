@@ -29,7 +29,7 @@ def comparison(analysed: Analysis) -> Section:
         shown.append(ShownFigure("differences-figure", "Differences", estimates.differences(pairs, names), alt))
     lead = (
         "The trial of each method that validation selected: mean ± sample standard deviation over its seeds, and the "
-        "95 % bootstrap interval of the mean. Validation is optimistic, since it has done the choosing."
+        "95 % interval of the mean. Validation is optimistic, since it has done the choosing."
         if len(drawn)
         else "No method has a trial that may be selected: one that ran to its end with every seed."
     )
@@ -92,9 +92,9 @@ def _differences_table(pairs: pd.DataFrame, rows: pd.DataFrame) -> PrintedTable:
         Column("difference", "mean", "gain"),
         Column("low", "low", "gain"),
         Column("high", "high", "gain"),
-        Column("probability", "share of resamples above 0", "accuracy"),
         Column("seeds", "seeds", "integer"),
-        Column("interval", "resampled"),
+        Column("paired_over", "paired over"),
+        Column("interval", "the interval accounts for"),
     ]
     return PrintedTable(
         "differences-table", "Differences in test worst-group accuracy, and 95 % intervals", columns, pairs, "key"

@@ -59,9 +59,13 @@ def comparison(rows: pd.DataFrame, names: list[str]) -> go.Figure:
 
 def differences(rows: pd.DataFrame, names: list[str]) -> go.Figure:
     """Pairs of methods on the worst group of test; an interval that crosses the line may be no difference."""
-    crosses = (rows["low"] <= 0) & (rows["high"] >= 0)
+    unknown, crosses = rows["low"].isna(), (rows["low"] <= 0) & (rows["high"] >= 0)
     figure = go.Figure()
-    for name, own, symbol in (("interval without 0", ~crosses, "circle"), ("interval with 0", crosses, "circle-open")):
+    for name, own, symbol in (
+        ("interval without 0", ~crosses & ~unknown, "circle"),
+        ("interval with 0", crosses, "circle-open"),
+        ("no interval", unknown, "x-thin-open"),
+    ):
         if not own.any():
             continue
         of = rows[own]
@@ -71,8 +75,8 @@ def differences(rows: pd.DataFrame, names: list[str]) -> go.Figure:
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": plain(of["high"] - of["difference"]),
-                "arrayminus": plain(of["difference"] - of["low"]),
+                "array": plain((of["high"] - of["difference"]).fillna(0)),
+                "arrayminus": plain((of["difference"] - of["low"]).fillna(0)),
                 "color": INK,
                 "thickness": 1.6,
                 "width": 4,
