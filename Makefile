@@ -1,4 +1,4 @@
-# Both commands of the README do everything on a fresh machine: make demo, make test.
+# The commands of the README do everything on a fresh machine: make demo, make test, make ablation.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Two files at once, in the order of tests/conftest.py.
 TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick browser drill lint types clean
+.PHONY: demo ablation test quick browser drill lint types clean
 
 # The real search on the embedded digits, then its analysis. Interrupted, it goes on where it was.
 demo: $(VENV)/.installed
@@ -16,6 +16,21 @@ demo: $(VENV)/.installed
 	  $(BIN)/python tune.py search_spaces/digits.yaml --name demo; \
 	fi
 	$(BIN)/python analyze.py runs/demo
+
+# The published ablation, rehearsed on the digits, and its figures in runs/digits-ablation/results/ablation.
+ABLATION := $(BIN)/python analyze.py ablation runs/digits-ablation --by regularize_mode
+ablation: $(VENV)/.installed
+	test -f data/letters.safetensors || $(BIN)/python search_spaces/letters.py data/letters.safetensors
+	if [ -d runs/digits-ablation ]; then \
+	  $(BIN)/python tune.py --resume runs/digits-ablation; \
+	else \
+	  $(BIN)/python tune.py search_spaces/digits_ablation.yaml --name digits-ablation; \
+	fi
+	$(ABLATION) --rows target_size --cols spurious_strength --at target_size=200
+	$(ABLATION) --rows spurious_strength --cols target_size --at spurious_strength=1
+	$(ABLATION) --rows spurious_strength --cols target_size --plot heatmap
+	$(ABLATION) --rows spurious_strength --cols target_size --plot heatmap \
+	  --difference scale,dfr --difference scale,erm_target --difference scale,scale_step
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(TWO)

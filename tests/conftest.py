@@ -32,6 +32,17 @@ def _deterministic():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _sums_in_one_order(monkeypatch):
+    """On a GPU bits are only kept where every kernel adds in one order."""
+    if DEVICE.type == "cuda":
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     return DEVICE

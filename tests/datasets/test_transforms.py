@@ -121,7 +121,7 @@ def test_a_generator_gives_the_same_crops_again_on_every_device(info, device):
     first, second, other = (augment(given, info, seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
-    torch.testing.assert_close(augment(given.to(device), info, seeded(1)).cpu(), first, rtol=0, atol=1e-3)
+    torch.testing.assert_close(augment(given.to(device), info, seeded(1)).cpu(), first, rtol=0, atol=5e-3)
 
 
 @pytest.mark.parametrize(

@@ -34,24 +34,12 @@ SETTINGS = {
     "digits": (DatasetConfig(name="digits", spurious_strength=1.0), ModelOptions()),
 }
 EPOCHS = 4
-pytestmark = pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation")
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _own_files():
     usercode.provide(usercode.read_sources({"made up": MADE_UP, "example": GROUP_DRO}))
-
-
-@pytest.fixture(autouse=True)
-def _sums_in_one_order(device, monkeypatch):
-    """On a GPU bits are only kept where every kernel adds in one order."""
-    if device.type == "cuda":
-        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def config(method: str, setting: str, epochs: int = EPOCHS) -> TrialConfig:
