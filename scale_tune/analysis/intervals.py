@@ -29,8 +29,9 @@ sampling*, Technometrics 24). The worst class likewise.
 
 *What is left open.* How many images were right is known, but not which. The images' part is that of seeds that agree
 on all images and of methods that agree no more than by chance, so it is rather too long. Images that were made from
-the same picture, as in digits, count as different ones, so it is rather too short for them. Two seeds
-have no interval: t is 12.7, and theirs would be 3.3 times as long on average as that of three.
+the same picture, as in digits, count as different ones, so it is rather too short for them. Seeds of which most are
+alike and few fail have no normal distribution, and three of them don't show it. Two seeds have no interval: t is 12.7,
+and theirs would be 3.3 times as long on average as that of three.
 
 ``benchmarks/coverage.py`` simulates how often intervals hold the truth, and how long they are.
 """
@@ -80,7 +81,7 @@ class _Estimate:
     """Those of the pool that is lowest on average; of an accuracy that is no lowest one the same as ``values``."""
     mean: Floats
     centre: Floats
-    """The accuracy of the means of the pools, which is the mean unless seeds differ in their lowest."""
+    """The accuracy of the means of the pools, which is above the mean if seeds differ in their lowest."""
     below: Floats
     above: Floats
     """How far off the images may be on either side."""
@@ -173,7 +174,7 @@ def _estimate(parts: Parts) -> _Estimate:
         below, above = (_root_of_squares(weights * off) for off in (shares - low, high - shares))
         return _Estimate(values=values, of_worst=values, mean=mean, centre=mean, below=below, above=above)
     _, high = _score_interval(shares, n, MISSES / 2 / np.isfinite(shares).sum(axis=-1, keepdims=True))
-    centre = np.nanmin(shares, axis=-1)
+    centre = np.maximum(mean, np.nanmin(shares, axis=-1))  # below the mean only where a seed's split lacks a group
     worst = np.nanargmin(shares, axis=-1)
     of_worst = np.take_along_axis(parts.shares, worst[..., None, None], axis=-1)[..., 0]
     below, above = centre - np.nanmin(low, axis=-1), np.nanmin(high, axis=-1) - centre

@@ -67,7 +67,7 @@ def comparison_tables(comparison: pd.DataFrame) -> Iterator[Table]:
             trial = absent if pd.isna(row["trial"]) else row["trial"]
             method = row["method"] + f"\n{row['run']}" * several_runs
             table.add_row(method, *cells, str(row["seeds"]), trial)
-        table.caption = "mean ± standard deviation over n seeds, [95 % interval of the mean]" + _lacking(rows)
+        table.caption = _caption(rows)
         yield table
 
 
@@ -92,10 +92,12 @@ def difference_lines(differences: pd.DataFrame, accuracy: str = "worst_group") -
     return lines
 
 
-def _lacking(rows: pd.DataFrame) -> str:
-    """Why some methods have no interval."""
-    reasons = rows.loc[rows["test_worst_group_low"].isna() & rows["test_worst_group_mean"].notna(), "interval"]
-    return "".join(f"\n{reason}" for reason in reasons.unique())
+def _caption(rows: pd.DataFrame) -> str:
+    """What a cell has, and why some have no interval."""
+    lacking = rows["val_average_low"].isna()
+    interval = [", [95 % interval of the mean]"] * (not lacking.all())
+    reasons = [f"; {reason}" for reason in rows.loc[lacking, "interval"].dropna().unique()]
+    return "".join(["mean ± standard deviation over n seeds", *interval, *reasons])
 
 
 def _interval(row: Row) -> str:
@@ -104,7 +106,7 @@ def _interval(row: Row) -> str:
 
 def _doubt(row: Row) -> str:
     if pd.isna(row["low"]):
-        return f", {row['interval']}"
+        return ", too few for an interval"
     return ": not sure" if row["low"] <= 0 <= row["high"] else ""
 
 

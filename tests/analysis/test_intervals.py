@@ -90,6 +90,13 @@ def test_seeds_may_be_judged_on_different_images():
     assert 0 <= low < np.mean([0.25, 0.25, 0.9]) < high <= 1
 
 
+def test_a_group_that_a_split_lacks_does_not_put_the_mean_outside_of_its_interval():
+    n = np.array([[MANY, MANY], [0, MANY], [0, MANY]])
+    counts = Counts(n=n, correct=np.array([[0.2, 0.9], [0, 0.9], [0, 0.9]]) * MANY, cells=cells_of([True] * 2, [0, 1]))
+    low, high = intervals(Measured(seeds=(0, 1, 2), fingerprints=("", "", ""), counts=counts))["worst_group"]
+    assert low < (0.2 + 0.9 + 0.9) / 3 < high
+
+
 def test_images_without_noise_leave_students_interval_of_the_seeds():
     values = (0.5, 0.7, 0.45, 0.61)
     expected = ttest_1samp(values, 0).confidence_interval(0.95)
