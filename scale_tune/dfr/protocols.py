@@ -44,7 +44,7 @@ from scale_tune.seeding import derive_seed
 from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, ModelOptions, Objective, TrialConfig
 from scale_tune.storage.location import Location
-from scale_tune.training.features import load_features
+from scale_tune.training.kept_features import load_features
 
 UNUSED_HEAD = "unused"
 

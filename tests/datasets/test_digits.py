@@ -19,10 +19,18 @@ def plan(**options):
 def test_shapes_and_ranges(digits):
     for name in SPLIT_NAMES:
         split = getattr(digits, name)
-        assert split.images.shape == (SAMPLES[name], 3, 16, 8)
+        assert split.images.shape == ({**SAMPLES, "target": 400}[name], 3, 16, 8)
         assert set(np.unique(split.labels)) == set(range(10))
         assert split.attributes.min() >= 0
         assert split.attributes.max() < 10
+
+
+def test_the_size_of_target_changes_target_alone():
+    whole, small = plan(), plan(target_size=37)
+    assert len(small["target"].labels) == 37
+    assert np.array_equal(np.unique(small["target"].labels), np.arange(10))
+    for name in ("train", "val", "test"):
+        assert np.array_equal(small[name].sources, whole[name].sources)
 
 
 def test_no_digit_is_in_two_splits_neither_above_nor_below(digits):

@@ -12,7 +12,7 @@ from scale_tune.ledger.studies import read_trials
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
-from scale_tune.training.features import load_features, save_features
+from scale_tune.training.kept_features import load_features, save_features
 from tests.support.commands import run as command
 from tests.support.commands import start, wait_until
 from tests.support.runs import fast_spec, make_run

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from scale_tune.ledger.studies import LedgerState
 from scale_tune.storage.lock import only_driver
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
@@ -58,7 +59,7 @@ def test_a_search_killed_twice_is_resumed_extended_and_analysed(space, tmp_path)
     assert result.returncode == 2
     assert "is already being driven by process" in result.stderr
 
-    result = run("analyze", directory, "--top-k", 1, "--export", tmp_path / "tables")
+    result = run("analyze", directory, "--export", tmp_path / "tables")
     assert result.returncode == 0, result.stdout + result.stderr
     assert {path.name for path in (tmp_path / "tables").iterdir()} >= {
         f"{name}.parquet" for name in run_schemas.SCHEMAS
@@ -66,5 +67,7 @@ def test_a_search_killed_twice_is_resumed_extended_and_analysed(space, tmp_path)
     for row in (*METHODS, "dfr (scale)", "dfr (dfr)", "pretrained baseline left out: small_cnn"):
         assert row in result.stdout
     tables = results.load_results(directory)
-    assert len(tables["dfr"]) == 4
-    assert tables["dfr"]["trial"].nunique() == 1
+    seeds = RunDir(directory).read_spec().seeds
+    of_erm = [trial.name for trial in extended if trial.method == "erm" and trial.state is LedgerState.COMPLETE]
+    refitted = tables["dfr"].groupby("trial").size()
+    assert refitted.to_dict() == dict.fromkeys(of_erm, 2 * len(seeds)), "every one, each seed by both protocols"

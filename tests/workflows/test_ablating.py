@@ -17,7 +17,7 @@ from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import create_run
 from scale_tune.tables import collect as results
-from scale_tune.training.records import weights_path
+from scale_tune.training.records import features_path
 from scale_tune.workflows import ablating
 from scale_tune.workflows.ablating import Shown, ablate_run, registered
 from scale_tune.workflows.resolving import resolved
@@ -102,12 +102,12 @@ def test_differences_and_one_row_are_written_beside(run, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {name + suffix for suffix in (*suffixes, *figures)}
 
 
-def test_weights_that_are_gone_are_said_in_the_cell(run, tmp_path):
+def test_features_that_are_gone_are_said_in_the_cell(run, tmp_path):
     shown = dataclasses.replace(SHOWN, protocol=DfrProtocol.DFR)
-    weights_path(run.trial("erm-00000"), 0).local.unlink()
+    features_path(run.trial("erm-00000"), 0).local.unlink()
     found = ablate_run(run, shown, Location.of(tmp_path), silent)
     reasons = [cell.missing for cell in found.ablation.panel("dfr", "").cells.values()]
-    assert sorted(map(str, reasons)) == ["None", "weights gone"]
+    assert sorted(map(str, reasons)) == ["None", "features gone"]
     assert {cell.missing for cell in found.ablation.panel("dfr_pretrained", "").cells.values()} == {None}
 
 

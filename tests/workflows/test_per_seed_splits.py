@@ -14,7 +14,7 @@ from scale_tune.search import side_by_side as refits
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, Splits, TrialConfig
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.rundir import RunDir
-from scale_tune.training.features import load_features, save_features
+from scale_tune.training.kept_features import load_features, save_features
 from scale_tune.training.records import read_final_record
 from scale_tune.workflows.evaluate import evaluate
 from tests.support.runs import fast_spec, make_run

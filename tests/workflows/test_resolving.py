@@ -106,7 +106,7 @@ def test_what_lies_between_the_ends_of_whole_numbers_counts_too():
 
 def test_options_that_are_left_out_are_written_into_the_search():
     spec = resolved(RunSpec.model_validate({"methods": {"scale": {"space": {"group_size": 4}}, "erm": {}}}))
-    assert spec.dataset.options == {"seed": 0, "spurious_strength": 1.0, "noise": 0.55}
+    assert spec.dataset.options == {"seed": 0, "spurious_strength": 1.0, "noise": 0.55, "target_size": 400}
     config = spec.trial_config("scale", {})
     assert config.options == {"group_size": 4, "regularize_mode": "linear"}
     assert spec.trial_config("erm", {}).options == {}
