@@ -156,8 +156,10 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
     """An entry for each refit, as ``dfr (scale)``. One of no trial, the pretrained baseline, is known by its data."""
     dfr, judged = run.tables["dfr"], ranked(trials)
     groups = run.tables["groups"]
-    splits = groups.loc[groups["protocol"].isna() & groups["trial"].isin(judged["trial"]), "fingerprint"]
-    same_splits = dfr["trial"].isna() & dfr["fingerprint"].isin(splits)
+    same_splits = dfr["trial"].isna()
+    if same_splits.any():
+        own = groups["protocol"].isna() & groups["trial"].isin(judged["trial"])
+        same_splits &= dfr["fingerprint"].isin(groups.loc[own, "fingerprint"].unique())
     dfr = dfr[(dfr["status"] == REFITTED) & (dfr["trial"].isin(trials["trial"]) | same_splits)]
     selected = select_best_dfr(dfr, run.spec.objective.value)
     found = []

@@ -26,6 +26,6 @@ def own_rows(table: pa.Table) -> pa.Table:
     return table.filter(~IS_REFIT) if "protocol" in table.column_names else table
 
 
-def with_refits(groups: pa.Table, refits: pa.Table) -> pa.Table:
-    """The trials' own rows of ``groups``, whose metadata it keeps, and these rows after them."""
-    return pa.concat_tables([own_rows(groups), refits])
+def with_refits(own: pa.Table, refits: pa.Table) -> pa.Table:
+    """The trials' own rows of ``groups``, whose metadata it keeps, and these rows after them; nothing is copied."""
+    return pa.concat_tables([own, refits])

@@ -26,7 +26,7 @@ from scale_tune.tables import collect as results
 from scale_tune.tables import run_schemas
 from scale_tune.tables.collect import Format
 from scale_tune.tables.columns import cell_columns
-from scale_tune.tables.refits import IS_REFIT, identity, with_refits
+from scale_tune.tables.refits import IS_REFIT, identity, own_rows, with_refits
 from scale_tune.tables.schemas import GONE, PRETRAINED, REFITTED, table_of
 from scale_tune.training.records import CellsRecord, GroupsRecord, features_path
 
@@ -69,6 +69,7 @@ class AnalysedRun:
         self._tables = results.collect(run)
         rows, path_rows = (self._tables[name].to_pylist() for name in ("dfr", "dfr_path"))
         group_rows = self._tables["groups"].filter(IS_REFIT).to_pylist()
+        self._tables["groups"] = own_rows(self._tables["groups"])
         # A row of dfr is written last. Without those of groups, which somebody has deleted, it can't be compared.
         counted = {identity(row) for row in group_rows}
         self._rows: Rows = [r for r in rows if r["status"] == REFITTED and identity(r) in counted]
@@ -155,8 +156,7 @@ class AnalysedRun:
         selectable = eligible(table)
         ledger = read_trials(self._run.ledger)
         configs = {trial.name: self._spec.trial_config(trial.method, trial.params) for trial in ledger}
-        groups = self._tables["groups"]
-        of_seeds = _fingerprints(groups.filter(~IS_REFIT))
+        of_seeds = _fingerprints(self._tables["groups"])
         for trial in selectable["trial"]:
             if is_refitted(configs[trial]):
                 for seed in configs[trial].seeds:
