@@ -2,7 +2,7 @@
 
 The task is the network's own: capital letters, drawn by Pillow's font in random sizes, places, slants and noise, two
 above each other as the digits are, to tell the lower one. No digit is among them, so nothing of the digits' val or test
-is learned here. It takes half a minute:
+is learned here. It takes less than a minute:
 
     python search_spaces/letters.py data/letters.safetensors
 """

@@ -32,6 +32,8 @@ class Contrast:
     """Of the interval; None where the data don't support one."""
     seeds: int = 0
     """That both have, which the difference is over."""
+    paired_over: str | None = None
+    """What both share in each pair."""
     missing: str | None = None
     """Why there is no difference."""
 
@@ -55,7 +57,7 @@ class Contrasts:
     @cached_property
     def table(self) -> pa.Table:
         """The cells of all panels."""
-        shown = ("difference", "seeds", "missing")
+        shown = ("difference", "seeds", "paired_over", "missing")
         rows = [
             {"method": one, "other_method": other, self.axes.rows: row, self.axes.cols: col, "metric": self.metric}
             | {name: getattr(cell, name) for name in shown}
@@ -78,6 +80,7 @@ def schema(rows: pa.Field, cols: pa.Field) -> pa.Schema:
             field("low", pa.float64(), "lower end of its 95 % interval; null where the data support none", "fraction"),
             field("high", pa.float64(), "upper end of its 95 % interval; null where the data support none", "fraction"),
             field("seeds", pa.int64(), "seeds that both have; 0 for a missing cell", "count"),
+            field("paired_over", pa.string(), "what both share in each pair: seeds, or seeds and their splits"),
             field("metric", pa.string(), "the accuracy, as test_worst_group"),
             field("missing", pa.string(), "why there is no difference; null if there is one"),
         ],
@@ -128,4 +131,4 @@ def _contrast(groups: pd.DataFrame, metric: str, one: tuple[str, Cell], other: t
     if found is None:
         return Contrast(missing="they have no seed in common")
     ends = None if found.low is None or found.high is None else (float(found.low), float(found.high))
-    return Contrast(difference=float(found.difference), ends=ends, seeds=found.seeds)
+    return Contrast(difference=float(found.difference), ends=ends, seeds=found.seeds, paired_over=found.paired_over)

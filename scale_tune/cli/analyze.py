@@ -63,6 +63,7 @@ def analyze(
         from scale_tune.report.text import comparison_latex, comparison_tables, difference_lines, winners_table
         from scale_tune.storage.location import Location
         from scale_tune.storage.rundir import RunDir
+        from scale_tune.tables.labels import selecting
         from scale_tune.workflows.evaluate import check_runs, evaluate, parse_protocols
         from scale_tune.workflows.reporting import check_report, write_reports
 
@@ -99,7 +100,7 @@ def analyze(
         console.print(table)
     if latex:
         typer.echo(comparison_latex(found.comparison))
-    for line in difference_lines(found.differences):
+    for line in difference_lines(found.differences, selecting(found.comparison)):
         console.print(line, soft_wrap=True)
     for note in found.notes:
         console.print(f"note: {note}", soft_wrap=True)

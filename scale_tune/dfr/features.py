@@ -25,7 +25,8 @@ from scale_tune.networks import network_version
 from scale_tune.networks.classifier import Classifier
 from scale_tune.spec.config import DatasetConfig, ModelOptions
 from scale_tune.storage.location import write_atomically
-from scale_tune.training.kept_features import FEATURE_SPLITS, TrialFeatures, extract_features
+from scale_tune.training.kept_features import TrialFeatures, extract_features
+from scale_tune.training.records import FEATURE_SPLITS
 
 Features = NDArray[np.float64]
 FeaturesOf = Callable[[SplitName], Features]

@@ -8,8 +8,9 @@ import pandas as pd
 from rich.console import Group
 from rich.table import Table
 
+from scale_tune.analysis.intervals import SPLITS
 from scale_tune.analysis.winners import WinnersMap, Won
-from scale_tune.tables.labels import METRICS, REPORTED, mean_and_std, percent
+from scale_tune.tables.labels import METRICS, mean_and_std, percent, reported, selecting
 
 Row = dict[Any, Any]
 
@@ -50,19 +51,20 @@ def _won(won: Won | None) -> str:
 def comparison_tables(comparison: pd.DataFrame) -> Iterator[Table]:
     """The comparison for a terminal, a table for each dataset.
 
-    A cell has the mean ± the sample standard deviation over the seeds and, below, the 95 % interval of the mean.
-    Of several runs, each row names its run below the method.
+    A cell has the mean ± the sample standard deviation over the seeds and, below, the 95 % interval of the mean. The
+    accuracy that selected comes first. Of several runs, each row names its run below the method.
     """
+    shown = reported(selecting(comparison))
     several_runs = comparison["run"].nunique() > 1
     several_datasets = comparison["dataset"].nunique() > 1
     for dataset, rows in comparison.groupby("dataset", sort=False):
         table = Table(title=str(dataset) if several_datasets else None, title_justify="left")
         table.add_column("method", overflow="fold")
-        for title in (*map(METRICS.__getitem__, REPORTED), "n seeds"):
+        for title in (*map(METRICS.__getitem__, shown), "n seeds"):
             table.add_column(title, justify="right", no_wrap=True)
         table.add_column("trial", no_wrap=True)
         for row in rows.to_dict("records"):
-            cells = [_cell(row, name) for name in REPORTED]
+            cells = [_cell(row, name) for name in shown]
             absent = "–" if row["seeds"] else "none eligible"
             trial = absent if pd.isna(row["trial"]) else row["trial"]
             method = row["method"] + f"\n{row['run']}" * several_runs
@@ -71,8 +73,8 @@ def comparison_tables(comparison: pd.DataFrame) -> Iterator[Table]:
         yield table
 
 
-def difference_lines(differences: pd.DataFrame, accuracy: str = "worst_group") -> list[str]:
-    """How the first method differs on test from the others, as ``scale − erm: +0.06 [0.01, 0.11]``.
+def difference_lines(differences: pd.DataFrame, accuracy: str) -> list[str]:
+    """How the first method differs on test from the others in an accuracy, as ``scale − erm: +0.06 [0.01, 0.11]``.
 
     It is the first of each dataset and kind of seeds.
     """
@@ -87,7 +89,7 @@ def difference_lines(differences: pd.DataFrame, accuracy: str = "worst_group") -
         on = f" on {row['dataset']}" * several_datasets
         lines.append(
             f"{one} − {other}{on}: {row['difference']:+.3f}{_interval(row)} "
-            f"on test {accuracy.replace('_', '-')} over {_counted(row['seeds'], 'shared seed')}{_doubt(row)}"
+            f"on test {accuracy.replace('_', '-')} over {_pairs(row)}{_doubt(row)}"
         )
     return lines
 
@@ -110,19 +112,22 @@ def _doubt(row: Row) -> str:
     return ": not sure" if row["low"] <= 0 <= row["high"] else ""
 
 
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" + "s" * (n != 1)
+def _pairs(row: Row) -> str:
+    """What both methods share, as ``3 shared seeds and their splits``."""
+    seeds, splits = row["seeds"], " and their splits" if row["paired_over"] == SPLITS else ""
+    return f"{seeds} shared seed{'s' * (seeds != 1)}{splits}"
 
 
 def comparison_latex(comparison: pd.DataFrame) -> str:
     """The comparison as a LaTeX table, which needs the package booktabs.
 
     A cell has the mean ± the sample standard deviation over the seeds, in percent; the highest mean of a column on a
-    dataset is bold. The interval is that of the mean test worst-group accuracy.
+    dataset is bold. The interval is that of the mean on test of the accuracy that selected, which comes first.
     """
+    shown = reported(selecting(comparison))
     several_runs = comparison["run"].nunique() > 1
     several_datasets = comparison["dataset"].nunique() > 1
-    accuracies = [METRICS[name].capitalize() for name in REPORTED]
+    accuracies = [METRICS[name].capitalize() for name in shown]
     header = ["Run"] * several_runs + ["Method", *accuracies, r"95\,\% interval", "$n$"]
     lines: list[str] = []
     for dataset, rows in comparison.groupby("dataset", sort=False):
@@ -130,17 +135,17 @@ def comparison_latex(comparison: pd.DataFrame) -> str:
             lines += [r"\midrule"] * bool(lines) + [
                 rf"\multicolumn{{{len(header)}}}{{l}}{{{latex_escaped(dataset)}}} \\"
             ]
-        best = {name: percent(rows[f"{name}_mean"].max()) for name in REPORTED}
+        best = {name: percent(rows[f"{name}_mean"].max()) for name in shown}
         for row in rows.to_dict("records"):
             names = [latex_escaped(row["run"])] * several_runs + [latex_escaped(row["method"])]
-            cells = [latex_mean(row, name, bold=percent(row[f"{name}_mean"]) == best[name]) for name in REPORTED]
-            interval = _latex_interval(row, "test_worst_group")
+            cells = [latex_mean(row, name, bold=percent(row[f"{name}_mean"]) == best[name]) for name in shown]
+            interval = _latex_interval(row, shown[1])
             lines.append(" & ".join([*names, *cells, interval, str(row["seeds"])]) + r" \\")
     caption = (
         r"Accuracy in \%: mean $\pm$ standard deviation over $n$ seeds of the config with the best validation "
-        r"objective, and a 95\,\% interval of the mean test worst-group accuracy."
+        rf"objective, and a 95\,\% interval of the mean {METRICS[shown[1]]} accuracy."
     )
-    alignment = "l" * (1 + several_runs) + "c" * (len(REPORTED) + 1) + "r"
+    alignment = "l" * (1 + several_runs) + "c" * (len(shown) + 1) + "r"
     return latex_table(alignment, " & ".join(header), lines, caption)
 
 

@@ -6,11 +6,24 @@ import pandas as pd
 
 from scale_tune.accuracies import ACCURACIES
 
-REPORTED = ("val_worst_group", "test_worst_group", "val_average", "test_average")
-"""The accuracies of a printed comparison."""
+WORST_GROUP = "worst_group"
+"""What is told of methods that were not all selected by one accuracy."""
 
 METRICS = {f"{split}_{name}": f"{split} {name.replace('_', '-')}" for split in ("val", "test") for name in ACCURACIES}
 """Every accuracy of the tables, and how it is written."""
+
+
+def selecting(comparison: pd.DataFrame) -> str:
+    """The accuracy by which the rows of a comparison were selected, if it is the same for all."""
+    accuracies = comparison["selected_by"].unique()
+    return str(accuracies[0]) if len(accuracies) == 1 else WORST_GROUP
+
+
+def reported(accuracy: str) -> tuple[str, str, str, str]:
+    """The accuracies of a printed comparison that was selected by this one: it comes first, on val and on test."""
+    if accuracy in (WORST_GROUP, "average"):
+        return "val_worst_group", "test_worst_group", "val_average", "test_average"
+    return f"val_{accuracy}", f"test_{accuracy}", "test_worst_group", "test_average"
 
 
 def shortened(value: Any) -> str:

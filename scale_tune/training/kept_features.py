@@ -19,11 +19,9 @@ from scale_tune.datasets.splits import DatasetSplits, Split, SplitName
 from scale_tune.datasets.transforms import normalise
 from scale_tune.networks.classifier import Classifier
 from scale_tune.storage.location import Location
-from scale_tune.training.records import features_path
+from scale_tune.training.records import FEATURE_SPLITS, features_path
 from scale_tune.training.replica import EVALUATION_BATCH
 
-FEATURE_SPLITS: tuple[SplitName, ...] = ("target", "val", "test")
-"""What a last layer is refitted, chosen and judged on."""
 HEADER_KEY = "of"
 
 
@@ -50,7 +48,7 @@ class TrialFeatures:
         trial, seed: of which replica.
         fingerprint: of the splits that it was trained on, whose samples these are.
         groups: how they are judged.
-        splits: by the names in :data:`FEATURE_SPLITS`.
+        splits: by the names in :data:`scale_tune.training.records.FEATURE_SPLITS`.
     """
 
     trial: str

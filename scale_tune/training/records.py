@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from scale_tune.datasets.groups import GroupCounts, Groups
+from scale_tune.datasets.splits import SplitName
 from scale_tune.errors import UserError
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location, is_temporary
@@ -176,6 +177,10 @@ def checkpoints(directory: Location) -> list[Location]:
 def is_checkpoint(name: str) -> bool:
     """Whether a file of this name is a checkpoint."""
     return fnmatch(name, "checkpoint-*.safetensors")
+
+
+FEATURE_SPLITS: tuple[SplitName, ...] = ("target", "val", "test")
+"""Whose features an ended trial keeps: what a last layer is refitted, chosen and judged on."""
 
 
 def features_path(directory: Location, seed: int) -> Location:

@@ -8,16 +8,15 @@ from scale_tune.datasets import Dataset, DatasetSplits, Split, dataset_of
 from scale_tune.datasets.ahead import dataset_corners, dataset_variants
 from scale_tune.datasets.planning import info_of, plan_of
 from scale_tune.datasets.preparation import preview
-from scale_tune.datasets.splits import SplitName
 from scale_tune.errors import UserError
 from scale_tune.methods import is_refitted
 from scale_tune.networks import pretrained
 from scale_tune.spec.config import IMAGENET, RANDOM, Splits
 from scale_tune.spec.space import RunSpec
+from scale_tune.training.records import FEATURE_SPLITS
 
 SAMPLES = 64
 """Of each split that a step is tried on."""
-REFITTED_ON: tuple[SplitName, ...] = ("target", "val", "test")
 BATCH = 4
 """Enough to see whether a network can train on such images; a larger one would take its time without a GPU."""
 
@@ -36,7 +35,7 @@ def rehearse(spec: RunSpec, say: Callable[[str], None]) -> None:
     if missing:
         say(f"note: this can't be run yet: {missing}")
     corners = [plan_of(dataset_of(corner)) for corner in dataset_corners(spec)] if not missing else []
-    samples = max((sum(len(plan[split].labels) for split in REFITTED_ON) for plan in corners), default=None)
+    samples = max((sum(len(plan[split].labels) for split in FEATURE_SPLITS) for plan in corners), default=None)
     say("trying a step …")
     import torch
 

@@ -71,13 +71,14 @@ def test_counts_that_are_gone_are_said_to_be(run):
 
 def test_what_the_data_support_no_interval_of_has_none(run, monkeypatch):
     class Unsure:
-        seeds, difference, low, high = 3, 0.1, None, None
+        seeds, difference, low, high, paired_over = 3, 0.1, None, None, "seeds"
 
     monkeypatch.setattr("scale_tune.analysis.contrasts.paired_differences", lambda *_: {"minority": Unsure})
     found = contrasts(run, grid_ablation(run), ["scale,dfr"])
     cell = found.panels[0].at(0.95, 1000)
     assert (cell.difference, cell.ends, cell.sure) == (0.1, None, False)
     assert found.table["low"].null_count == 4
+    assert set(found.table["paired_over"].to_pylist()) == {"seeds"}
 
 
 def test_differences_on_val_know_nothing_of_test(run):

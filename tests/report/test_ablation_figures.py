@@ -11,7 +11,7 @@ from scale_tune.analysis.contrasts import contrasts
 from scale_tune.analysis.published import beside, publication_for
 from scale_tune.report.ablation_figures import ablation_figure, beside_figure, contrast_figure
 from scale_tune.report.ablation_heatmap import heatmap
-from tests.support.ablations import ARMS, counts_of, grid_ablation, grid_run, grid_trials
+from tests.support.ablations import ARMS, counts_of, grid_ablation, grid_run, run_with_a_failed_trial
 from tests.support.tables import make_tables
 
 PLOTS = ["lines", "heatmap"]
@@ -19,9 +19,7 @@ PLOTS = ["lines", "heatmap"]
 
 @pytest.fixture(scope="module")
 def run():
-    trials, groups, dfr = grid_trials()
-    trials[0]["state"] = "failed"
-    return make_tables(trials, groups, dfr, spec=grid_run().spec)
+    return run_with_a_failed_trial()
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +146,7 @@ def test_differences_are_centred_at_0_and_marked_where_their_interval_includes_i
 
 def test_differences_without_an_interval_are_marked_as_such(run, ablation, figures, monkeypatch):
     class Unsure:
-        seeds, difference, low, high = 2, 0.1, None, None
+        seeds, difference, low, high, paired_over = 2, 0.1, None, None, "seeds"
 
     monkeypatch.setattr("scale_tune.analysis.contrasts.paired_differences", lambda *_: {"minority": Unsure})
     contrast_figure(contrasts(run, ablation, ["scale,erm_target"]), "heatmap")

@@ -15,7 +15,7 @@ from scale_tune.report.pivots import (
     pivot_latex,
     pivot_tables,
 )
-from tests.support.ablations import ARMS, grid_ablation, grid_run, grid_trials
+from tests.support.ablations import ARMS, grid_ablation, grid_run, run_with_a_failed_trial
 from tests.support.tables import make_tables
 
 PAIRS = ["scale,dfr", "scale,erm_target"]
@@ -23,10 +23,7 @@ PAIRS = ["scale,dfr", "scale,erm_target"]
 
 @pytest.fixture(scope="module")
 def run():
-    """A failed trial of erm, so its cell and that of dfr are missing."""
-    trials, groups, dfr = grid_trials()
-    trials[0]["state"] = "failed"
-    return make_tables(trials, groups, dfr, spec=grid_run().spec)
+    return run_with_a_failed_trial()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from scale_tune.report.text import (
     latex_escaped,
     winners_table,
 )
+from scale_tune.tables.labels import selecting
 from tests.support.ablations import grid_run
 from tests.support.tables import group_rows, make_spec, make_tables, trial
 
@@ -85,17 +86,31 @@ def test_nothing_in_a_name_is_a_command_of_latex():
 
 
 def test_differences_are_lines_of_the_first_method_against_the_others(runs):
-    (line,) = difference_lines(differences(runs))
+    (line,) = difference_lines(differences(runs), "worst_group")
     assert re.fullmatch(
         r"scale − erm_target: [+-]0\.000 \[-0\.\d{3}, 0\.\d{3}\] on test worst-group over 3 shared seeds: not sure",
         line,
     )
-    assert difference_lines(differences([])) == []
+    assert difference_lines(differences([]), "worst_group") == []
 
 
 def test_a_difference_that_is_sure_says_no_more():
     found = differences([make_tables([trial("erm-0", 0.1), trial("scale-0", 0.9)])])
-    assert difference_lines(found)[0].endswith("over 3 shared seeds")
+    assert difference_lines(found, "worst_group")[0].endswith("over 3 shared seeds")
+
+
+def test_the_accuracy_that_selected_comes_first_and_its_differences_are_told():
+    trials = [trial("scale-0", 0.6), trial("erm-0", 0.5)]
+    run = make_tables(trials, spec=make_spec(objective="minority"))
+    found = compare([run])
+    shown = text_of(found)
+    order = [shown.index(title) for title in ("val minority", "test minority", "test worst-group", "test average")]
+    assert order == sorted(order)
+    assert "val worst-group" not in shown
+    assert "mean test minority accuracy" in comparison_latex(found)
+    assert selecting(found) == "minority"
+    by_average = make_tables(trials, spec=make_spec(objective="average"), name="other")
+    assert selecting(compare([run, by_average])) == "worst_group", "they have no one accuracy that selected"
 
 
 def test_two_seeds_have_no_interval_and_the_text_says_why():
@@ -103,7 +118,7 @@ def test_two_seeds_have_no_interval_and_the_text_says_why():
     text = " ".join(text_of(compare([run])).split())
     assert "[0." not in text
     assert "no interval: two seeds tell too little of how much seeds differ" in text
-    (line,) = difference_lines(differences([run]))
+    (line,) = difference_lines(differences([run]), "worst_group")
     assert line.endswith("over 2 shared seeds, too few for an interval")
     assert "& -- & 2" in comparison_latex(compare([run]))
 

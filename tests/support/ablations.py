@@ -72,6 +72,13 @@ def grid_run(**fields) -> RunTables:
     return make_tables(trials, groups, dfr, spec=grid_spec(**fields))
 
 
+def run_with_a_failed_trial() -> RunTables:
+    """The first trial of erm has failed, so its cell and that of dfr are missing."""
+    trials, groups, dfr = grid_trials()
+    trials[0]["state"] = "failed"
+    return make_tables(trials, groups, dfr, spec=grid_spec())
+
+
 def grid_ablation(run: RunTables, **options) -> Ablation:
     """With all six arms."""
     given = {"by": "regularize_mode", "protocol": DfrProtocol.SCALE, "registered": REGISTERED} | options

@@ -199,7 +199,7 @@ def test_differences_are_between_seeds_of_one_kind():
         ("run", "run", SEARCHED),
         ("run/confirm", "run/confirm", CONFIRMED),
     }
-    lines = difference_lines(found)
+    lines = difference_lines(found, "worst_group")
     assert [line.partition(":")[0] for line in lines] == [
         "scale of run − erm of run",
         "scale of run/confirm − erm of run/confirm",

@@ -10,6 +10,7 @@ import pytest
 from scale_tune.datasets import load_dataset, splits_by_seed
 from scale_tune.dfr import protocols as dfr
 from scale_tune.errors import UserError
+from scale_tune.report.text import difference_lines
 from scale_tune.search import side_by_side as refits
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, Splits, TrialConfig
 from scale_tune.spec.space import RunSpec
@@ -107,6 +108,10 @@ def test_the_comparison_is_of_both_seeds_and_both_datasets(found):
     pairs = found.differences[found.differences["accuracy"] == "worst_group"]
     assert len(pairs) == 2 * 3, "each pair of methods on each dataset: they share the splits of each seed"
     assert set(pairs["seeds"]) == {2}
+    assert set(pairs["paired_over"]) == {"seeds and their splits"}
+    lines = difference_lines(found.differences, "worst_group")
+    assert all("over 2 shared seeds and their splits" in line for line in lines)
+    assert lines
 
 
 def test_features_of_another_seeds_splits_are_refused(run, spec, tmp_path):
