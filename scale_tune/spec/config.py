@@ -101,6 +101,9 @@ class Hyperparameters(Frozen):
     momentum: float = Field(default=0.9, ge=0, lt=1)
 
 
+WITH_TARGET = "with_target"
+"""The option of methods that may learn from train and target as one set."""
+
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
 
 
@@ -110,6 +113,8 @@ class TrialConfig(Frozen):
     method: str
     file: str | None = None
     """The Python file that defines the method, if the package does not."""
+    variant_of: str | None = None
+    """The method of the package that this is, under another name."""
     hyperparameters: Hyperparameters = Hyperparameters()
     options: dict[str, Scalar] = Field(default_factory=dict)
     """The method's own hyperparameters, which its class checks."""

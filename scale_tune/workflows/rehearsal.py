@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from scale_tune.datasets import Dataset, DatasetSplits, Split, dataset_of
-from scale_tune.datasets.ahead import dataset_corners, dataset_variants
-from scale_tune.datasets.planning import info_of, plan_of
+from scale_tune.datasets.ahead import data_corners, dataset_variants, planned
+from scale_tune.datasets.planning import info_of
 from scale_tune.datasets.preparation import preview
 from scale_tune.errors import UserError
 from scale_tune.methods import is_refitted
+from scale_tune.methods.defined import check_defined
 from scale_tune.networks import pretrained
 from scale_tune.spec.config import IMAGENET, RANDOM, Splits
 from scale_tune.spec.space import RunSpec
@@ -34,8 +35,10 @@ def rehearse(spec: RunSpec, say: Callable[[str], None]) -> None:
     missing = _missing(spec)
     if missing:
         say(f"note: this can't be run yet: {missing}")
-    corners = [plan_of(dataset_of(corner)) for corner in dataset_corners(spec)] if not missing else []
-    samples = max((sum(len(plan[split].labels) for split in FEATURE_SPLITS) for plan in corners), default=None)
+    samples: int | None = None
+    for corner, dataset, plan in planned(data_corners(spec) if not missing else ()):
+        check_defined(corner, plan, info_of(dataset).groups)
+        samples = max(samples or 0, sum(len(plan[split].labels) for split in FEATURE_SPLITS))
     say("trying a step …")
     import torch
 

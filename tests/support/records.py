@@ -12,6 +12,7 @@ from scale_tune.training.records import (
     CellsRecord,
     EpochRecord,
     GroupsRecord,
+    KnowledgeRecord,
     ReplicaRecord,
     SplitRecord,
     TrialRecord,
@@ -37,6 +38,7 @@ def made_up_record(name: str, config: TrialConfig) -> TrialRecord:
         device="cpu",
         threads=1,
         started=datetime(2026, 1, 1, tzinfo=UTC),
+        knowledge=KnowledgeRecord(labels_of=["train"], attributes_of=[], samples=SIZES),
         replicas=replicas,
     )
 

@@ -1,0 +1,61 @@
+"""``jtt``: just train twice (Liu et al., 2021, Algorithm 1).
+
+ERM for T epochs; E, the samples of train that this network gets wrong; then training anew, from the same initial
+weights, on train with each sample of E ``upweight`` times (lambda_up).
+"""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from scale_tune.methods.erm import Erm
+from scale_tune.methods.method import PooledOptions
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class JttOptions(PooledOptions):
+    """JTT's own hyperparameters."""
+
+    first_epochs: int = Field(default=1, ge=1)
+    """T, epochs of the network whose mistakes are looked for."""
+    upweight: int = Field(default=20, ge=1)
+    """lambda_up: how many times a mistake is in the second stage's train set; 1 makes no difference."""
+
+
+class Jtt(Erm):
+    """ERM, then ERM on a train set in which its mistakes stand several times."""
+
+    Options = JttOptions
+    second_stage: ClassVar[tuple[str, ...]] = ("upweight",)
+    refit_by_dfr = False
+
+    def setup(self) -> None:
+        """One network, one optimizer, and how many times each sample is drawn."""
+        import torch
+
+        super().setup()
+        self.times = torch.ones(len(self.samples["train"]), dtype=torch.int64)
+
+    @property
+    def preparation(self) -> int:
+        """T."""
+        return int(self.options.first_epochs)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Of the first epoch that counts: find the mistakes, and begin anew."""
+        if epoch != 1:
+            return
+        wrong = self.outputs("train", self.predict).argmax(dim=1).cpu() != self.samples["train"].labels
+        self.times[wrong] = self.options.upweight
+        self.network.load_state_dict(self.new_network().state_dict())
+        self.optimizer.state.clear()
+
+    def draw(self, generator: "torch.Generator") -> "Tensor":
+        """Every sample as many times as it stands in the stage's train set, in random order."""
+        import torch
+
+        samples = torch.arange(len(self.times)).repeat_interleave(self.times)
+        return samples[torch.randperm(len(samples), generator=generator)]
