@@ -103,7 +103,7 @@ class Setting:
     info: "DatasetInfo"
     samples: "Mapping[SplitName, Samples]"
     device: "torch.device"
-    outputs: "Callable[[SplitName, Callable[[Tensor], Tensor]], Tensor]"
+    outputs: "Callable[[SplitName, Callable[[Tensor], Tensor], Tensor | None], Tensor]"
     """See :meth:`Method.outputs`."""
 
 
@@ -196,18 +196,21 @@ class Method(ABC):
         logits: Tensor = self.network(images)
         return logits
 
-    def outputs(self, split: "SplitName", function: "Callable[[Tensor], Tensor]") -> "Tensor":
-        """What a function of images gives for every sample of a split that it learns from, in their order.
+    def outputs(
+        self, split: "SplitName", function: "Callable[[Tensor], Tensor]", indices: "Tensor | None" = None
+    ) -> "Tensor":
+        """What a function of images gives for the samples of a split that it learns from.
 
         Args:
             split: one of ``learns_from``.
             function: of images (batch, 3, height, width) without augmentation, as :meth:`predict`; networks are in
                 evaluation mode, and no gradient is kept.
+            indices: int64, on the CPU: which samples, in this order; without them every one in its order.
 
         Returns:
             The function's outputs, one below the other, on the device.
         """
-        return self.setting.outputs(split, function)
+        return self.setting.outputs(split, function, indices)
 
     @property
     def samples(self) -> "Mapping[SplitName, Samples]":
