@@ -68,10 +68,10 @@ class Afr(Erm):
         """The last layer, theta."""
         return self.network.head(self.network.evaluation_head)
 
-    @property
-    def preparation(self) -> int:
+    @classmethod
+    def prepares(cls, options: AfrOptions) -> int:
         """The epochs of ERM."""
-        return int(self.options.first_epochs)
+        return options.first_epochs
 
     @cached_property
     def features(self) -> "Tensor":

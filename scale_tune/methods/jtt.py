@@ -39,10 +39,10 @@ class Jtt(Erm):
         super().setup()
         self.times = torch.ones(len(self.samples["train"]), dtype=torch.int64)
 
-    @property
-    def preparation(self) -> int:
+    @classmethod
+    def prepares(cls, options: JttOptions) -> int:
         """T."""
-        return int(self.options.first_epochs)
+        return options.first_epochs
 
     def begin_epoch(self, epoch: int) -> None:
         """Of the first epoch that counts: find the mistakes, and begin anew."""
