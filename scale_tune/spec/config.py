@@ -31,6 +31,10 @@ class DfrProtocol(StrEnum):
     """As SCALE's authors do: on all of target, without scaling."""
     DFR = "dfr"
     """As DFR's authors do: on group-balanced subsamples of target, with scaling."""
+    CLASS = "class"
+    """As ``dfr``, on class-balanced subsamples: without any attribute of target."""
+    TRAIN = "train"
+    """As DFR's authors do without target: on group-balanced subsamples of train, with scaling."""
 
 
 class Schedule(StrEnum):

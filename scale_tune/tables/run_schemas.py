@@ -7,7 +7,7 @@ import pyarrow as pa
 from scale_tune.accuracies import ACCURACIES
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables.config_columns import config_fields, own_fields
-from scale_tune.tables.schemas import GONE, REFITTED, field
+from scale_tune.tables.schemas import GONE, REFITTED, UNDEFINED, field
 
 
 def _accuracy_fields() -> Iterator[pa.Field]:
@@ -159,7 +159,8 @@ DFR = pa.schema(
         field(
             "status",
             pa.string(),
-            f"{REFITTED}; or {GONE}: of a trial whose file of them was deleted, with nulls for all that follows",
+            f"{REFITTED}; or, with nulls for all that follows, {GONE}: of a trial whose file of them was deleted; or "
+            f"{UNDEFINED}: of protocol train alone, where no subsample of it can be group-balanced",
         ),
         field("C", pa.float64(), "inverse strength of the L1 penalty, chosen by the objective on val"),
         field("nonzero", pa.int64(), "non-zero coefficients of the refitted layer", "count"),

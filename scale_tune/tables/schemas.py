@@ -14,7 +14,7 @@ from scale_tune.accuracies import ACCURACIES
 
 Row = dict[str, Any]
 
-REFITTED, GONE = "refitted", "features gone"
+REFITTED, GONE, UNDEFINED = "refitted", "features gone", "train lacks a group"
 """The statuses of a row of the ``dfr`` table."""
 PRETRAINED = "pretrained"
 """The ``features`` of a network that no trial has trained."""

@@ -201,7 +201,8 @@ def is_checkpoint(name: str) -> bool:
 
 
 FEATURE_SPLITS: tuple[SplitName, ...] = ("target", "val", "test")
-"""Whose features an ended trial keeps: what a last layer is refitted, chosen and judged on."""
+"""Whose features an ended trial keeps whole: what a last layer is refitted, chosen and judged on. Of train it keeps
+those of the group-balanced subsamples that one may be refitted on."""
 
 
 def features_path(directory: Location, seed: int) -> Location:
