@@ -1,7 +1,8 @@
 """``erm_all``: empirical risk minimisation on train and target as one set: what plain training makes of all images."""
 
+from typing import Any
+
 from scale_tune.methods.erm import Erm
-from scale_tune.methods.method import MethodOptions
 
 
 class ErmAll(Erm):
@@ -10,6 +11,6 @@ class ErmAll(Erm):
     refit_by_dfr = False
 
     @classmethod
-    def pools(cls, options: MethodOptions) -> bool:
+    def pools(cls, options: Any) -> bool:
         """Always."""
         return True

@@ -28,10 +28,10 @@ class Finetune(Erm):
     second_stage: ClassVar[tuple[str, ...]] = ("finetune_lr_factor",)
     refit_by_dfr = False
 
-    @property
-    def preparation(self) -> int:
+    @classmethod
+    def prepares(cls, options: FinetuneOptions) -> int:
         """The epochs on train."""
-        return int(self.options.first_epochs)
+        return options.first_epochs
 
     def setup(self) -> None:
         """One network, one optimizer; at first it learns from train."""

@@ -1,19 +1,26 @@
 """``jtt``: just train twice (Liu et al., 2021, Algorithm 1).
 
-ERM for T epochs; E, the samples of train that this network gets wrong; then training anew, from the same initial
-weights, on train with each sample of E ``upweight`` times (lambda_up).
+ERM for T epochs; E, the samples of train that this network gets wrong; then training anew, from the initial weights, on
+train with each sample of E ``upweight`` times (lambda_up). If E is empty, that is ERM.
+
+E is what the finished network gets wrong in evaluation mode, of images without augmentation, as the paper defines it.
+The authors' code notes mistakes while the last of T epochs trains, and has each sample of E 1 + lambda_up times.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from scale_tune.methods.erm import Erm
-from scale_tune.methods.method import PooledOptions
+from scale_tune.methods.method import Batch, PooledOptions, Step
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from scale_tune.datasets.splits import SplitName
 
 
 class JttOptions(PooledOptions):
@@ -38,11 +45,12 @@ class Jtt(Erm):
 
         super().setup()
         self.times = torch.ones(len(self.samples["train"]), dtype=torch.int64)
+        self.mistakes = 0.0
 
-    @property
-    def preparation(self) -> int:
+    @classmethod
+    def prepares(cls, options: JttOptions) -> int:
         """T."""
-        return int(self.options.first_epochs)
+        return options.first_epochs
 
     def begin_epoch(self, epoch: int) -> None:
         """Of the first epoch that counts: find the mistakes, and begin anew."""
@@ -50,8 +58,16 @@ class Jtt(Erm):
             return
         wrong = self.outputs("train", self.predict).argmax(dim=1).cpu() != self.samples["train"].labels
         self.times[wrong] = self.options.upweight
+        self.mistakes = float(wrong.float().mean())
         self.network.load_state_dict(self.new_network().state_dict())
         self.optimizer.state.clear()
+
+    def step(self, batches: "Mapping[SplitName, Batch]") -> Step:
+        """ERM's, which reports besides the size of E as a share of train, as ``mistakes``."""
+        import torch
+
+        share = torch.tensor(self.mistakes, device=self.device)
+        return replace(super().step(batches), scalars={"mistakes": share})
 
     def draw(self, generator: "torch.Generator") -> "Tensor":
         """Every sample as many times as it stands in the stage's train set, in random order."""

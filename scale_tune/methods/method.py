@@ -103,7 +103,7 @@ class Setting:
     info: "DatasetInfo"
     samples: "Mapping[SplitName, Samples]"
     device: "torch.device"
-    outputs: "Callable[[SplitName, Callable[[Tensor], Tensor]], Tensor]"
+    outputs: "Callable[[SplitName, Callable[[Tensor], Tensor], Tensor | None], Tensor]"
     """See :meth:`Method.outputs`."""
 
 
@@ -121,7 +121,7 @@ class Method(ABC):
     ``functools.cached_property`` holds is not saved: it is computed again, from the state.
 
     **Stages.** Epochs that only prepare what the method is about, as JTT's first network, are numbered up to 0 (see
-    :attr:`preparation`). They are trained and checkpointed like any other, but neither evaluated nor selected, and no
+    :meth:`prepares`). They are trained and checkpointed like any other, but neither evaluated nor selected, and no
     trial is stopped in them. :meth:`begin_epoch` of epoch 1 begins the stage that counts.
 
     **Draws.** Generators are seeded anew for each epoch by the seed and the epoch, so a method must draw from the one
@@ -166,12 +166,12 @@ class Method(ABC):
         """
 
     @classmethod
-    def pools(cls, options: MethodOptions) -> bool:
+    def pools(cls, options: Any) -> bool:
         """Whether train and target are one set to it, which is then what ``train`` means in batches and samples."""
         return isinstance(options, PooledOptions) and options.with_target
 
-    @property
-    def preparation(self) -> int:
+    @classmethod
+    def prepares(cls, options: Any) -> int:
         """How many epochs prepare what counts; they are trained before it, and numbered up to 0."""
         return 0
 
@@ -196,18 +196,21 @@ class Method(ABC):
         logits: Tensor = self.network(images)
         return logits
 
-    def outputs(self, split: "SplitName", function: "Callable[[Tensor], Tensor]") -> "Tensor":
-        """What a function of images gives for every sample of a split that it learns from, in their order.
+    def outputs(
+        self, split: "SplitName", function: "Callable[[Tensor], Tensor]", indices: "Tensor | None" = None
+    ) -> "Tensor":
+        """What a function of images gives for the samples of a split that it learns from.
 
         Args:
             split: one of ``learns_from``.
             function: of images (batch, 3, height, width) without augmentation, as :meth:`predict`; networks are in
                 evaluation mode, and no gradient is kept.
+            indices: int64, on the CPU: which samples, in this order; without them every one in its order.
 
         Returns:
             The function's outputs, one below the other, on the device.
         """
-        return self.setting.outputs(split, function)
+        return self.setting.outputs(split, function, indices)
 
     @property
     def samples(self) -> "Mapping[SplitName, Samples]":
@@ -227,8 +230,13 @@ class Method(ABC):
 
     @property
     def epochs(self) -> int:
-        """For how many epochs it is trained."""
+        """For how many epochs it is trained, besides those that prepare it."""
         return self.setting.config.epochs
+
+    @property
+    def preparation(self) -> int:
+        """How many epochs prepare it."""
+        return self.prepares(self.options)
 
     @property
     def device(self) -> "torch.device":

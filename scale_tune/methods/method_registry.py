@@ -22,6 +22,9 @@ METHODS = {
     "suby": "scale_tune.methods.suby:Suby",
     "group_dro": "scale_tune.methods.group_dro:GroupDro",
     "jtt": "scale_tune.methods.jtt:Jtt",
+    "afr": "scale_tune.methods.afr:Afr",
+    "mixup": "scale_tune.methods.mixup:Mixup",
+    "lisa": "scale_tune.methods.lisa:Lisa",
     "scale": "scale_tune.methods.scale:ScaleMethod",
     "projection": "scale_tune.methods.projection:Projection",
 }

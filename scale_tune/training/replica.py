@@ -166,16 +166,17 @@ class Replica:
             tally.add(self.method.predict(images), labels, _groups(labels, attributes, self.splits.info))
         return tally
 
-    @torch.inference_mode()
-    def _outputs(self, split: SplitName, function: Callable[[Tensor], Tensor]) -> Tensor:
+    @torch.no_grad()
+    def _outputs(self, split: SplitName, function: Callable[[Tensor], Tensor], indices: Tensor | None) -> Tensor:
         """See :meth:`Method.outputs`."""
         training = {module: module.training for module in modules(self.method)}
         self._set_mode(training=False)
         data = self._learned[split]
-        found = [function(self._load(data, indices, None)[0]) for indices in _pieces(len(data))]
+        wanted = np.arange(len(data)) if indices is None else indices.numpy()
+        found = [function(self._load(data, wanted[piece], None)[0]) for piece in _pieces(len(wanted))]
         for module, mode in training.items():
             module.train(mode)
-        return torch.cat(found).clone()
+        return torch.cat(found)
 
     def knowledge(self) -> KnowledgeRecord:
         """What the method is told of the data."""

@@ -15,8 +15,8 @@ from scale_tune.ranking import best_of
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from scale_tune.training.first_stage import Prepared
 from scale_tune.training.kept_features import features_of, save_features
-from scale_tune.training.preparation import Prepared
 from scale_tune.training.records import (
     BestEpoch,
     CellsRecord,

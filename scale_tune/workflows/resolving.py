@@ -48,6 +48,16 @@ def resolved(spec: RunSpec) -> RunSpec:
     return RunSpec.model_validate(plain)
 
 
+def preparation(spec: RunSpec) -> dict[str, list[int]]:
+    """Of each method of a resolved search, how many epochs its trials may prepare before those that count."""
+    found = {}
+    for method in spec.methods:
+        cls = _class(spec, method)
+        of_method = _by_owner(spec, method)[1]
+        found[method] = [cls.prepares(cls.Options.model_validate(corner)) for corner in corners(of_method)]
+    return found
+
+
 def corners(parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Scalar]]:
     """The combinations of extreme values: every one of choices, the ends of ranges and, of whole numbers, between."""
     values = (parameter.extremes() for parameter in parameters.values())
