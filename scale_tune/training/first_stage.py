@@ -40,7 +40,7 @@ class Prepared:
         fingerprints: Sequence[str],
         device: torch.device,
     ) -> None:
-        plain = config.model_dump(mode="json", exclude={"method", "epochs", "objective"})
+        plain = config.model_dump(mode="json", exclude={"method", "variant_of", "epochs", "objective"})
         plain["method"] = config.variant_of or config.method
         plain["options"] = {name: value for name, value in config.options.items() if name not in second_stage}
         depends_on = [plain, list(fingerprints), device.type, torch.__version__]
@@ -58,6 +58,5 @@ class Prepared:
             return None
 
     def save(self, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
-        """Keep what has been prepared."""
-        if not self._path.exists():
-            save_tensors(self._path, record, tensors)
+        """Keep what has been prepared; a file that is there is the same, or damaged."""
+        save_tensors(self._path, record, tensors)

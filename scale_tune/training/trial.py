@@ -123,7 +123,9 @@ class Trial:
                 except DivergenceError:
                     record.diverged_epoch = 0
         tensors = self._tensors()
-        if self._shared is not None and self.record.prepared == self.record.preparation:
+        # If all diverged, the trial has ended; one that took this up would end without a checkpoint to be closed by.
+        whole = self.record.prepared == self.record.preparation and not self.record.finished
+        if self._shared is not None and whole:
             self._shared.save(self.record, tensors)
         save_checkpoint(self.directory, self.record, tensors)
 
