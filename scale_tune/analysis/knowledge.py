@@ -6,10 +6,12 @@ What training was told is in its trial's row of ``trials``; what a refit is told
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import pandas as pd
+
 from scale_tune.spec.config import DfrProtocol, Hyperparameters
 from scale_tune.spec.parameters import Constant
 from scale_tune.spec.space import DATASET, RunSpec
-from scale_tune.tables.schemas import Row
+from scale_tune.tables.schemas import Row, rows_of
 
 NONE, LABELS, BOTH = "none", "labels", "labels and attributes"
 """What a method may be told of target."""
@@ -81,6 +83,40 @@ def of_pretrained(spec: RunSpec, protocol: DfrProtocol, same_data: Row) -> Knowl
     """Of a network that was refitted as it came; the row of ``trials`` of any trial on the same data is given."""
     refit = REFITS[protocol]
     return _knowledge(spec, refit.told, same_data, refit.hyperparameters, 0)
+
+
+def by_knowledge(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The methods of a comparison on one dataset, grouped by the splits whose groups had to be known.
+
+    Returns:
+        Of each group a heading and its rows, which keep their order. The fewest images come first, and last the methods
+        of which no trial could be selected.
+    """
+    splits = pd.Series([_needed(row) for row in rows_of(rows)], index=rows.index, dtype=object)
+    found = [(rows.loc[of_group.index], known) for known, of_group in splits.groupby(splits, sort=False)]
+    found.sort(key=lambda group: (group[1] == _UNKNOWN, group[0]["group_labelled"].min()))
+    return [(_heading(known, of_group["group_labelled"]), of_group) for of_group, known in found]
+
+
+_UNKNOWN = "?"
+"""What a method knows of which no trial could be selected."""
+
+
+def _needed(row: Row) -> str:
+    if pd.isna(row["target"]):
+        return _UNKNOWN
+    known = {"train": row["train_attributes"], "target": row["target"] != NONE, "val": row["val_attributes"]}
+    *others, last = [split for split in known if known[split]] or [""]
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _heading(known: str, images: pd.Series) -> str:
+    if known == _UNKNOWN:
+        return "no trial could be selected"
+    if not known:
+        return "no group labels"
+    ends = dict.fromkeys(f"{n:,.0f}" for n in (images.min(), images.max()))
+    return f"group labels of {known}{' alone' * (known == 'val')}: {' to '.join(ends)} images"
 
 
 def _told(row: Row) -> Told:
