@@ -50,7 +50,7 @@ def tables_of(spec: RunSpec, states=state_of, trials: int | None = None, cells: 
         for number in range(spec.method_samples(method) if trials is None else trials):
             name, state = f"{method}-{number:05d}", states(number)
             epochs = {"complete": spec.epochs, "pruned": max(1, spec.epochs // 2), "running": 1}.get(state, 0)
-            level = 0.2 + 0.2 * m + draws.normal(0, 0.05, (len(spec.seeds), 1))
+            level = 0.2 + min(0.2, 0.75 / len(spec.methods)) * m + draws.normal(0, 0.05, (len(spec.seeds), 1))
             worst = np.clip(level + draws.normal(0, 0.02, (len(spec.seeds), epochs)).cumsum(axis=1), 0, 1)
             rows["trials"].append(_trial(spec, method, number, state, worst, draws))
             if epochs:
