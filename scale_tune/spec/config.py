@@ -23,6 +23,11 @@ class Objective(StrEnum):
     TRAIN_WEIGHTED = "train_weighted"
     WORST_CLASS = "worst_class"
 
+    @property
+    def needs_attributes(self) -> bool:
+        """Whether it can't be measured without the attributes of val."""
+        return self not in (Objective.AVERAGE, Objective.WORST_CLASS)
+
 
 class DfrProtocol(StrEnum):
     """How a last layer is refitted (:mod:`scale_tune.dfr.protocols`)."""

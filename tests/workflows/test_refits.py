@@ -16,7 +16,7 @@ from scale_tune.datasets.groups import GroupCounts
 from scale_tune.dfr import protocols as dfr
 from scale_tune.errors import UserError
 from scale_tune.networks import torchvision_networks as models
-from scale_tune.report.text import comparison_tables
+from scale_tune.report.terminal import comparison_tables
 from scale_tune.search import side_by_side as refits
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.location import Location
@@ -212,7 +212,7 @@ def test_the_pretrained_baseline_needs_weights_and_is_of_no_trial(tmp_path, monk
     assert (on_board["seeds"], np.isnan(on_board["test_worst_group_std"])) == (1, True)
     console = Console(width=120)
     with console.capture() as shown:
-        for table in comparison_tables(found.comparison):
+        for table in comparison_tables(found.comparison, 120, "report.html"):
             console.print(table)
     assert "pretrained (dfr)" in shown.get()
     assert "none eligible" not in shown.get()
