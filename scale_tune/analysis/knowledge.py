@@ -42,6 +42,8 @@ class Refit:
 REFITS = {
     DfrProtocol.SCALE: Refit(told=Told(labels_of=["target"])),
     DfrProtocol.DFR: Refit(told=Told(labels_of=["target"], attributes_of=["target"])),
+    DfrProtocol.CLASS: Refit(told=Told(labels_of=["target"])),
+    DfrProtocol.TRAIN: Refit(told=Told(labels_of=["train"], attributes_of=["train"])),
 }
 """A line for each protocol of :data:`scale_tune.dfr.protocols.RECIPES`."""
 

@@ -82,9 +82,11 @@ def test_of_a_method_without_a_selectable_trial_only_the_space_tells():
 
 
 def test_every_protocol_has_its_line_which_agrees_with_its_recipe():
-    from scale_tune.dfr.protocols import RECIPES
+    from scale_tune.dfr.protocols import RECIPES, Balance
 
     assert set(REFITS) == set(RECIPES) == set(DfrProtocol)
     for protocol, recipe in RECIPES.items():
-        assert ("target" in REFITS[protocol].told.attributes_of) == recipe.balanced
+        told = REFITS[protocol].told
+        assert list(told.labels_of) == [recipe.fitted_on]
+        assert list(told.attributes_of) == [recipe.fitted_on] * (recipe.balance is Balance.GROUPS)
         assert REFITS[protocol].hyperparameters == (len(recipe.C) > 1)

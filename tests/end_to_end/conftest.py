@@ -9,7 +9,7 @@ import pytest
 
 SPACE = """\
 methods:
-  erm: {epochs: 2}
+  erm:
   erm_target: {epochs: 6}
   scale:
     space:
@@ -17,13 +17,13 @@ methods:
       regularize_mode: {type: choice, values: [linear, step]}
 space:
   lr: {type: float, low: 1e-3, high: 1e-1, log: true}
-  batch_size: 64
-num_samples: 3
-epochs: 3
-seeds: [0, 1]
+  batch_size: 256
+num_samples: 2
+epochs: 1
+seeds: [0]
 scheduler: {name: asha, grace_period: 1, reduction_factor: 2}
 """
-"""An epoch of erm_target takes a fifth of one of the others, so it alone has three rungs."""
+"""An epoch of erm_target takes a fifth of one of the others, so it alone has several."""
 
 
 @pytest.fixture

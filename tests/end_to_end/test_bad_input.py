@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.support.commands import run
+from tests.support.commands import call, run
 
 DIGITS = REPOSITORY / "search_spaces" / "digits.yaml"
 
@@ -41,13 +41,13 @@ def assert_refused(result, message: str) -> None:
     ],
 )
 def test_a_wrong_space_is_refused(space, tmp_path, text, message):
-    assert_refused(run("tune", space(text), "--storage", tmp_path / "runs"), message)
+    assert_refused(call("tune", space(text), "--storage", tmp_path / "runs"), message)
     assert not (tmp_path / "runs").exists()
 
 
 def test_text_that_looks_like_a_number_is_one(space, tmp_path):
     path = space("methods: [erm]\nspace: {lr: {type: float, low: 1e-3, high: 1e-1, log: true}}")
-    result = run("tune", path, "--dry-run", cwd=tmp_path)
+    result = call("tune", path, "--dry-run", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "0.001 … 0.1, log" in result.stdout
     assert list(tmp_path.iterdir()) == [path]
@@ -56,7 +56,7 @@ def test_text_that_looks_like_a_number_is_one(space, tmp_path):
 @pytest.mark.parametrize("name", ["digits", "dominoes_tpe"])
 def test_a_dry_run_tries_a_step_of_each_method_with_the_data_or_without(name, tmp_path):
     """That all of the spaces that ship pass is tested where they are validated."""
-    result = run("tune", REPOSITORY / "search_spaces" / f"{name}.yaml", "--dry-run", cwd=tmp_path)
+    result = call("tune", REPOSITORY / "search_spaces" / f"{name}.yaml", "--dry-run", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "in all" in result.stdout
     assert result.stdout.count("  of ") == 3
@@ -67,7 +67,7 @@ def test_a_dry_run_tries_a_step_of_each_method_with_the_data_or_without(name, tm
 @pytest.mark.parametrize("space", ["dominoes_erm", "celeba_erm", "waterbirds_erm"])
 def test_missing_data_is_refused_before_anything_starts(space, tmp_path):
     path = REPOSITORY / f"search_spaces/{space}.yaml"
-    assert_refused(run("tune", path, "--gpus-per-trial", 0, cwd=tmp_path), "is not there")
+    assert_refused(call("tune", path, "--gpus-per-trial", 0, cwd=tmp_path), "is not there")
     assert not list(tmp_path.iterdir())
 
 
@@ -97,7 +97,7 @@ def test_missing_data_is_refused_before_anything_starts(space, tmp_path):
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path, arguments, message):
-    assert_refused(run("tune", *arguments, cwd=tmp_path), message)
+    assert_refused(call("tune", *arguments, cwd=tmp_path), message)
     assert not list(tmp_path.iterdir())
 
 
@@ -120,25 +120,25 @@ def test_wrong_arguments_are_refused(tmp_path, arguments, message):
     ],
 )
 def test_analyze_refuses_what_is_no_run(tmp_path, arguments, message):
-    assert_refused(run("analyze", *arguments, cwd=tmp_path), message)
+    assert_refused(call("analyze", *arguments, cwd=tmp_path), message)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("script", "arguments", "message"),
     [
-        (["--gpus-per-trial", "1"], "the largest node has"),
-        (["--cpus-per-trial", "10000"], "a trial asks for 10000 CPUs"),
-        (["--set", "model.name=resnet19"], "there is no network 'resnet19'"),
-        (["--set", "model.name=vgg11"], "can't train the model vgg11 on digits's images of 3 x 16 x 8"),
-        (["--address", "127.0.0.1:1"], "can't connect to a Ray cluster at --address 127.0.0.1:1"),
+        ("tune", ["space.yaml", "--storage", "runs"], "did you mean 'epochs'?"),
+        ("tune", [DIGITS, "--epochs", "0"], "epochs: must be greater than or equal to 1, got 0"),
+        ("tune", [DIGITS, "--epochs", "many"], "Invalid value for '--epochs'"),
+        ("analyze", ["absent"], "is not the directory of a run"),
+        ("analyze", ["ablation", "absent", "--rows", "lr", "--cols", "momentum"], "is not the directory of a run"),
     ],
 )
-def test_what_the_cluster_cannot_run_is_refused(tmp_path, arguments, message):
-    result = run("tune", DIGITS, "--name", "x", "--storage", tmp_path / "runs", *arguments)
-    assert_refused(result, message)
-    assert not (tmp_path / "runs").exists()
+def test_so_it_is_of_real_processes(space, tmp_path, script, arguments, message):
+    """All the others were called within this one."""
+    path = space("methods: [erm]\nepoch: 3")
+    assert_refused(run(script, *arguments, cwd=tmp_path), message)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_help_answers_in_under_a_second():

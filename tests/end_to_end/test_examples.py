@@ -109,11 +109,8 @@ def test_an_example_passes_a_dry_run(example):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize(
-    "example",
-    [OWN_METHOD, *(pytest.param(each, marks=pytest.mark.drill) for each in (OWN_DATASET, OWN_IMAGES, OWN_NETWORK))],
-    ids=lambda example: example.name,
-)
+@pytest.mark.drill
+@pytest.mark.parametrize("example", ALL, ids=lambda example: example.name)
 def test_an_example_is_searched_killed_resumed_and_analysed(example, tmp_path):
     folder, directory, log = tmp_path / "mine", tmp_path / "runs" / "demo", tmp_path / "log"
     shutil.copytree(EXAMPLES / example.name, folder)

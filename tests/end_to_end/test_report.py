@@ -11,6 +11,7 @@ from scale_tune.report import html as report
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
+from tests.support.commands import call
 from tests.support.commands import run as command
 from tests.support.reports import analysed, dfr_of, spec_of
 from tests.support.runs import fast_spec, make_run
@@ -53,23 +54,23 @@ def test_report_chooses_the_file(tmp_path):
 
 def test_a_run_with_failures_alone_gets_a_report(tmp_path):
     made = make_run(tmp_path, fast_spec(methods=["erm"], num_samples=1), fail="erm-00000")
-    assert command("analyze", made.path).returncode == 0
+    assert call("analyze", made.path).returncode == 0
     assert "the only trial that ended has failed" in (made.path.local / "report.html").read_text()
 
 
 def test_a_run_still_going_gets_a_report(tmp_path):
     spec = fast_spec(methods=["erm_target"], num_samples=1)
     made = make_run(tmp_path, spec, leave_running="erm_target-00000")
-    assert command("analyze", made.path).returncode == 0
+    assert call("analyze", made.path).returncode == 0
     assert "trials ended; this is a snapshot of" in (made.path.local / "report.html").read_text()
 
 
 def test_each_of_several_runs_gets_a_report_and_one_file_is_refused(tmp_path):
     runs = [create_run(Location.of(tmp_path / name), "empty", fast_spec(), {}).path.local for name in ("one", "two")]
-    done = command("analyze", *runs, "--report", tmp_path / "report.html")
+    done = call("analyze", *runs, "--report", tmp_path / "report.html")
     assert done.returncode == 2
     assert "is for one run" in done.stderr
-    assert command("analyze", *runs).returncode == 0
+    assert call("analyze", *runs).returncode == 0
     assert ["<b>one/empty</b>" in (runs[0] / "report.html").read_text(), (runs[1] / "report.html").exists()] == [
         True
     ] * 2
@@ -77,7 +78,7 @@ def test_each_of_several_runs_gets_a_report_and_one_file_is_refused(tmp_path):
 
 def test_a_directory_of_something_else_gets_no_report(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    done = command("analyze", tmp_path)
+    done = call("analyze", tmp_path)
     assert done.returncode == 2
     assert "is not the directory of a run" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
@@ -85,7 +86,7 @@ def test_a_directory_of_something_else_gets_no_report(tmp_path):
 
 def test_a_report_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path):
     made = create_run(Location.of(tmp_path), "empty", fast_spec(), {})
-    done = command("analyze", made.path, "--report", tmp_path)
+    done = call("analyze", made.path, "--report", tmp_path)
     assert done.returncode == 2
     assert "can't write the report" in done.stderr
     assert "--report" in done.stderr

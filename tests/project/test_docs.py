@@ -95,9 +95,10 @@ def counted(tmp_path_factory) -> Path:
     from scale_tune.workflows.evaluate import evaluate
 
     root = tmp_path_factory.mktemp("counted")
-    spec = fast_spec(methods={"erm": {"epochs": 2}, "erm_target": {}, "scale": {}}, keep_top=2)
+    few = {"space": {"lr": 0.01, "batch_size": {"type": "choice", "values": [128, 256, 512]}}, "sampler": "grid"}
+    spec = fast_spec(methods={"erm": {}, "erm_target": {}}, epochs=1, keep_top=2, **few)
     run = make_run(root / "runs", spec, name="demo", fail="erm-00001")
-    short = {name: dataclasses.replace(recipe, C=recipe.C[2:4], fits=2) for name, recipe in protocols.RECIPES.items()}
+    short = {name: dataclasses.replace(recipe, C=recipe.C[2:4], fits=1) for name, recipe in protocols.RECIPES.items()}
     with pytest.MonkeyPatch.context() as patched:  # which fits are made, and where, are other tests' matters
         patched.setattr(protocols, "RECIPES", short)
         patched.setattr(side_by_side, "side_by_side", lambda calls, address: (call() for call in calls))

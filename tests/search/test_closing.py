@@ -9,16 +9,20 @@ from safetensors.torch import load_file
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import LedgerState, LedgerTrial, read_trials
 from scale_tune.search.closing import Closing
+from scale_tune.spec import usercode
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.training import trial as trial_module
 from scale_tune.training.records import close_trial, is_checkpoint, read_record
 from scale_tune.training.replica import Replica
+from tests.methods import made_up
 from tests.support.runs import drive, fast_spec
 from tests.support.searches import timeless
 
-SPEC = fast_spec(methods=["erm_target"], num_samples=3, epochs=2, seeds=[0], keep_top=1, search_seed=3)
-"""Its first trial completes, the second too and is better, the third is pruned."""
+usercode.provide(usercode.read_sources({"dataset": Path(made_up.__file__)}))
+TINY = {"methods": ["erm_target"], "dataset": {"name": "tinted", "file": "made_up.py"}, "epochs": 2, "seeds": [0]}
+SPEC = fast_spec(**TINY, num_samples=3, keep_top=1, search_seed=15)
+"""Trains in a moment. Its first trial completes, the second too and is better, the third is pruned."""
 
 
 @pytest.fixture
@@ -48,11 +52,12 @@ def outcome(run: RunDir) -> dict:
     trials = read_trials(run.ledger)
     directories = {t.name: run.trial(t.name).local for t in trials}
     found = {f"{name}/{path.name}": path for name, d in directories.items() for path in sorted(d.glob("*-0.safe*"))}
+    tensors = {name: load_file(path) for name, path in found.items()}
     return {
         "files": files(run),
         "ledger": [(t.name, t.state, t.params, t.objectives) for t in trials],
         "records": [timeless(read_record(run.trial(t.name))) for t in trials],
-        "weights and features": {n: {k: t.tolist() for k, t in load_file(path).items()} for n, path in found.items()},
+        "weights and features": {n: {k: t.numpy().tobytes() for k, t in of.items()} for n, of in tensors.items()},
     }
 
 
@@ -155,7 +160,7 @@ def test_without_the_last_checkpoint_nothing_is_dropped(run, tmp_path, monkeypat
 
 def test_a_record_from_before_a_ledger_was_restored_gives_way_to_the_trials_new_one(tmp_path):
     """The trial had been pruned and closed; in the copy of the ledger it runs, and so it is trained from its start."""
-    spec = fast_spec(methods=["erm_target"], num_samples=1, epochs=2, seeds=[0], scheduler={"name": "none"})
+    spec = fast_spec(**TINY, num_samples=1, scheduler={"name": "none"})
     again, whole = (create_run(Location.of(tmp_path), name, spec, {}) for name in ("again", "whole"))
     drive(again, leave_running="erm_target-00000")
     close_trial(again.trial("erm_target-00000"), read_record(again.trial("erm_target-00000")))

@@ -1,16 +1,25 @@
-"""The commands as a user starts them: real processes in a group of their own."""
+"""The commands: real processes in a group of their own, as a user starts them, or what these run, called here."""
 
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
+from scale_tune.cli.analyze import main as analyze
+from scale_tune.cli.tune import tune_app
 from tests.conftest import REPOSITORY
+
+MAIN: dict[str, Callable[[], object]] = {"tune": tune_app, "analyze": analyze}
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Signals whose handlers the commands set."""
 
 
 def command(script: str, *arguments: object) -> list[str]:
@@ -19,6 +28,39 @@ def command(script: str, *arguments: object) -> list[str]:
 
 def run(script: str, *arguments: object, cwd: Path | None = None, timeout: float = 240) -> subprocess.CompletedProcess:
     return subprocess.run(command(script, *arguments), capture_output=True, text=True, timeout=timeout, cwd=cwd)
+
+
+def call(script: str, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    """As ``run``, but in the test's own process, which saves the two seconds of a start.
+
+    Where ``run`` would have a traceback in its ``stderr``, the error is raised here.
+    """
+    words, out, err = [f"{script}.py", *map(str, arguments)], io.StringIO(), io.StringIO()
+    code: object = 0
+    with (
+        chdir(cwd or "."),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        patch.object(sys, "argv", words),
+        patch.object(sys, "excepthook"),  # typer sets one
+        handlers_kept(),
+    ):
+        try:
+            MAIN[script]()
+        except SystemExit as end:
+            code = end.code
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """What a command sets as handlers of signals is undone."""
+    handlers = {number: signal.getsignal(number) for number in HANDLED}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Training, and that nothing of it is lost by an interruption."""
 
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from scale_tune import datasets
+from scale_tune.datasets.splits import DatasetSplits
 from scale_tune.errors import UserError
 from scale_tune.spec.config import Hyperparameters, Schedule, TrialConfig
 from scale_tune.storage.location import Location
@@ -20,6 +22,22 @@ from scale_tune.training.trial import Trial
 from tests.conftest import DEVICE
 
 METHODS = ("erm", "erm_target", "scale")
+EVERY = {"train": 10, "target": 4, "val": 5, "test": 10}
+"""Which part of the digits is enough: 400 samples of train, 100 of target, 200 of val and of test."""
+
+
+@pytest.fixture(scope="module")
+def digits(digits) -> DatasetSplits:
+    return few(digits)
+
+
+def few(splits: DatasetSplits) -> DatasetSplits:
+    parts = {}
+    for name, step in EVERY.items():
+        split = getattr(splits, name)
+        arrays = {each.name: getattr(split, each.name)[::step] for each in dataclasses.fields(split)}
+        parts[name] = dataclasses.replace(split, **arrays)
+    return dataclasses.replace(splits, **parts)
 
 
 def config(method="erm_target", **options) -> TrialConfig:
@@ -274,7 +292,7 @@ def test_a_damaged_record_is_an_error_that_names_it(digits, tmp_path):
 
 def _die_while_renaming(directory: str) -> None:
     torch.set_num_threads(1)
-    trial = open_trial(Path(directory), datasets.load_dataset("digits"), config())
+    trial = open_trial(Path(directory), few(datasets.load_dataset("digits")), config())
     trial.train_epoch()
     Path.replace = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
     trial.train_epoch()
