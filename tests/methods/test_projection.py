@@ -11,6 +11,8 @@ from tests.support.small import observed, parameters
 
 CONFLICTING = ([1.0, 0.0], [-1.0, 1.0], [-0.5, 1.5])
 """g_tr . g_tg = -1 and |g_tg|^2 = 2: what is along g_tg, (1/2, -1/2), goes, (1/2, 1/2) stays and g_tg is added."""
+WEAK_TARGET = ([1.0, 0.0], [-0.001, 0.001], [0.499, 0.501])
+"""What is along g_tg goes however short that is."""
 ORTHOGONAL = ([3.0, 0.0], [0.0, 2.0], [3.0, 2.0])
 AGREEING = ([1.0, 1.0], [1.0, 0.0], [2.0, 1.0])
 OPPOSED = ([-4.0, 0.0], [1.0, 0.0], [1.0, 0.0])
@@ -19,7 +21,7 @@ NO_TRAIN = ([0.0, 0.0], [1.0, 2.0], [1.0, 2.0])
 CASES = [CONFLICTING, ORTHOGONAL, AGREEING, OPPOSED, NO_TARGET, NO_TRAIN]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, WEAK_TARGET])
 def test_one_group_by_hand(case):
     train, target, expected = map(torch.tensor, case)
     combined, _ = project_gradients(train, target, 64)

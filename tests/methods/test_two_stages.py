@@ -42,7 +42,7 @@ def test_the_first_stage_is_erm_bit_for_bit(ours):
 
 @pytest.mark.parametrize("ours", [jtt, finetune])
 def test_the_schedule_begins_anew_with_the_second_stage(ours):
-    replica = ours(schedule=Schedule.COSINE).replica
+    replica = ours(schedule=Schedule.COSINE, epochs=5).replica
     assert replica.method.optimizer.param_groups[0]["lr"] == pytest.approx(LR / 2), "after 2 epochs of 2"
     record, _ = replica.train_epoch(1)
     assert replica.method.optimizer.param_groups[0]["lr"] == pytest.approx(LR) == record.lr
