@@ -12,7 +12,7 @@ from scale_tune.spec.loading import load_spec
 from scale_tune.tables.collect import load_results
 from scale_tune.workflows.resolving import resolved
 from tests.conftest import REPOSITORY
-from tests.support.commands import run
+from tests.support.commands import call
 from tests.support.runs import make_run
 
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text()
@@ -60,7 +60,7 @@ def test_its_command_is_one(space):
     (command,) = blocks(PAGE, "bash")
     python, script, *arguments = command.partition("#")[0].split()
     assert (python, script) == ("python", "tune.py")
-    result = run("tune", *arguments, cwd=space.parent)
+    result = call("tune", *arguments, cwd=space.parent)
     assert result.returncode == 0, result.stderr
     assert "smooth" in result.stdout
 
