@@ -91,7 +91,7 @@ def _knowledge_values(record: TrialRecord) -> dict[str, Any]:
     return {
         "preparation": record.prepared,
         "labels_of": ", ".join(split for split in SPLIT_NAMES if split in told.labels_of),
-        "attributes_of": ", ".join(split for split in SPLIT_NAMES if split in told.attributes_of),
+        "attributes_of": ", ".join(split for split in SPLIT_NAMES if split in told.attributes_of) or "none",
         **{f"{split}_n": told.samples[split] for split in ("train", "target", "val")},
     }
 

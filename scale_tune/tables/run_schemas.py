@@ -34,7 +34,7 @@ def _knowledge_fields() -> Iterator[pa.Field]:
         "epochs of preparation trained before those that count, as of a method's first stage; 0 for most",
     )
     yield field("labels_of", pa.string(), "splits that it learns from, whose labels it is told, as 'train, target'")
-    yield field("attributes_of", pa.string(), "those of them whose attributes it is told, too; empty if of none")
+    yield field("attributes_of", pa.string(), "those of them whose attributes it is told, too; or none")
     for split in ("train", "target", "val"):
         yield field(
             f"{split}_n",

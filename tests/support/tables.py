@@ -12,11 +12,11 @@ FINGERPRINT = "made up"
 """Of all data."""
 SIZES = {"train_n": 4000, "target_n": 400, "val_n": 1000}
 TOLD = {
-    "erm_target": ("target", ""),
-    "scale": ("train, target", ""),
-    "projection": ("train, target", ""),
-    "finetune": ("train, target", ""),
-    "erm_all": ("train, target", ""),
+    "erm_target": ("target", "none"),
+    "scale": ("train, target", "none"),
+    "projection": ("train, target", "none"),
+    "finetune": ("train, target", "none"),
+    "erm_all": ("train, target", "none"),
     "rwg": ("train", "train"),
     "subg": ("train", "train"),
     "group_dro": ("train", "train"),
@@ -27,7 +27,7 @@ TOLD = {
 
 def told(method: str) -> dict:
     """What a row of ``trials`` says of it."""
-    labels, attributes = TOLD.get(method, ("train", ""))
+    labels, attributes = TOLD.get(method, ("train", "none"))
     return {"preparation": 0, "labels_of": labels, "attributes_of": attributes, **SIZES}
 
 
