@@ -42,17 +42,18 @@ def refitting_below(pid: int) -> list[int]:
 
 def test_a_killed_workers_refit_is_done_again_and_equals_one_without_workers(run, tmp_path):
     log = tmp_path / "log"
-    process = start("analyze", run.path, log=log)
+    process = start("analyze", run.path, "--dfr", "scale,dfr,class", log=log)
     wait_until(lambda: refitting_below(process.pid), process, log)
     for pid in refitting_below(process.pid):
         os.kill(pid, signal.SIGKILL)
     assert process.wait(240) == 0, log.read_text()
-    assert "2 of 2: DFR (scale and dfr protocol) on erm-00000, seed 1" in log.read_text()
+    assert "2 of 2: DFR (scale and dfr and class protocol) on erm-00000, seed 1" in log.read_text()
     table = results.load_results(run.path)["dfr"]
     config = run.read_spec().trial_config("erm", read_trials(run.ledger)[0].params)
+    asked = (DfrProtocol.SCALE, DfrProtocol.DFR, DfrProtocol.CLASS)
     for seed in config.seeds:
         fingerprint = load_features(run.trial("erm-00000"), seed).fingerprint
-        for result in refit_trial(run.trial("erm-00000"), seed, config, fingerprint, DfrProtocol):
+        for result in refit_trial(run.trial("erm-00000"), seed, config, fingerprint, asked):
             (row,) = table[(table["seed"] == seed) & (table["protocol"] == result.protocol)].to_dict("records")
             assert (row["C"], row["nonzero"]) == (result.C, result.classifier.nonzero)
             assert row["test_worst_group"] == pytest.approx(result.test.summary()["worst_group"])
