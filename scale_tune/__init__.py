@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from scale_tune.datasets.groups import EvaluationGroups, Groups
     from scale_tune.errors import UserError
-    from scale_tune.methods import Batch, Method, MethodOptions, Samples, Step, descend
+    from scale_tune.methods import Batch, Method, MethodOptions, PooledOptions, Samples, Step, descend
     from scale_tune.methods.gradients import combine_gradients
     from scale_tune.tables.collect import load_results
 
@@ -38,6 +38,7 @@ __all__ = [
     "Method",
     "MethodOptions",
     "PaddedCrop",
+    "PooledOptions",
     "ResizedCrop",
     "Samples",
     "Split",
@@ -67,7 +68,7 @@ _ROOMS = {
     ),
     "scale_tune.datasets.groups": ("EvaluationGroups", "Groups"),
     "scale_tune.errors": ("UserError",),
-    "scale_tune.methods": ("Batch", "Method", "MethodOptions", "Samples", "Step", "descend"),
+    "scale_tune.methods": ("Batch", "Method", "MethodOptions", "PooledOptions", "Samples", "Step", "descend"),
     "scale_tune.methods.gradients": ("combine_gradients",),
     "scale_tune.tables.collect": ("load_results",),
 }

@@ -20,6 +20,7 @@ class GroupDroOptions(MethodOptions):
 
 class GroupDro(Method):
     learns_from = ("train",)
+    attributes_of = ("train",)
     Options = GroupDroOptions
 
     def setup(self):

@@ -80,6 +80,7 @@ def _row(entry: Entry, dataset: str) -> Row:
         "seeds": len(entry.seeds),
         "seeds_asked": entry.seeds_asked,
         "seeds_kind": entry.run.seeds_kind,
+        **vars(entry.knowledge),
         "interval": kind_of_interval(len(entry.seeds)) if entry.measured else None,
     }
     for split, of_split in entry.measured.items():

@@ -8,9 +8,11 @@ from functools import cached_property
 import pandas as pd
 
 from scale_tune.analysis.counts import NO_SEED, measured, rows_of_refits, rows_of_trial
+from scale_tune.analysis.knowledge import Knowledge, of_pretrained, of_refitted, of_trained
 from scale_tune.analysis.measured import Measured
 from scale_tune.analysis.selection import Data, data_of, eligible, ranked, select_best, select_best_dfr
 from scale_tune.ranking import best_first
+from scale_tune.spec.config import DfrProtocol
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables.schemas import REFITTED, Row, rows_of
 
@@ -70,7 +72,9 @@ class Entry:
     """The selected one."""
     measured: dict[str, Measured] = field(repr=False)
     """What the selected trial's seeds got right, by split: val and test."""
-    protocol: str | None = None
+    knowledge: Knowledge
+    """What it was told, and what its search cost."""
+    protocol: DfrProtocol | None = None
     """Of DFR, if its last layer was refitted."""
 
     @property
@@ -90,8 +94,7 @@ class Entry:
 
     def selected(self) -> Row:
         """The selected trial's row of ``trials``."""
-        (row,) = rows_of(self.trials[self.trials["trial"] == self.trial])
-        return row
+        return _row_of(self.trials, self.trial)
 
     def mean(self, split: str) -> float:
         """The mean over seeds of the accuracy that selects; minus infinity without a result."""
@@ -111,6 +114,11 @@ def entries(runs: Sequence[RunTables]) -> list[Entry]:
     return [found[i] for found in by_data.values() for i in best_first(entry.mean("val") for entry in found)]
 
 
+def _row_of(trials: pd.DataFrame, trial: str | None) -> Row:
+    (row,) = rows_of(trials[trials["trial"] == trial])
+    return row
+
+
 def _entry(run: RunTables, data: Data, method: str, trials: pd.DataFrame) -> Entry:
     of_method = trials[trials["method"] == method]
     best = select_best(of_method).get(method)
@@ -122,6 +130,7 @@ def _entry(run: RunTables, data: Data, method: str, trials: pd.DataFrame) -> Ent
         eligible=len(eligible(of_method)),
         trial=best,
         measured={} if best is None else measured(rows_of_trial(run.tables["groups"], best)),
+        knowledge=of_trained(run.spec, method, None if best is None else _row_of(of_method, best)),
     )
 
 
@@ -163,9 +172,15 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
     dfr = dfr[(dfr["status"] == REFITTED) & (dfr["trial"].isin(trials["trial"]) | same_splits)]
     selected = select_best_dfr(dfr, run.spec.objective.value)
     found = []
-    for (features, protocol), seeds in selected.groupby(["features", "protocol"]):
+    for (features, name), seeds in selected.groupby(["features", "protocol"]):
+        protocol = DfrProtocol(str(name))
         refitted = dfr.loc[(dfr["protocol"] == protocol) & (dfr["features"] == features), "trial"].dropna()
         of_trial = seeds["trial"].iloc[0]
+        knowledge = (
+            of_pretrained(run.spec, protocol, rows_of(judged)[0])
+            if pd.isna(of_trial)
+            else of_refitted(run.spec, protocol, _row_of(trials, of_trial))
+        )
         found.append(
             Entry(
                 run=run,
@@ -175,7 +190,8 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
                 eligible=refitted.nunique(),
                 trial=None if pd.isna(of_trial) else of_trial,
                 measured=measured(rows_of_refits(groups, seeds)),
-                protocol=str(protocol),
+                knowledge=knowledge,
+                protocol=protocol,
             )
         )
     return found

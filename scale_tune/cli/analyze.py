@@ -60,7 +60,8 @@ def analyze(
       python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
     """
     try:
-        from scale_tune.report.text import comparison_latex, comparison_tables, difference_lines, winners_table
+        from scale_tune.report.terminal import comparison_tables
+        from scale_tune.report.text import comparison_latex, difference_lines, winners_table
         from scale_tune.storage.location import Location
         from scale_tune.storage.rundir import RunDir
         from scale_tune.tables.labels import selecting
@@ -88,7 +89,7 @@ def analyze(
             if not _confirm(runs, top_k, address):
                 raise typer.Exit(STOPPED)
         found = evaluate(runs, protocols, where, console.print, format_, address)
-        found.written.extend(write_reports(runs, found, page))
+        pages = write_reports(runs, found, page)
     except UserError as error:
         exit_with(error)
     except KeyboardInterrupt:
@@ -96,7 +97,7 @@ def analyze(
         raise typer.Exit(STOPPED) from None
     for winners in found.winners():
         console.print(winners_table(winners))
-    for table in comparison_tables(found.comparison):
+    for table in comparison_tables(found.comparison, console.width, str(pages[0])):
         console.print(table)
     if latex:
         typer.echo(comparison_latex(found.comparison))
@@ -104,7 +105,7 @@ def analyze(
         console.print(line, soft_wrap=True)
     for note in found.notes:
         console.print(f"note: {note}", soft_wrap=True)
-    for path in found.written:
+    for path in (*found.written, *pages):
         console.print(f"wrote {path}", soft_wrap=True)
 
 

@@ -151,8 +151,9 @@ def _launch(
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
         from scale_tune.workflows.rehearsal import rehearse
+        from scale_tune.workflows.resolving import preparation
 
-        print_plan(spec)
+        print_plan(spec, preparation(spec))
         rehearse(spec, typer.echo)
         return True
     from scale_tune.workflows.driver import launch
@@ -209,7 +210,11 @@ def _resume(
     spec = run.read_spec(overrides)
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
-        print_plan(spec)
+        from scale_tune.spec import usercode
+        from scale_tune.workflows.resolving import preparation
+
+        usercode.provide(run.sources())
+        print_plan(spec, preparation(spec))
         return True
     from scale_tune.workflows.driver import resume
 

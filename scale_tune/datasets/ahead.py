@@ -1,5 +1,6 @@
 """Preparing the data of a search ahead of it: download, build the cache, show the groups."""
 
+from collections.abc import Iterable, Iterator
 from itertools import product
 
 import numpy as np
@@ -8,11 +9,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from scale_tune.datasets.contract import Dataset
+from scale_tune.datasets.planning import plan_of
 from scale_tune.datasets.preparation import load_splits
 from scale_tune.datasets.registry import dataset_of
-from scale_tune.datasets.splits import SPLIT_NAMES, DatasetSplits, Split
+from scale_tune.datasets.splits import SPLIT_NAMES, DatasetSplits, Split, SplitName, SplitPlan
 from scale_tune.errors import UserError
-from scale_tune.spec.config import DatasetConfig, Splits
+from scale_tune.spec.config import WITH_TARGET, DatasetConfig, Splits, TrialConfig
 from scale_tune.spec.frozen import Scalar
 from scale_tune.spec.parameters import Choice, Constant, Parameter
 from scale_tune.spec.space import DATASET, RunSpec
@@ -31,16 +33,31 @@ def dataset_variants(spec: RunSpec) -> list[DatasetConfig]:
     return [each.redrawn(seed) for each in found for seed in spec.seeds] if spec.splits is Splits.PER_SEED else found
 
 
-def dataset_corners(spec: RunSpec) -> list[DatasetConfig]:
-    """The datasets at the ends of what is searched: if each of these can be made, so can those between."""
-    found: list[DatasetConfig] = []
+def data_corners(spec: RunSpec) -> list[TrialConfig]:
+    """A trial of each method at the ends of what is searched of its data: if these can be trained, others can."""
+    found: list[TrialConfig] = []
     for method in spec.methods:
-        searched = {n.removeprefix(DATASET): p for n, p in spec.method_space(method).items() if n.startswith(DATASET)}
-        for point in product(*(_ends(parameter) for parameter in searched.values())):
-            config = DatasetConfig(**(spec.dataset.model_dump() | dict(zip(searched, point, strict=True))))
-            if config not in found:
-                found.append(config)
+        space = spec.method_space(method)
+        of_data = {n: p for n, p in space.items() if n.startswith(DATASET) or n == WITH_TARGET}
+        any_other = {n: p.extremes()[0] for n, p in space.items() if n not in of_data}
+        for point in product(*(_ends(parameter) for parameter in of_data.values())):
+            found.append(spec.trial_config(method, any_other | dict(zip(of_data, point, strict=True))))
     return found
+
+
+def planned(corners: Iterable[TrialConfig]) -> Iterator[tuple[TrialConfig, Dataset, dict[SplitName, SplitPlan]]]:
+    """Each trial with its dataset and the plan of it, which is made once for each dataset.
+
+    Raises:
+        UserError: a dataset can't be made.
+    """
+    plans: dict[str, tuple[Dataset, dict[SplitName, SplitPlan]]] = {}
+    for config in corners:
+        key = config.dataset.model_dump_json()
+        if key not in plans:
+            dataset = dataset_of(config.dataset)
+            plans[key] = dataset, plan_of(dataset)
+        yield config, *plans[key]
 
 
 def _ends(parameter: Parameter) -> list[Scalar]:

@@ -1,7 +1,7 @@
 """What every dataset is: four disjoint splits of (image, label, attribute), and how to present them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -42,6 +42,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def head(self, n: int) -> "Split":
+        """The first n samples, if there are as many."""
+        return Split(**{name: array[:n] for name, array in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,3 +138,7 @@ class DatasetSplits:
     target: Split = field(repr=False)
     val: Split = field(repr=False)
     test: Split = field(repr=False)
+
+    def head(self, n: int) -> "DatasetSplits":
+        """The first n samples of each split."""
+        return replace(self, **{name: getattr(self, name).head(n) for name in SPLIT_NAMES})

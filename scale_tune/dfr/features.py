@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from scale_tune.datasets import transforms
+from scale_tune.datasets.balanced import train_subsamples
 from scale_tune.datasets.cache import cache_root
 from scale_tune.datasets.groups import Groups
 from scale_tune.datasets.splits import DatasetSplits, Split, SplitName
@@ -25,12 +26,14 @@ from scale_tune.networks import network_version
 from scale_tune.networks.classifier import Classifier
 from scale_tune.spec.config import DatasetConfig, ModelOptions
 from scale_tune.storage.location import write_atomically
-from scale_tune.training.kept_features import TrialFeatures, extract_features
+from scale_tune.training.kept_features import TRAIN, TrialFeatures, extract_features
 from scale_tune.training.records import FEATURE_SPLITS
 
 Features = NDArray[np.float64]
 FeaturesOf = Callable[[SplitName], Features]
 """Gives the features (samples, features) of a split when they are asked for, and not before."""
+Computed = Callable[[SplitName, NDArray[np.int64] | None], Features]
+"""The same, of these samples of the split, or of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,8 @@ class Featured:
         groups: how they are judged.
         labels, attributes: int64, (samples,), by split.
         features: gives a split's, in the same order.
+        subsamples: of what is known of train, where the samples of each of its group-balanced subsamples are; without
+            rows if train lacks a group.
     """
 
     dataset: DatasetConfig
@@ -51,6 +56,7 @@ class Featured:
     labels: Mapping[SplitName, NDArray[np.int64]]
     attributes: Mapping[SplitName, NDArray[np.int64]]
     features: FeaturesOf
+    subsamples: NDArray[np.int64]
 
     @classmethod
     def kept(cls, features: TrialFeatures, dataset: DatasetConfig) -> "Featured":
@@ -62,18 +68,29 @@ class Featured:
             labels={name: split.labels for name, split in features.splits.items()},
             attributes={name: split.attributes for name, split in features.splits.items()},
             features=lambda name: features.splits[name].features.astype(np.float64),
+            subsamples=features.subsamples,
         )
 
     @classmethod
-    def of(cls, splits: DatasetSplits, features: FeaturesOf) -> "Featured":
-        """Those that are computed of a dataset that is there."""
+    def of(cls, splits: DatasetSplits, compute: "Computed", seed: int) -> "Featured":
+        """Those that are computed of a dataset that is there.
+
+        Args:
+            splits: the dataset.
+            compute: gives the features of a split, or of some samples of it.
+            seed: of the subsamples of train.
+        """
+        train = splits.train
+        rows, positions = train_subsamples(train.labels, train.attributes, splits.info.groups, seed)
+        kept = {name: np.arange(len(getattr(splits, name))) for name in FEATURE_SPLITS} | {TRAIN: rows}
         return cls(
             dataset=DatasetConfig(name=splits.name, **splits.options),
             fingerprint=splits.fingerprint,
             groups=splits.info.groups,
-            labels={name: getattr(splits, name).labels for name in FEATURE_SPLITS},
-            attributes={name: getattr(splits, name).attributes for name in FEATURE_SPLITS},
-            features=features,
+            labels={name: np.array(getattr(splits, name).labels)[which] for name, which in kept.items()},
+            attributes={name: np.array(getattr(splits, name).attributes)[which] for name, which in kept.items()},
+            features=lambda name: compute(name, rows if name == TRAIN else None),
+            subsamples=positions,
         )
 
 
@@ -91,13 +108,14 @@ class FrozenFeatures:
         self._splits = splits
         self._key = _key(model, options, splits)
 
-    def __call__(self, split: SplitName) -> Features:
-        """Features (samples, features) of a split."""
-        path = cache_root() / "features" / f"{self._key}-{split}.npy"
+    def __call__(self, split: SplitName, rows: NDArray[np.int64] | None = None) -> Features:
+        """Features (samples, features) of a split, or of these samples of it."""
+        which = "" if rows is None else f"-{hashlib.sha256(rows.tobytes()).hexdigest()[:16]}"
+        path = cache_root() / "features" / f"{self._key}-{split}{which}.npy"
         images: Split = getattr(self._splits, split)
-        features = _read(path, len(images))
+        features = _read(path, len(images) if rows is None else len(rows))
         if features is None:
-            features = extract_features(self._model, images, self._splits, torch.device("cpu"))
+            features = extract_features(self._model, images, self._splits, torch.device("cpu"), rows)
             buffer = io.BytesIO()
             np.save(buffer, features)
             with suppress(OSError):  # a full disk costs time, not the analysis

@@ -1,4 +1,4 @@
-"""Deep feature reweighting (Kirichenko et al., 2023): refit the last layer of a trained network on target.
+"""Deep feature reweighting (Kirichenko et al., 2023): refit the last layer of a trained network on balanced data.
 
 An L1 logistic regression by liblinear on the frozen features, one-vs-rest for more than two classes. Features are the
 input of the last layer in eval mode, of images without augmentation. Both protocols choose C by the run's objective
@@ -11,6 +11,10 @@ protocol   fitted on                       features       C                     
 ``scale``  all of target                   as they are    .01 .05 .1 .5 1 1.5 2 2.5 3           10
 ``dfr``    group-balanced subsamples of    standardised   .01 .03 .07 .1 .3 .7 1                20
            target, a fresh one for a fit
+``class``  class-balanced subsamples of    standardised   .01 .03 .07 .1 .3 .7 1                20
+           target, a fresh one for a fit
+``train``  group-balanced subsamples of    standardised   .01 .03 .07 .1 .3 .7 1                10
+           train, a fresh one for a fit
 =========  ==============================  =============  ====================================  =====
 
 The fits of ``scale`` differ only in the solver's random order. Where ``dfr`` is the paper's protocol on validation
@@ -21,11 +25,20 @@ data (``dfr_evaluate_spurious.py``), target takes the part of the data that it r
 - Features are standardised by the mean and standard deviation of all of target, while choosing C and after. The
   paper takes those of its subsample while choosing, and those of train for the final fits. One scaling for all fits is
   what makes their coefficients comparable, and train need not go through the network (20,000 pictures on CelebA).
-- Where a dataset is judged by aligned and conflicting samples, see :func:`balanced_subsample`.
+- Where a dataset is judged by aligned and conflicting samples, see
+  :func:`scale_tune.datasets.balanced.balanced_subsample`.
+
+``train`` is the paper's protocol on train data (DFR on train, the same script): no image of target is used. Its
+features are standardised by those of its subsamples, as no others of train are kept; there by all of train. The
+script's further search for class weights is left out. Where train lacks a group, as at strength 1, it is undefined.
+
+``class`` is a control of ``dfr``: what it gives without target's attributes. LaBonte et al. (2023) retrain last layers
+on class-balanced data too, but by SGD from a new head; this is their question in DFR's protocol.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +47,8 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
 from scale_tune.datasets import load_splits
-from scale_tune.datasets.groups import EvaluationGroups, GroupCounts, Groups
+from scale_tune.datasets.balanced import TRAIN_FITS, balanced_subsample, class_balanced_subsample, lacking
+from scale_tune.datasets.groups import GroupCounts
 from scale_tune.datasets.splits import SplitName
 from scale_tune.dfr.features import Featured, Features, FrozenFeatures
 from scale_tune.errors import UserError
@@ -44,9 +58,17 @@ from scale_tune.seeding import derive_seed
 from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, ModelOptions, Objective, TrialConfig
 from scale_tune.storage.location import Location
-from scale_tune.training.kept_features import load_features
+from scale_tune.training.kept_features import TRAIN, load_features
 
 UNUSED_HEAD = "unused"
+
+
+class Balance(Enum):
+    """What subsamples have equal parts of."""
+
+    NONE = "nothing: there are none, each fit is on all samples"
+    CLASSES = "classes"
+    GROUPS = "groups"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +79,20 @@ class Recipe:
     """Inverse strengths of the penalty to choose from, ascending, so that of equal ones the smallest comes first."""
     fits: int
     """Whose coefficients are averaged at the chosen C."""
-    balanced: bool
-    """Whether each fit is on a group-balanced subsample of target, or all on the whole of it."""
     standardised: bool
-    """Whether features are scaled to mean 0 and standard deviation 1 on target."""
+    """Whether features are scaled to mean 0 and standard deviation 1 on what they are fitted on."""
+    balance: Balance = Balance.NONE
+    """Of what each fit has a fresh subsample with equal parts."""
+    fitted_on: SplitName = "target"
 
+
+_DFR_C = (0.01, 0.03, 0.07, 0.1, 0.3, 0.7, 1.0)
 
 RECIPES = {
-    DfrProtocol.SCALE: Recipe(
-        C=(0.01, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0), fits=10, balanced=False, standardised=False
-    ),
-    DfrProtocol.DFR: Recipe(C=(0.01, 0.03, 0.07, 0.1, 0.3, 0.7, 1.0), fits=20, balanced=True, standardised=True),
+    DfrProtocol.SCALE: Recipe(C=(0.01, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0), fits=10, standardised=False),
+    DfrProtocol.DFR: Recipe(C=_DFR_C, fits=20, standardised=True, balance=Balance.GROUPS),
+    DfrProtocol.CLASS: Recipe(C=_DFR_C, fits=20, standardised=True, balance=Balance.CLASSES),
+    DfrProtocol.TRAIN: Recipe(C=_DFR_C, fits=TRAIN_FITS, standardised=True, balance=Balance.GROUPS, fitted_on="train"),
 }
 
 
@@ -127,7 +152,7 @@ def refit_trial(
         seed: which of its seeds.
         config: of the trial, whose objective chooses C on val.
         fingerprint: of the splits that the seed was trained on.
-        protocols: one result is returned for each.
+        protocols: one result is returned for each that is defined on the data.
 
     Raises:
         UserError: the features are of other splits, so that test samples may have been trained on; or target lacks a
@@ -141,8 +166,7 @@ def refit_trial(
         raise UserError(f"{error}; restore it from a copy, or delete it: the table then says so") from None
     dataset = config.datasets[seed]
     _check_same_splits(f"seed {seed} of {directory}", dataset, fingerprint, kept.fingerprint)
-    featured = Featured.kept(kept, dataset)
-    return [refit(featured, protocol, config.objective, seed) for protocol in protocols]
+    return _refit_all(Featured.kept(kept, dataset), protocols, config.objective, seed)
 
 
 def refit_pretrained(
@@ -160,7 +184,7 @@ def refit_pretrained(
         model: its ``weights`` are a file, or else ImageNet's are taken.
         dataset: what the trials that it is compared with were trained on, or one seed of them.
         fingerprint: of those splits.
-        protocols: one result is returned for each.
+        protocols: one result is returned for each that is defined on the data.
         objective: what chooses C on val.
         sources: the users' Python files that the run names.
         seed: of the subsamples and the solver.
@@ -173,8 +197,16 @@ def refit_pretrained(
     splits = load_splits(dataset)
     _check_same_splits("the run", dataset, fingerprint, splits.fingerprint)
     network = build_classifier(options, splits.info.groups.num_classes, [UNUSED_HEAD], seed=0)
-    featured = Featured.of(splits, FrozenFeatures(network, options, splits))
-    return [refit(featured, protocol, objective, seed) for protocol in protocols]
+    featured = Featured.of(splits, FrozenFeatures(network, options, splits), seed)
+    return _refit_all(featured, protocols, objective, seed)
+
+
+def _refit_all(
+    featured: Featured, protocols: Iterable[DfrProtocol], objective: Objective, seed: int
+) -> list[DfrResult]:
+    """By each protocol that is defined on the data."""
+    defined = [p for p in protocols if RECIPES[p].fitted_on != TRAIN or len(featured.subsamples)]
+    return [refit(featured, protocol, objective, seed) for protocol in defined]
 
 
 def refit(featured: Featured, protocol: DfrProtocol, objective: Objective, seed: int) -> DfrResult:
@@ -194,7 +226,7 @@ def refit(featured: Featured, protocol: DfrProtocol, objective: Objective, seed:
     on_val = featured.features("val")
     path = []
     for C in fitter.recipe.C:
-        fitted = fitter.fit(C, "path")
+        fitted = fitter.fit(C, None)
         path.append(PathPoint(C=C, nonzero=fitted.nonzero, val=_judge(fitted, on_val, "val", featured)))
     chosen = path[best_first(point.val.objective(objective) for point in path)[0]].C
     fits = [fitter.fit(chosen, number) for number in range(fitter.recipe.fits)]
@@ -217,63 +249,38 @@ class _Fitter:
 
     def __init__(self, featured: Featured, protocol: DfrProtocol, seed: int) -> None:
         self.recipe = RECIPES[protocol]
-        target = featured.features("target")
-        self._labels, self._attributes = featured.labels["target"], featured.attributes["target"]
-        self._groups = featured.groups
+        split = self.recipe.fitted_on
+        known = featured.features(split)
+        self._featured = featured
+        self._labels, self._attributes = featured.labels[split], featured.attributes[split]
         self._names = ("dfr", protocol.value, seed)
         scaler = StandardScaler(with_mean=self.recipe.standardised, with_std=self.recipe.standardised)
-        self._scaled: Features = scaler.fit_transform(target)
-        features = target.shape[1]
+        self._scaled: Features = scaler.fit_transform(known)
+        features = known.shape[1]
         self._mean = np.zeros(features) if scaler.mean_ is None else scaler.mean_
         self._scale = np.ones(features) if scaler.scale_ is None else scaler.scale_
 
-    def fit(self, C: float, number: int | str) -> LinearClassifier:
-        """A classifier of the features before they are scaled."""
-        rows: NDArray[np.int64] = np.arange(len(self._labels))
-        if self.recipe.balanced:
-            rng = np.random.default_rng(derive_seed(*self._names, "subsample", number))
-            rows = balanced_subsample(self._labels, self._attributes, self._groups, rng)
-        random_state = derive_seed(*self._names, "solver", number) % 2**32  # scikit-learn takes 32 bits
-        fitted = fit_l1(self._scaled[rows], self._labels[rows], C, random_state)
+    def fit(self, C: float, number: int | None) -> LinearClassifier:
+        """A classifier of the features before they are scaled; the fits that C is chosen by have no number."""
+        rows = self._rows(number)
+        of_solver = derive_seed(*self._names, "solver", "path" if number is None else number)
+        fitted = fit_l1(self._scaled[rows], self._labels[rows], C, of_solver % 2**32)  # scikit-learn takes 32 bits
         weight = fitted.weight / self._scale
         return LinearClassifier(weight=weight, bias=fitted.bias - weight @ self._mean)
 
-
-def balanced_subsample(
-    labels: NDArray[np.int64], attributes: NDArray[np.int64], groups: Groups, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """A random subsample in which the attribute says nothing about the label, and which has every class.
-
-    Where the evaluation groups are the (label, attribute) cells, it has as many samples of each as the smallest has.
-    Where they are the aligned and the conflicting samples, cells may be empty. Then it has equally many conflicting
-    samples of each class, and of the aligned ones as many as equal cells would give: one for every
-    ``num_attributes - 1`` conflicting ones. (Equally many of both would make the attribute right in half of the
-    samples, which among ten classes teaches the shortcut: on the digits' ERM features it takes DFR's worst-group
-    accuracy from .47 to .22.)
-
-    Args:
-        labels, attributes: of all samples, of shape (samples,), with every class and every evaluation group.
-        groups: how they are grouped.
-        rng: draws.
-
-    Returns:
-        Indices of samples, each at most once.
-    """
-    if groups.evaluation_groups is EvaluationGroups.CELLS:
-        cells = labels * groups.num_attributes + attributes
-        return _draw_of_each(cells, np.bincount(cells).min(), rng)
-    aligned = groups.aligned[labels, attributes]
-    conflicting = np.flatnonzero(~aligned)
-    per_aligned = groups.num_attributes - 1
-    of_each = min(int(np.bincount(labels[conflicting]).min()), int(aligned.sum()) * per_aligned // groups.num_classes)
-    drawn = conflicting[_draw_of_each(labels[conflicting], max(of_each, 1), rng)]
-    of_aligned = max(len(drawn) // per_aligned, 1)
-    return np.concatenate([drawn, rng.permutation(np.flatnonzero(aligned))[:of_aligned]])
-
-
-def _draw_of_each(groups: NDArray[np.int64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Indices of n samples of every group, given the group of each sample."""
-    return np.concatenate([rng.permutation(np.flatnonzero(groups == group))[:n] for group in np.unique(groups)])
+    def _rows(self, number: int | None) -> NDArray[np.int64]:
+        """The samples of a fit."""
+        if self.recipe.fitted_on == TRAIN:
+            subsample: NDArray[np.int64] = self._featured.subsamples[0 if number is None else number + 1]
+            return subsample
+        rng = np.random.default_rng(derive_seed(*self._names, "subsample", "path" if number is None else number))
+        match self.recipe.balance:
+            case Balance.NONE:
+                return np.arange(len(self._labels))
+            case Balance.CLASSES:
+                return class_balanced_subsample(self._labels, rng)
+            case Balance.GROUPS:
+                return balanced_subsample(self._labels, self._attributes, self._featured.groups, rng)
 
 
 def fit_l1(features: Features, labels: NDArray[np.int64], C: float, random_state: int) -> LinearClassifier:
@@ -307,8 +314,14 @@ def _check_same_splits(what: str, dataset: DatasetConfig, trained_on: str, finge
 
 
 def _check_target(featured: Featured, recipe: Recipe) -> None:
+    if recipe.fitted_on == TRAIN:
+        return  # its subsamples are there, or it is not asked for
     labels, dataset = featured.labels["target"], featured.dataset
-    absent = list(_absent(labels, featured.attributes["target"], featured.groups, recipe))
+    if recipe.balance is Balance.CLASSES:
+        absent = [f"class {label}" for label in sorted(set(range(featured.groups.num_classes)) - set(labels.tolist()))]
+    else:
+        balanced = recipe.balance is Balance.GROUPS
+        absent = list(lacking(labels, featured.attributes["target"], featured.groups, balanced=balanced))
     if absent:
         sizes = [f"a larger dataset.{o}" for o in ("val_target_size", "target_size") if o in dataset.options]
         raise UserError(
@@ -316,20 +329,3 @@ def _check_target(featured: Featured, recipe: Recipe) -> None:
             f"samples of {dataset.name} has no sample of: {', '.join(absent)}. "
             f"Use {' or '.join([*sizes, 'another dataset.seed'])} in a new search, or analyse this one with --dfr none."
         )
-
-
-def _absent(labels: NDArray[np.int64], attributes: NDArray[np.int64], groups: Groups, recipe: Recipe) -> Iterator[str]:
-    """What target lacks, in words."""
-    n = GroupCounts.of(labels, labels, attributes, groups).n
-    conflicting = np.where(groups.aligned, 0, n)
-    for label in range(groups.num_classes):
-        if not n[label].any():
-            yield f"class {label}"
-        elif groups.evaluation_groups is EvaluationGroups.CELLS:
-            yield from (f"group (label {label}, attribute {a})" for a in np.flatnonzero(n[label] == 0))
-        elif recipe.balanced and not conflicting[label].any():  # its subsamples would lack the class
-            yield f"conflicting samples of class {label}"
-    if groups.evaluation_groups is EvaluationGroups.ALIGNED_CONFLICTING:
-        for name, of_name in (("aligned", n - conflicting), ("conflicting", conflicting)):
-            if not of_name.any():
-                yield f"{name} samples"

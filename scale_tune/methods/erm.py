@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Erm(Method):
-    """Cross-entropy on the one split that it learns from."""
+    """Cross-entropy on one split."""
 
     learns_from: "ClassVar[tuple[SplitName, ...]]" = ("train",)
     refit_by_dfr = True
@@ -24,8 +24,7 @@ class Erm(Method):
         """One step down the gradient of the mean cross-entropy."""
         from torch.nn.functional import cross_entropy
 
-        (split,) = self.learns_from
-        batch = batches[split]
+        ((split, batch),) = batches.items()
         logits = self.network(batch.images)
         descend(cross_entropy(logits, batch.labels), self.optimizer)
         return Step(logits={split: logits})

@@ -9,12 +9,12 @@ c their cosine similarity within a group, w the task weight that c is turned int
     v = momentum * v + d        (first step: v = d)
     theta = theta - lr * v
 
-:func:`combine_gradients` is the maths, a pure function; :class:`Scale` only applies it. All of it is of the backbone
-alone: the heads follow d = g + weight_decay * theta, with g of each one's own loss, and the same v and theta.
+:func:`combine_gradients` is the maths, a pure function; :class:`TwoGradientSGD` only applies it. All of it is of the
+backbone alone: the heads follow d = g + weight_decay * theta, with g of each one's own loss, and the same v and theta.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -41,8 +41,14 @@ def elements_per_group(shape: Sequence[int], group_size: int) -> int:
     return min(kernels_per_group * math.prod(shape[2:]), numel)
 
 
-def task_weight(cosine: Tensor, regularize_mode: RegularizeMode) -> Tensor:
-    """w(c), elementwise and of the same shape, for a cosine similarity c in [-1, 1]."""
+def task_weight(cosine: Tensor, regularize_mode: RegularizeMode, constant: float | None = None) -> Tensor:
+    """w(c), elementwise and of the same shape, for a cosine similarity c in [-1, 1].
+
+    Raises:
+        ValueError: there is no constant, and the mode is ``constant``; or there is one, and it is not.
+    """
+    if (constant is not None) != (regularize_mode is RegularizeMode.CONSTANT):
+        raise ValueError(f"a constant task weight is of the mode constant alone: got {constant} with {regularize_mode}")
     match regularize_mode:
         case RegularizeMode.LINEAR:
             return (cosine + 1) / 2
@@ -52,10 +58,16 @@ def task_weight(cosine: Tensor, regularize_mode: RegularizeMode) -> Tensor:
             return cosine
         case RegularizeMode.STEP:
             return (cosine > 0).to(cosine.dtype)
+        case RegularizeMode.CONSTANT:
+            return torch.full_like(cosine, float(constant or 0))
 
 
 def combine_gradients(
-    train_grad: Tensor, target_grad: Tensor, group_size: int, regularize_mode: RegularizeMode | str
+    train_grad: Tensor,
+    target_grad: Tensor,
+    group_size: int,
+    regularize_mode: RegularizeMode | str,
+    constant: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Combine the two gradients of one parameter tensor: w * g_tr + g_tg per group.
 
@@ -65,13 +77,15 @@ def combine_gradients(
         group_size: number of consecutive kernels of a convolution weight that form a group; the last group
             may be smaller, and a size above the kernel count means one group.
         regularize_mode: how c becomes w.
+        constant: w, if the mode is ``constant``.
 
     Returns:
         The combined gradient, of the parameter's shape and without weight decay, and the cosine similarity of
         each group, of shape (number of groups,). Where a gradient is zero its cosine is 0.
 
     Raises:
-        ValueError: the shapes differ, ``group_size`` is below 1, or the mode is unknown.
+        ValueError: the shapes differ, ``group_size`` is below 1, the mode is unknown, or a constant is given that it
+            has no use for, or is lacking.
     """
     if train_grad.shape != target_grad.shape:
         raise ValueError(
@@ -80,46 +94,51 @@ def combine_gradients(
         )
     if group_size < 1:
         raise ValueError(f"group_size must be at least 1, got {group_size}")
-    numel = train_grad.numel()
-    per_group = elements_per_group(train_grad.shape, group_size)
-    # Zeros at the end complete the last group; they change neither its dot product nor its norms.
-    missing = -numel % per_group
-    g_tr = pad(train_grad.reshape(-1), (0, missing)).view(-1, per_group)
-    g_tg = pad(target_grad.reshape(-1), (0, missing)).view(-1, per_group)
+    g_tr, g_tg = (in_groups(gradient, group_size) for gradient in (train_grad, target_grad))
     cosines = cosine_similarity(g_tr, g_tg, dim=1, eps=COSINE_EPS)
-    w = task_weight(cosines, RegularizeMode(regularize_mode)).unsqueeze(1)
-    combined = (w * g_tr + g_tg).view(-1)[:numel].view(train_grad.shape)
-    return combined, cosines
+    w = task_weight(cosines, RegularizeMode(regularize_mode), constant).unsqueeze(1)
+    return ungrouped(w * g_tr + g_tg, train_grad.shape), cosines
 
 
-class Scale(torch.optim.Optimizer):
-    """SGD with momentum on the combined gradient.
+def in_groups(gradient: Tensor, group_size: int) -> Tensor:
+    """A parameter's gradient with a row for each group: (number of groups, elements of a group)."""
+    per_group = elements_per_group(gradient.shape, group_size)
+    # Zeros at the end complete the last group; they change neither its dot products nor its norms.
+    return pad(gradient.reshape(-1), (0, -gradient.numel() % per_group)).view(-1, per_group)
 
-    Hyperparameters are read from ``param_groups`` at every step, so that learning-rate schedulers work.
+
+def ungrouped(rows: Tensor, shape: torch.Size) -> Tensor:
+    """A gradient of the parameter's shape from its groups."""
+    return rows.view(-1)[: shape.numel()].view(shape)
+
+
+Combine = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From g_tr and g_tg of a parameter, the gradient that it follows, and the cosines of its groups."""
+
+
+class TwoGradientSGD(torch.optim.Optimizer):
+    """SGD with momentum on two gradients combined.
+
+    The learning rate, momentum and weight decay are read from ``param_groups`` at every step, so that learning-rate
+    schedulers work.
 
     Args:
         named_parameters: the backbone's (name, parameter) pairs.
-        lr, momentum, weight_decay, group_size, regularize_mode: see the module's equations.
+        combine: makes one gradient of two, as :func:`combine_gradients` does.
+        lr, momentum, weight_decay: see the module's equations.
     """
 
     def __init__(
         self,
         named_parameters: Iterable[tuple[str, Tensor]],
+        combine: Combine,
         *,
         lr: float,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
-        group_size: int,
-        regularize_mode: RegularizeMode | str,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
-            "group_size": group_size,
-            "regularize_mode": RegularizeMode(regularize_mode),
-        }
-        super().__init__(list(named_parameters), defaults)
+        super().__init__(list(named_parameters), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._combine = combine
 
     @torch.no_grad()
     def step(  # type: ignore[override]  # two gradients per parameter, where torch's optimizers read one
@@ -157,7 +176,7 @@ class Scale(torch.optim.Optimizer):
         return torch.cat(cosines)
 
     def _update(self, parameter: Tensor, pair: tuple[Tensor, Tensor], group: dict[str, Any]) -> Tensor:
-        d, cosines = combine_gradients(*pair, group["group_size"], group["regularize_mode"])
+        d, cosines = self._combine(*pair)
         d = d.add_(parameter, alpha=group["weight_decay"])
         state = self.state[parameter]
         if "momentum_buffer" not in state:

@@ -5,7 +5,7 @@ methods, and does without torch. (A file of a user's own may import what it like
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,35 +25,62 @@ class MethodOptions(Frozen):
     """A method's own hyperparameters; a search may vary each. They are numbers, texts, or yes or no."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Samples of one split, on the device that trains."""
+class PooledOptions(MethodOptions):
+    """Of a method that learns from train, and may learn from target's samples as if they were of train."""
 
-    images: "Tensor"
-    """float32, (batch, 3, height, width), augmented and standardised."""
-    labels: "Tensor"
-    """int64, (batch,), in [0, num_classes)."""
-    attributes: "Tensor"
-    """int64, (batch,), in [0, num_attributes)."""
-    groups: "Tensor"
-    """int64, (batch,), in [0, num_groups): label * num_attributes + attribute."""
-    indices: "Tensor"
-    """int64, (batch,), on the CPU: which samples of the split these are."""
+    with_target: bool = False
+    """Whether train and target are learned from as one set, which every split named train then is: so that no method
+    wins because others know less."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """What a method may know of a split that it learns from, before it sees any batch. All on the CPU."""
 
+    split: "SplitName"
     labels: "Tensor"
-    """int64, (samples,)."""
-    attributes: "Tensor"
-    """int64, (samples,)."""
-    groups: "Tensor"
-    """int64, (samples,): label * num_attributes + attribute."""
+    """int64, (samples,), in [0, num_classes)."""
+    known: "tuple[Tensor, Tensor] | None"
+    """Attributes and groups, if the method declares that it knows them."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def attributes(self) -> "Tensor":
+        """int64, (samples,), in [0, num_attributes).
+
+        Raises:
+            ValueError: the method doesn't declare that it knows them.
+        """
+        return self._known()[0]
+
+    @property
+    def groups(self) -> "Tensor":
+        """int64, (samples,), in [0, num_groups): label * num_attributes + attribute.
+
+        Raises:
+            ValueError: the method doesn't declare that it knows them.
+        """
+        return self._known()[1]
+
+    def _known(self) -> "tuple[Tensor, Tensor]":
+        if self.known is None:
+            raise ValueError(
+                f"the method asks for the attributes of {self.split}, but doesn't declare that it knows them: add "
+                f"attributes_of = ({self.split!r},) to its class, and every comparison will say so"
+            )
+        return self.known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch(Samples):
+    """Samples of one split, on the device that trains; what is said of samples is said of the batch's."""
+
+    images: "Tensor"
+    """float32, (batch, 3, height, width), augmented and standardised."""
+    indices: "Tensor"
+    """int64, (batch,), on the CPU: which samples of the split these are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +103,8 @@ class Setting:
     info: "DatasetInfo"
     samples: "Mapping[SplitName, Samples]"
     device: "torch.device"
+    outputs: "Callable[[SplitName, Callable[[Tensor], Tensor], Tensor | None], Tensor]"
+    """See :meth:`Method.outputs`."""
 
 
 class Method(ABC):
@@ -88,23 +117,33 @@ class Method(ABC):
     **State.** What is assigned to ``self`` is saved after every epoch and restored before a trial goes on: networks
     (:class:`torch.nn.Module`), every optimizer with all it holds, tensors, and plain values (numbers, texts, None, and
     lists and dicts of them). Anything else is an error that names the attribute. Networks and optimizers are made in
-    :meth:`setup`; a second stage begins by giving them new weights (``load_state_dict``) and an empty state.
+    :meth:`setup`; a second stage begins by giving them new weights (``load_state_dict``) and an empty state. What a
+    ``functools.cached_property`` holds is not saved: it is computed again, from the state.
+
+    **Stages.** Epochs that only prepare what the method is about, as JTT's first network, are numbered up to 0 (see
+    :meth:`prepares`). They are trained and checkpointed like any other, but neither evaluated nor selected, and no
+    trial is stopped in them. :meth:`begin_epoch` of epoch 1 begins the stage that counts.
 
     **Draws.** Generators are seeded anew for each epoch by the seed and the epoch, so a method must draw from the one
     that it is given, or from torch's global one within a step. It then goes on after an interruption as if there had
     been none, bit for bit.
 
     Attributes:
-        learns_from: the splits that it gets batches of. An epoch goes once over the first, whose last batch may be
-            smaller; beside each of its batches comes one of every other split, ``batch_size`` samples drawn without
-            replacement, or all of a split that has fewer.
+        learns_from: the splits whose labels it knows, and gets batches of. An epoch goes once over the first, whose
+            last batch may be smaller; beside each of its batches comes one of every other split, ``batch_size`` samples
+            drawn without replacement, or all of a split that has fewer.
+        attributes_of: the splits whose attributes it knows, too. Of others it is not given them.
         Options: the class of its own hyperparameters.
+        second_stage: of a method that prepares, the options that make no difference before epoch 1. Trials that differ
+            in nothing else may share what was prepared.
         refit_by_dfr: of a method of the package, whether an analysis refits its networks' last layer (DFR).
         options: the trial's values of its own hyperparameters, an object of ``Options``.
         network: the classifier that predicts, and whose features DFR takes. :meth:`setup` makes it.
     """
 
     learns_from: "ClassVar[tuple[SplitName, ...]]"
+    attributes_of: "ClassVar[tuple[SplitName, ...]]" = ()
+    second_stage: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[MethodOptions]] = MethodOptions
     refit_by_dfr: ClassVar[bool] = False
     network: "Classifier"
@@ -126,26 +165,56 @@ class Method(ABC):
             ValueError: a gradient or a value is of no use; it ends the trial as failed.
         """
 
+    @classmethod
+    def pools(cls, options: Any) -> bool:
+        """Whether train and target are one set to it, which is then what ``train`` means in batches and samples."""
+        return isinstance(options, PooledOptions) and options.with_target
+
+    @classmethod
+    def prepares(cls, options: Any) -> int:
+        """How many epochs prepare what counts; they are trained before it, and numbered up to 0."""
+        return 0
+
     def begin_epoch(self, epoch: int) -> None:  # noqa: B027 - most methods have nothing to begin
-        """Called before the batches of each epoch (from 1) are drawn, also of the first one after an interruption."""
+        """Called before the batches of each epoch are drawn, also of the first one after an interruption."""
+
+    def batches_of(self) -> "tuple[SplitName, ...]":
+        """The splits that the epoch which has just begun has batches of; the epoch goes once over the first."""
+        return self.learns_from
 
     def draw(self, generator: "torch.Generator") -> "Tensor":
-        """The samples of an epoch of the first split, in their order: int64 on the CPU, of any length.
+        """The samples of an epoch of its first split, in their order: int64 on the CPU, of any length.
 
         Without an own one, every sample once in random order.
         """
         import torch
 
-        return torch.randperm(len(self.samples[self.learns_from[0]]), generator=generator)
+        return torch.randperm(len(self.samples[self.batches_of()[0]]), generator=generator)
 
     def predict(self, images: "Tensor") -> "Tensor":
         """Logits (batch, num_classes) of images as :class:`Batch` has them. Networks are in evaluation mode."""
         logits: Tensor = self.network(images)
         return logits
 
+    def outputs(
+        self, split: "SplitName", function: "Callable[[Tensor], Tensor]", indices: "Tensor | None" = None
+    ) -> "Tensor":
+        """What a function of images gives for the samples of a split that it learns from.
+
+        Args:
+            split: one of ``learns_from``.
+            function: of images (batch, 3, height, width) without augmentation, as :meth:`predict`; networks are in
+                evaluation mode, and no gradient is kept.
+            indices: int64, on the CPU: which samples, in this order; without them every one in its order.
+
+        Returns:
+            The function's outputs, one below the other, on the device.
+        """
+        return self.setting.outputs(split, function, indices)
+
     @property
     def samples(self) -> "Mapping[SplitName, Samples]":
-        """Labels, attributes and groups of the splits that it learns from."""
+        """Labels of the splits that it learns from, and what else it declares to know of them."""
         return self.setting.samples
 
     @property
@@ -161,8 +230,13 @@ class Method(ABC):
 
     @property
     def epochs(self) -> int:
-        """For how many epochs it is trained."""
+        """For how many epochs it is trained, besides those that prepare it."""
         return self.setting.config.epochs
+
+    @property
+    def preparation(self) -> int:
+        """How many epochs prepare it."""
+        return self.prepares(self.options)
 
     @property
     def device(self) -> "torch.device":
@@ -182,12 +256,18 @@ class Method(ABC):
         names = heads or self.learns_from[:1]
         return build_classifier(self.setting.config.model, self.num_classes, names, seed).to(self.device)
 
-    def sgd(self, parameters: "Iterable[Tensor]") -> "torch.optim.Optimizer":
-        """SGD with the trial's learning rate, momentum and weight decay, as all published methods are trained."""
+    def sgd(self, parameters: "Iterable[Tensor]", *, lr: float | None = None) -> "torch.optim.Optimizer":
+        """SGD with the trial's momentum and weight decay, as all published methods are trained.
+
+        Args:
+            parameters: what it updates.
+            lr: learning rate; the trial's if it is left out.
+        """
         import torch
 
         hp = self.setting.config.hyperparameters
-        return torch.optim.SGD(parameters, lr=hp.lr, momentum=hp.momentum, weight_decay=hp.weight_decay)
+        rate = hp.lr if lr is None else lr
+        return torch.optim.SGD(parameters, lr=rate, momentum=hp.momentum, weight_decay=hp.weight_decay)
 
 
 def descend(loss: "Tensor", *optimizers: "torch.optim.Optimizer") -> None:

@@ -14,3 +14,5 @@ class RegularizeMode(StrEnum):
     """w = c"""
     STEP = "step"
     """w = 1 if c > 0 else 0"""
+    CONSTANT = "constant"
+    """w is a number of its own, the same for all c: SCALE's null hypothesis"""

@@ -7,6 +7,7 @@ as well. What can't be saved is an error, never left out.
 import json
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.optim import Optimizer
 from scale_tune.methods.method import Method
 
 GIVEN = ("setting", "options")
-"""The attributes that are no state: they come from the trial's config and data."""
+"""The attributes that are no state: they come from the trial's config and data. Nor is what a cached property holds."""
 
 MODULE, OPTIMIZER, TENSOR, PLAIN = "module", "optimizer", "tensor", "plain"
 
@@ -39,7 +40,7 @@ def state_of(method: Method) -> dict[str, Tensor]:
     """
     tensors: dict[str, Tensor] = {}
     for name, value in vars(method).items():
-        if name in GIVEN:
+        if name in GIVEN or isinstance(getattr(type(method), name, None), cached_property):
             continue
         if isinstance(value, nn.Module):
             tensors |= {f"{MODULE}/{name}/{key}": tensor for key, tensor in value.state_dict().items()}

@@ -1,22 +1,19 @@
 """``scale``: learn from the large spurious set what agrees with the small balanced one, kernel group by kernel group.
 
-A shared backbone, and a linear head for each set. A step takes the gradient of the cross-entropy on a train batch
-through the train head, g_tr, and of that on a target batch through the target head, g_tg, and combines the two on the
-backbone (:mod:`scale_tune.methods.gradients` has the equations). Each pass runs BatchNorm on its own batch. Each head
-follows its own gradient, by SGD with the same learning rate, momentum and weight decay. The target head predicts.
+:mod:`scale_tune.methods.two_gradients` has the loop, :mod:`scale_tune.methods.gradients` the equations.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from scale_tune.methods.method import Batch, Method, MethodOptions, Step
+from scale_tune.methods.method import MethodOptions
 from scale_tune.methods.regularize_mode import RegularizeMode
-from scale_tune.spec.frozen import Lenient
+from scale_tune.methods.two_gradients import TwoGradients
+from scale_tune.spec.frozen import Lenient, LocatedError
 
 if TYPE_CHECKING:
-    from scale_tune.datasets.splits import SplitName
+    from torch import Tensor
 
 
 class ScaleOptions(MethodOptions):
@@ -26,53 +23,29 @@ class ScaleOptions(MethodOptions):
     """Number of consecutive convolution kernels that share one task weight."""
     regularize_mode: Annotated[RegularizeMode, Lenient] = RegularizeMode.LINEAR
     """How the cosine becomes the task weight."""
+    task_weight: float | None = Field(default=None, ge=0)
+    """w, of the mode ``constant`` alone, which needs it; with 0 the backbone learns from target alone."""
+
+    @model_validator(mode="after")
+    def _constant_has_its_weight(self) -> Self:
+        if self.regularize_mode is RegularizeMode.CONSTANT and self.task_weight is None:
+            raise LocatedError(("task_weight",), "the mode constant needs a task weight; give one, or a range")
+        if self.regularize_mode is not RegularizeMode.CONSTANT and self.task_weight is not None:
+            rule = f"only the mode constant has a task weight, in {self.regularize_mode} it follows from the cosine"
+            raise LocatedError(("task_weight",), f"{rule}; leave it out, or search constant as a variant_of scale")
+        return self
 
 
-class ScaleMethod(Method):
-    """Two gradients, combined on the shared backbone; each head learns from its own loss."""
+class ScaleMethod(TwoGradients):
+    """The gradient of train weighs as much as it agrees with that of target."""
 
-    learns_from: "ClassVar[tuple[SplitName, ...]]" = ("train", "target")
     Options = ScaleOptions
 
-    def setup(self) -> None:
-        """A network with two heads, an optimizer for the backbone and one for the heads."""
-        from scale_tune.methods.gradients import Scale
+    def combine(self, train_grad: "Tensor", target_grad: "Tensor") -> "tuple[Tensor, Tensor]":
+        """In each group of kernels, w * g_tr + g_tg."""
+        from scale_tune.methods.gradients import combine_gradients
 
-        hp, options = self.setting.config.hyperparameters, self.options
-        self.network = self.new_network(*self.learns_from)
-        self.backbone_optimizer = Scale(
-            self.network.backbone.named_parameters(),
-            lr=hp.lr,
-            momentum=hp.momentum,
-            weight_decay=hp.weight_decay,
-            group_size=options.group_size,
-            regularize_mode=options.regularize_mode,
+        options = self.options
+        return combine_gradients(
+            train_grad, target_grad, options.group_size, options.regularize_mode, options.task_weight
         )
-        self.head_optimizer = self.sgd(self.network.heads.parameters())
-
-    def step(self, batches: "Mapping[SplitName, Batch]") -> Step:
-        """A gradient from each split, then one step of the backbone and of both heads.
-
-        Returns:
-            The logits, and as ``cosine`` the mean of c over all groups.
-
-        Raises:
-            ValueError: a parameter of the backbone has a gradient in only one of the two passes.
-        """
-        import torch
-        from torch.nn.functional import cross_entropy
-
-        backbone = list(self.network.backbone.parameters())
-        logits, gradients = {}, []
-        for split, batch in batches.items():
-            head = list(self.network.head(split).parameters())
-            logits[split] = self.network(batch.images, split)
-            loss = cross_entropy(logits[split], batch.labels)
-            grads = torch.autograd.grad(loss, backbone + head, allow_unused=True)
-            gradients.append(grads[: len(backbone)])
-            for parameter, gradient in zip(head, grads[len(backbone) :], strict=True):
-                parameter.grad = gradient
-        g_tr, g_tg = gradients
-        cosines = self.backbone_optimizer.step(g_tr, g_tg)
-        self.head_optimizer.step()
-        return Step(logits=logits, scalars={"cosine": cosines.mean()})

@@ -1,7 +1,7 @@
-"""Comparisons as text for a terminal, in fractions, and as LaTeX for a paper, in percent."""
+"""What is said of a comparison in a terminal beside its table, and the comparison as LaTeX, in percent."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,8 +9,9 @@ from rich.console import Group
 from rich.table import Table
 
 from scale_tune.analysis.intervals import SPLITS
+from scale_tune.analysis.knowledge import by_knowledge
 from scale_tune.analysis.winners import WinnersMap, Won
-from scale_tune.tables.labels import METRICS, mean_and_std, percent, reported, selecting
+from scale_tune.tables.labels import METRICS, percent, reported, selecting
 
 Row = dict[Any, Any]
 
@@ -48,31 +49,6 @@ def _won(won: Won | None) -> str:
     return f"{text}\n{won.val_margin:+.3f} {won.test_margin:+.3f}{'?' * (not won.sure)}"
 
 
-def comparison_tables(comparison: pd.DataFrame) -> Iterator[Table]:
-    """The comparison for a terminal, a table for each dataset.
-
-    A cell has the mean ± the sample standard deviation over the seeds and, below, the 95 % interval of the mean. The
-    accuracy that selected comes first. Of several runs, each row names its run below the method.
-    """
-    shown = reported(selecting(comparison))
-    several_runs = comparison["run"].nunique() > 1
-    several_datasets = comparison["dataset"].nunique() > 1
-    for dataset, rows in comparison.groupby("dataset", sort=False):
-        table = Table(title=str(dataset) if several_datasets else None, title_justify="left")
-        table.add_column("method", overflow="fold")
-        for title in (*map(METRICS.__getitem__, shown), "n seeds"):
-            table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("trial", no_wrap=True)
-        for row in rows.to_dict("records"):
-            cells = [_cell(row, name) for name in shown]
-            absent = "–" if row["seeds"] else "none eligible"
-            trial = absent if pd.isna(row["trial"]) else row["trial"]
-            method = row["method"] + f"\n{row['run']}" * several_runs
-            table.add_row(method, *cells, str(row["seeds"]), trial)
-        table.caption = _caption(rows)
-        yield table
-
-
 def difference_lines(differences: pd.DataFrame, accuracy: str) -> list[str]:
     """How the first method differs on test from the others in an accuracy, as ``scale − erm: +0.06 [0.01, 0.11]``.
 
@@ -92,14 +68,6 @@ def difference_lines(differences: pd.DataFrame, accuracy: str) -> list[str]:
             f"on test {accuracy.replace('_', '-')} over {_pairs(row)}{_doubt(row)}"
         )
     return lines
-
-
-def _caption(rows: pd.DataFrame) -> str:
-    """What a cell has, and why some have no interval."""
-    lacking = rows["val_average_low"].isna()
-    interval = [", [95 % interval of the mean]"] * (not lacking.all())
-    reasons = [f"; {reason}" for reason in rows.loc[lacking, "interval"].dropna().unique()]
-    return "".join(["mean ± standard deviation over n seeds", *interval, *reasons])
 
 
 def _interval(row: Row) -> str:
@@ -122,40 +90,46 @@ def comparison_latex(comparison: pd.DataFrame) -> str:
     """The comparison as a LaTeX table, which needs the package booktabs.
 
     A cell has the mean ± the sample standard deviation over the seeds, in percent; the highest mean of a column on a
-    dataset is bold. The interval is that of the mean on test of the accuracy that selected, which comes first.
+    dataset is bold. The interval is that of the mean on test of the accuracy that selected, which comes first. Methods
+    are grouped by what they know. It is as wide as the text of a page, in small letters.
     """
     shown = reported(selecting(comparison))
     several_runs = comparison["run"].nunique() > 1
     several_datasets = comparison["dataset"].nunique() > 1
-    accuracies = [METRICS[name].capitalize() for name in shown]
-    header = ["Run"] * several_runs + ["Method", *accuracies, r"95\,\% interval", "$n$"]
+    splits, accuracies = zip(*(METRICS[name].capitalize().split(" ", 1) for name in shown), strict=True)
+    above = [""] * (several_runs + 1) + [*splits, r"95\,\%", "", "", ""]
+    header = ["Run"] * several_runs + ["Method", *accuracies, "interval", "$n$", "$h$", "$e$"]
     lines: list[str] = []
     for dataset, rows in comparison.groupby("dataset", sort=False):
         if several_datasets:
-            lines += [r"\midrule"] * bool(lines) + [
-                rf"\multicolumn{{{len(header)}}}{{l}}{{{latex_escaped(dataset)}}} \\"
-            ]
+            lines += [r"\midrule"] * bool(lines) + [_across(header, latex_escaped(dataset))]
         best = {name: percent(rows[f"{name}_mean"].max()) for name in shown}
-        for row in rows.to_dict("records"):
-            names = [latex_escaped(row["run"])] * several_runs + [latex_escaped(row["method"])]
-            cells = [latex_mean(row, name, bold=percent(row[f"{name}_mean"]) == best[name]) for name in shown]
-            interval = _latex_interval(row, shown[1])
-            lines.append(" & ".join([*names, *cells, interval, str(row["seeds"])]) + r" \\")
+        for i, (heading, of_group) in enumerate(by_knowledge(rows)):
+            lines += [r"\midrule"] * (i > 0 or several_datasets)
+            lines.append(_across(header, rf"\emph{{{latex_escaped(heading)}}}"))
+            for row in of_group.to_dict("records"):
+                names = [latex_escaped(row["run"])] * several_runs + [latex_escaped(row["method"])]
+                cells = [latex_mean(row, name, bold=percent(row[f"{name}_mean"]) == best[name]) for name in shown]
+                counts = [_latex_count(row[name]) for name in ("seeds", "own_hyperparameters", "epochs_spent")]
+                lines.append(" & ".join([*names, *cells, _latex_interval(row, shown[1]), *counts]) + r" \\")
     caption = (
         r"Accuracy in \%: mean $\pm$ standard deviation over $n$ seeds of the config with the best validation "
-        rf"objective, and a 95\,\% interval of the mean {METRICS[shown[1]]} accuracy."
+        rf"objective, and a 95\,\% interval of the mean {METRICS[shown[1]]} accuracy; $h$: hyperparameters of the "
+        "method's own that were searched; $e$: epochs that each seed was trained for."
     )
-    alignment = "l" * (1 + several_runs) + "c" * (len(shown) + 1) + "r"
-    return latex_table(alignment, " & ".join(header), lines, caption)
+    alignment = "l" * (1 + several_runs) + "c" * (len(shown) + 1) + "rrr"
+    titles = " & ".join(above) + " \\\\\n" + " & ".join(header)
+    return latex_table(alignment, titles, lines, caption, style=(r"\footnotesize", r"\setlength{\tabcolsep}{3pt}"))
 
 
-def latex_table(alignment: str, header: str, lines: Sequence[str], caption: str) -> str:
-    """A floating table for the package booktabs."""
+def latex_table(alignment: str, header: str, lines: Sequence[str], caption: str, style: Sequence[str] = ()) -> str:
+    """A floating table for the package booktabs; the style is commands before the table."""
     return "\n".join(
         [
             "% \\usepackage{booktabs}",
             r"\begin{table}",
             r"\centering",
+            *style,
             rf"\caption{{{caption}}}",
             rf"\begin{{tabular}}{{{alignment}}}",
             r"\toprule",
@@ -184,10 +158,13 @@ def latex_escaped(text: object) -> str:
     return re.sub(r"[\\~^&%$#_{}]", lambda match: _LATEX[match[0]], str(text))
 
 
-def _cell(row: Row, name: str) -> str:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    text = mean_and_std(row[f"{name}_mean"], row[f"{name}_std"])
-    return text if pd.isna(low) else f"{text}\n[{low:.3f}, {high:.3f}]"
+def _across(header: Sequence[str], text: str) -> str:
+    """A row of one cell."""
+    return rf"\multicolumn{{{len(header)}}}{{l}}{{{text}}} \\"
+
+
+def _latex_count(value: Any) -> str:
+    return "--" if pd.isna(value) else f"{value:.0f}"
 
 
 def _latex_interval(row: Row, name: str) -> str:

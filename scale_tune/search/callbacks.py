@@ -8,8 +8,9 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from scale_tune.methods import shares_preparation
 from scale_tune.search.cluster import room
-from scale_tune.search.messages import Failed, Full, Progressed, Unfit, decode
+from scale_tune.search.messages import Failed, Full, Prepared, Progressed, Unfit, decode
 from scale_tune.search.state import Search
 from scale_tune.search.stopping import SearchStopped
 
@@ -42,6 +43,7 @@ class LedgerSearcher(Searcher):
             "config": ledger.spec.trial_config(trial.method, trial.params).model_dump_json(),
             "sources": self.search.sources,
             "directory": str(self.search.run.trial(trial.name)),
+            "prepared": str(self.search.run.prepared) if shares_preparation(ledger.spec, trial.method) else None,
             "threads": max(1, int(resources.cpus_per_trial)),
             "gpus": resources.gpus_per_trial,
         }
@@ -87,6 +89,8 @@ class LedgerScheduler(FIFOScheduler):
                 search.stop.wish(f"there is no space left {where}")
             case Unfit(why=why):
                 search.unfit(name, why)
+            case Prepared():
+                pass
             case Progressed(objectives=objectives, finished=finished):
                 pruned = ledger.report(name, objectives, finished=finished)
                 if finished:

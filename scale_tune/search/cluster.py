@@ -13,14 +13,16 @@ from urllib.parse import urlsplit
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from scale_tune.datasets.ahead import dataset_corners
+from scale_tune.datasets.ahead import data_corners, planned
+from scale_tune.datasets.planning import info_of
 from scale_tune.datasets.preparation import identity
 from scale_tune.datasets.sources import data_root
 from scale_tune.errors import UserError
+from scale_tune.methods.defined import check_defined
 from scale_tune.search.stopping import Stop
 from scale_tune.search.watchdog import watchdog
 from scale_tune.spec import usercode
-from scale_tune.spec.config import DatasetConfig, TrialConfig
+from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import ResourceSpec, RunSpec
 from scale_tune.storage.location import Location
 
@@ -125,7 +127,7 @@ def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], 
     """
     nodes = nodes_with_room(spec.resources)
     configs = [spec.first_config(method).model_dump_json() for method in spec.methods]
-    corners = [corner.model_dump_json() for corner in dataset_corners(spec)]
+    corners = [corner.model_dump_json() for corner in data_corners(spec)]
     sources = usercode.provided(spec.files)
     with _probe(storage) as probe:
         results = {
@@ -235,8 +237,7 @@ def _try_out(
     """
     import torch
 
-    from scale_tune.datasets import dataset_of, load_splits
-    from scale_tune.datasets.planning import plan_of
+    from scale_tune.datasets import load_splits
     from scale_tune.training.replica import try_out
 
     if probe is not None and not probe.exists():
@@ -244,8 +245,8 @@ def _try_out(
     device = torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
     usercode.provide(sources)
     parsed = [TrialConfig.model_validate_json(config) for config in configs]
-    for corner in corners:
-        plan_of(dataset_of(DatasetConfig.model_validate_json(corner)))
+    for corner, dataset, plan in planned(map(TrialConfig.model_validate_json, corners)):
+        check_defined(corner, plan, info_of(dataset).groups)
     for config in parsed:
         try_out(config, load_splits(next(iter(config.datasets.values()))), device)
     return device.type, identity(parsed[0], load_splits(next(iter(parsed[0].datasets.values()))))

@@ -17,6 +17,16 @@ class Progressed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """An epoch before those that count is trained and kept; there is nothing to judge the trial by."""
+
+    epochs: int
+    """How many so far."""
+    of: int
+    """How many there will be."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Failed:
     """The config's fault: the trial would fail everywhere."""
 
@@ -37,7 +47,7 @@ class Full:
     where: str
 
 
-Outcome = Progressed | Failed | Unfit | Full
+Outcome = Prepared | Progressed | Failed | Unfit | Full
 
 
 @dataclass(frozen=True, kw_only=True)

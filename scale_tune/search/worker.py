@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from scale_tune.errors import UserError
-from scale_tune.search.messages import Failed, Full, Outcome, Progressed, Report, Unfit, encode
+from scale_tune.search.messages import Failed, Full, Outcome, Prepared, Progressed, Report, Unfit, encode
 from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location
@@ -57,7 +57,7 @@ class TuneTrial(tune.Trainable):
         if self._in_trouble:
             raise RuntimeError("ends this process after an error")
         outcome, self._untold = self._untold or self._train_epoch(), None
-        self._in_trouble = not isinstance(outcome, Progressed)
+        self._in_trouble = not isinstance(outcome, Progressed | Prepared)
         return encode(Report(outcome=outcome, notes=self._notes.taken()))
 
     def _train_epoch(self) -> Outcome:
@@ -83,7 +83,9 @@ class _Notes(logging.Handler):
         return taken
 
 
-def _progress(trial: "Trial") -> Progressed:
+def _progress(trial: "Trial") -> Progressed | Prepared:
+    if trial.record.epoch == 0:
+        return Prepared(epochs=trial.record.prepared, of=trial.record.preparation)
     return Progressed(objectives=trial.record.objectives(), finished=trial.record.finished)
 
 
@@ -119,4 +121,5 @@ def _open_trial(config: dict[str, Any]) -> "Trial":
     trial_config = TrialConfig.model_validate_json(config["config"])
     device = torch.device("cuda" if config["gpus"] and torch.cuda.is_available() else "cpu")
     directory = Location(config["directory"])
-    return Trial(config["trial"], trial_config, splits_by_seed(trial_config), device, directory)
+    prepared = None if config["prepared"] is None else Location(config["prepared"])
+    return Trial(config["trial"], trial_config, splits_by_seed(trial_config), device, directory, prepared)

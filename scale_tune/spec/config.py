@@ -23,6 +23,11 @@ class Objective(StrEnum):
     TRAIN_WEIGHTED = "train_weighted"
     WORST_CLASS = "worst_class"
 
+    @property
+    def needs_attributes(self) -> bool:
+        """Whether it can't be measured without the attributes of val."""
+        return self not in (Objective.AVERAGE, Objective.WORST_CLASS)
+
 
 class DfrProtocol(StrEnum):
     """How a last layer is refitted (:mod:`scale_tune.dfr.protocols`)."""
@@ -31,6 +36,10 @@ class DfrProtocol(StrEnum):
     """As SCALE's authors do: on all of target, without scaling."""
     DFR = "dfr"
     """As DFR's authors do: on group-balanced subsamples of target, with scaling."""
+    CLASS = "class"
+    """As ``dfr``, on class-balanced subsamples: without any attribute of target."""
+    TRAIN = "train"
+    """As DFR's authors do without target: on group-balanced subsamples of train, with scaling."""
 
 
 class Schedule(StrEnum):
@@ -101,6 +110,9 @@ class Hyperparameters(Frozen):
     momentum: float = Field(default=0.9, ge=0, lt=1)
 
 
+WITH_TARGET = "with_target"
+"""The option of methods that may learn from train and target as one set."""
+
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
 
 
@@ -110,6 +122,8 @@ class TrialConfig(Frozen):
     method: str
     file: str | None = None
     """The Python file that defines the method, if the package does not."""
+    variant_of: str | None = None
+    """The method of the package that this is, under another name."""
     hyperparameters: Hyperparameters = Hyperparameters()
     options: dict[str, Scalar] = Field(default_factory=dict)
     """The method's own hyperparameters, which its class checks."""

@@ -1,5 +1,7 @@
 """What a search would do, printed before anything is started."""
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Console
 from rich.table import Table
 
@@ -10,15 +12,21 @@ from scale_tune.spec.space import RunSpec
 WHOSE_SPLITS = {Splits.SHARED: "one for all seeds", Splits.PER_SEED: "each seed draws its own"}
 
 
-def print_plan(spec: RunSpec) -> None:
-    """Print the methods, their spaces, and how much there is to train."""
+def print_plan(spec: RunSpec, preparation: Mapping[str, Sequence[int]]) -> None:
+    """Print the methods, their spaces, and how much there is to train.
+
+    Args:
+        spec: what is to be searched.
+        preparation: of each method, how many epochs its trials may prepare before those that count.
+    """
     console = Console(markup=False, highlight=False)
     table = Table()
     for column in ("method", "trials", "seeds", "epochs", "parameter", "values"):
         number = column in ("trials", "seeds", "epochs")
         table.add_column(column, justify="right" if number else "left", no_wrap=column != "values")
     for method in spec.methods:
-        cells = [method, str(spec.method_samples(method)), str(len(spec.seeds)), str(spec.method_epochs(method))]
+        cells = [method, str(spec.method_samples(method)), str(len(spec.seeds))]
+        cells.append(_epochs(spec.method_epochs(method), preparation[method]))
         for name, parameter in spec.method_space(method).items():
             table.add_row(*cells, name, describe_parameter(parameter))
             cells = [""] * 4
@@ -26,7 +34,8 @@ def print_plan(spec: RunSpec) -> None:
             table.add_row(*cells, "", "")
         table.add_section()
     console.print(table)
-    epochs = sum(spec.method_samples(method) * len(spec.seeds) * spec.method_epochs(method) for method in spec.methods)
+    most = {method: max(preparation[method]) + spec.method_epochs(method) for method in spec.methods}
+    epochs = sum(spec.method_samples(method) * len(spec.seeds) * most[method] for method in spec.methods)
     dataset = spec.dataset.model_dump(mode="json", exclude_none=True)
     for line in (
         f"dataset    {' '.join(f'{name}={value}' for name, value in dataset.items())}",
@@ -40,6 +49,12 @@ def print_plan(spec: RunSpec) -> None:
         f"in all     {spec.total_samples} trials, at most {epochs} epochs of single replicas",
     ):
         console.print(line, soft_wrap=True)
+
+
+def _epochs(epochs: int, preparation: Sequence[int]) -> str:
+    """As ``5…10 + 50``, where an epoch or more prepare those that count."""
+    ends = sorted({min(preparation), max(preparation)})
+    return "…".join(map(str, ends)) + f" + {epochs}" if max(preparation) else str(epochs)
 
 
 def _scheduler_settings(spec: RunSpec) -> str:

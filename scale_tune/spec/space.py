@@ -30,6 +30,9 @@ class MethodSpec(Frozen):
 
     file: str | None = None
     """The Python file that defines it, if the package does not."""
+    variant_of: str | None = None
+    """The method of the package that this is, under a name of its own: so that one method may stand in a comparison
+    with several spaces."""
     epochs: int | None = Field(default=None, ge=1)
     """Instead of the run's ``epochs``."""
     space: Space = Field(default_factory=dict)
@@ -195,6 +198,11 @@ class RunSpec(Frozen):
         own = name in self.methods[method].space
         return ("methods", method, "space", name) if own else ("space", name)
 
+    def algorithm(self, method: str) -> tuple[str, str | None]:
+        """The name of what trains a method's trials, and the user's file that defines it, if one does."""
+        own = self.methods[method]
+        return own.variant_of or method, own.file
+
     def method_space(self, method: str) -> Space:
         """The shared parameters and the method's own."""
         return {**self.space, **self.methods[method].space}
@@ -249,6 +257,7 @@ class RunSpec(Frozen):
             {
                 "method": method,
                 "file": self.methods[method].file,
+                "variant_of": self.methods[method].variant_of,
                 "hyperparameters": {n: v for n, v in values.items() if n in Hyperparameters.model_fields},
                 "options": {
                     n: v for n, v in values.items() if n not in Hyperparameters.model_fields and DATASET not in n

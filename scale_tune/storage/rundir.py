@@ -30,6 +30,7 @@ class RunDir:
         self.results = self.path / "results"
         self.trials = self.path / "trials"
         self.code = self.path / "code"
+        self.prepared = self.path / "prepared"
 
     def trial(self, name: str) -> Location:
         """The directory of one trial."""

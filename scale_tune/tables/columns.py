@@ -5,6 +5,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from scale_tune.accuracies import ACCURACIES
+from scale_tune.datasets.splits import SPLIT_NAMES
 from scale_tune.training.records import CellsRecord, GroupsRecord, ReplicaRecord, SplitRecord, TrialRecord
 
 Columns = dict[str, list[Any]]
@@ -17,6 +18,7 @@ def trial_values(record: TrialRecord) -> dict[str, Any]:
     return {
         "seeds": sum(r.best is not None and r.diverged_epoch is None for r in replicas),
         "epochs": len(objectives),
+        **_knowledge_values(record),
         "objective": objectives[-1] if objectives else None,
         **_accuracy_values(replicas),
         **{name: getattr(record, name) for name in ("diverged", "fingerprint", "node", "device", "threads", "started")},
@@ -81,6 +83,16 @@ def cell_columns(counts: GroupsRecord, cells: CellsRecord) -> Columns:
         "n": n,
         "correct": correct,
         "accuracy": [right / of if of else None for right, of in zip(correct, n, strict=True)],
+    }
+
+
+def _knowledge_values(record: TrialRecord) -> dict[str, Any]:
+    told = record.knowledge
+    return {
+        "preparation": record.prepared,
+        "labels_of": ", ".join(split for split in SPLIT_NAMES if split in told.labels_of),
+        "attributes_of": ", ".join(split for split in SPLIT_NAMES if split in told.attributes_of) or "none",
+        **{f"{split}_n": told.samples[split] for split in ("train", "target", "val")},
     }
 
 

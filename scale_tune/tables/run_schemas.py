@@ -7,7 +7,7 @@ import pyarrow as pa
 from scale_tune.accuracies import ACCURACIES
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables.config_columns import config_fields, own_fields
-from scale_tune.tables.schemas import GONE, REFITTED, field
+from scale_tune.tables.schemas import GONE, REFITTED, UNDEFINED, field
 
 
 def _accuracy_fields() -> Iterator[pa.Field]:
@@ -26,6 +26,24 @@ def _accuracy_fields() -> Iterator[pa.Field]:
             )
 
 
+def _knowledge_fields() -> Iterator[pa.Field]:
+    """What only a trial's record knows; null before it has one."""
+    yield field(
+        "preparation",
+        pa.int64(),
+        "epochs of preparation trained before those that count, as of a method's first stage; 0 for most",
+    )
+    yield field("labels_of", pa.string(), "splits that it learns from, whose labels it is told, as 'train, target'")
+    yield field("attributes_of", pa.string(), "those of them whose attributes it is told, too; or none")
+    for split in ("train", "target", "val"):
+        yield field(
+            f"{split}_n",
+            pa.int64(),
+            f"samples of {split}; where each seed has splits of its own, of the first seed's",
+            "count",
+        )
+
+
 _TRIAL = field("trial", pa.string(), "trial, as scale-00017: method and number in the method's study")
 _SEED = field("seed", pa.int64(), "seed of the replica: its initial weights, batches and augmentation")
 _EPOCH = field("epoch", pa.int64(), "epoch, from 1")
@@ -39,7 +57,8 @@ TRIALS = pa.schema(
         *config_fields(),
         field("seeds", pa.int64(), "seeds with a result: at least one epoch, and not diverged"),
         field("seeds_asked", pa.int64(), "seeds that the trial trains"),
-        field("epochs", pa.int64(), "completed epochs"),
+        field("epochs", pa.int64(), "completed epochs, without those of preparation"),
+        *_knowledge_fields(),
         field(
             "objective",
             pa.float64(),
@@ -159,7 +178,8 @@ DFR = pa.schema(
         field(
             "status",
             pa.string(),
-            f"{REFITTED}; or {GONE}: of a trial whose file of them was deleted, with nulls for all that follows",
+            f"{REFITTED}; or, with nulls for all that follows, {GONE}: of a trial whose file of them was deleted; or "
+            f"{UNDEFINED}: of protocol train alone, where no subsample of it can be group-balanced",
         ),
         field("C", pa.float64(), "inverse strength of the L1 penalty, chosen by the objective on val"),
         field("nonzero", pa.int64(), "non-zero coefficients of the refitted layer", "count"),

@@ -14,7 +14,7 @@ from scale_tune.accuracies import ACCURACIES
 
 Row = dict[str, Any]
 
-REFITTED, GONE = "refitted", "features gone"
+REFITTED, GONE, UNDEFINED = "refitted", "features gone", "train lacks a group"
 """The statuses of a row of the ``dfr`` table."""
 PRETRAINED = "pretrained"
 """The ``features`` of a network that no trial has trained."""
@@ -75,6 +75,40 @@ def _estimates() -> Iterator[pa.Field]:
                 yield field(f"{split}_{accuracy}_{stat}", pa.float64(), f"{what}{lowest}: {of}", "fraction")
 
 
+def _information() -> Iterator[pa.Field]:
+    """What a method was told, and what its search cost."""
+    unknown = "; null if no trial could be selected"
+    yield field(
+        "train_attributes", pa.bool_(), f"whether training, or the refit, was told the attributes of train{unknown}"
+    )
+    yield field(
+        "target",
+        pa.string(),
+        f"what it was told of target: none, labels, or labels and attributes{unknown}",
+    )
+    yield field("val_attributes", pa.bool_(), "whether the accuracy that selected needs the attributes of val")
+    yield field(
+        "group_labelled",
+        pa.int64(),
+        "images whose group had to be known: train's if its attributes were told, target's if it was learned from at "
+        f"all, since it takes the attributes to balance it, val's if val_attributes{unknown}",
+        "count",
+    )
+    yield field(
+        "own_hyperparameters",
+        pa.int64(),
+        "how many options of the method alone the search varied; for DFR one more, its C",
+        "count",
+    )
+    yield field(
+        "epochs_spent",
+        pa.int64(),
+        "epochs that the selected trial trained each seed for, those of preparation included; for DFR those of its "
+        f"ERM trial, for pretrained 0{unknown}",
+        "count",
+    )
+
+
 _OF_LOWEST = {
     "worst_group": " (it holds that of each network's own worst group, and the group that is worst on average)",
     "worst_class": " (it holds that of each network's own worst class, and the class that is worst on average)",
@@ -132,6 +166,7 @@ COMPARISON = pa.schema(
             pa.string(),
             "searched: the seeds are those that the config was selected by; confirmed: fresh ones, by --confirm",
         ),
+        *_information(),
         field("interval", pa.string(), _INTERVAL),
         *_estimates(),
     ],

@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 def save_checkpoint(directory: Location, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
     """Write the checkpoint of the record's epoch, then remove those before the last one."""
-    path = checkpoint_path(directory, record.epoch)
-    _save(path, record, tensors)
+    path = checkpoint_path(directory, record.epoch, record.prepared)
+    save_tensors(path, record, tensors)
     older = [found for found in checkpoints(directory) if found.name < path.name]
     for superfluous in older[: 1 - KEPT_CHECKPOINTS]:
         superfluous.delete()
@@ -35,10 +35,10 @@ def load_checkpoint(directory: Location) -> tuple[TrialRecord, dict[str, Tensor]
     while found := checkpoints(directory):
         for path in reversed(found):
             try:
-                return read_header(path), load(path.read())
+                return load_tensors(path)
             except FileNotFoundError:  # a worker that was thought dead wrote the next one and removed this
                 break
-            except (SafetensorError, ValueError) as error:
+            except ValueError as error:
                 logger.warning("%s is damaged (%.200s): going on from what was before it", path, error)
         else:
             return None
@@ -47,9 +47,23 @@ def load_checkpoint(directory: Location) -> tuple[TrialRecord, dict[str, Tensor]
 
 def save_weights(directory: Location, record: TrialRecord, seed: int, weights: dict[str, Tensor]) -> None:
     """Write the best-epoch weights of one seed of an ended trial."""
-    _save(weights_path(directory, seed), record, weights)
+    save_tensors(weights_path(directory, seed), record, weights)
 
 
-def _save(path: Location, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
+def save_tensors(path: Location, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
+    """Write tensors, with a record in the header."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     path.write(save(on_cpu, {HEADER_KEY: record.model_dump_json()}))
+
+
+def load_tensors(path: Location) -> tuple[TrialRecord, dict[str, Tensor]]:
+    """What :func:`save_tensors` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged.
+    """
+    try:
+        return read_header(path), load(path.read())
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None

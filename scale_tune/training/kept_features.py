@@ -1,7 +1,9 @@
 """The features of a trained network, kept when its trial ends: all that DFR needs, without weights, images or a GPU.
 
 A file holds, for each of target, val and test, the input of the last layer at the best epoch (in eval mode, of images
-without augmentation) with the labels and attributes of the same samples; and in its header what they are of.
+without augmentation) with the labels and attributes of the same samples; and in its header what they are of. Of train,
+which is large, it holds the samples of the group-balanced subsamples that DFR on train is fitted on, and which these
+are; nothing where train lacks a group.
 """
 
 import json
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from scale_tune.datasets.balanced import train_subsamples
 from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.splits import DatasetSplits, Split, SplitName
 from scale_tune.datasets.transforms import normalise
@@ -23,6 +26,7 @@ from scale_tune.training.records import FEATURE_SPLITS, features_path
 from scale_tune.training.replica import EVALUATION_BATCH
 
 HEADER_KEY = "of"
+TRAIN: SplitName = "train"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,9 @@ class TrialFeatures:
         trial, seed: of which replica.
         fingerprint: of the splits that it was trained on, whose samples these are.
         groups: how they are judged.
-        splits: by the names in :data:`scale_tune.training.records.FEATURE_SPLITS`.
+        splits: by the names in :data:`scale_tune.training.records.FEATURE_SPLITS`; and of train what is kept of it.
+        subsamples: of train, int64, (fits + 1, samples): where in what is kept the samples of each are. Without rows if
+            train lacks a group.
     """
 
     trial: str
@@ -56,11 +62,16 @@ class TrialFeatures:
     fingerprint: str
     groups: Groups
     splits: dict[SplitName, SplitFeatures]
+    subsamples: NDArray[np.int64]
 
 
 @torch.inference_mode()
 def extract_features(
-    network: Classifier, split: Split, splits: DatasetSplits, device: torch.device
+    network: Classifier,
+    split: Split,
+    splits: DatasetSplits,
+    device: torch.device,
+    rows: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
     """The input of the last layer, of shape (samples, features), in eval mode and without augmentation.
 
@@ -69,11 +80,13 @@ def extract_features(
         split: the images.
         splits: the dataset that it is of.
         device: where to compute.
+        rows: which samples, in this order; None: all.
     """
     network.eval()
-    found = []
-    for start in range(0, len(split), EVALUATION_BATCH):
-        images = torch.from_numpy(np.array(split.images[start : start + EVALUATION_BATCH])).to(device)
+    wanted = np.arange(len(split)) if rows is None else rows
+    found = [torch.empty(0, network.num_features)]
+    for start in range(0, len(wanted), EVALUATION_BATCH):
+        images = torch.from_numpy(split.images[wanted[start : start + EVALUATION_BATCH]]).to(device)
         found.append(network.backbone(normalise(images, splits.info)).float().cpu())
     extracted: NDArray[np.float32] = torch.cat(found).numpy()
     return extracted
@@ -83,20 +96,32 @@ def features_of(
     network: Classifier, splits: DatasetSplits, device: torch.device, *, trial: str, seed: int
 ) -> TrialFeatures:
     """The features that a replica keeps, of its network with the weights of its best epoch."""
-    found: dict[SplitName, SplitFeatures] = {}
-    for name in FEATURE_SPLITS:
+
+    def kept(name: SplitName, rows: NDArray[np.int64] | None = None) -> SplitFeatures:
         split: Split = getattr(splits, name)
-        features = extract_features(network, split, splits, device)
-        labels, attributes = np.array(split.labels), np.array(split.attributes)
-        found[name] = SplitFeatures(features=features, labels=labels, attributes=attributes)
+        which = slice(None) if rows is None else rows
+        return SplitFeatures(
+            features=extract_features(network, split, splits, device, rows),
+            labels=np.array(split.labels[which]),
+            attributes=np.array(split.attributes[which]),
+        )
+
+    train = splits.train
+    rows, positions = train_subsamples(train.labels, train.attributes, splits.info.groups, seed)
     return TrialFeatures(
-        trial=trial, seed=seed, fingerprint=splits.fingerprint, groups=splits.info.groups, splits=found
+        trial=trial,
+        seed=seed,
+        fingerprint=splits.fingerprint,
+        groups=splits.info.groups,
+        splits={name: kept(name) for name in FEATURE_SPLITS} | {TRAIN: kept(TRAIN, rows)},
+        subsamples=positions,
     )
 
 
 def save_features(directory: Location, kept: TrialFeatures) -> None:
     """Write the features of one seed of a trial."""
     arrays = {f"{split}/{name}": array for split, each in kept.splits.items() for name, array in vars(each).items()}
+    arrays["subsamples"] = kept.subsamples
     of = {"trial": kept.trial, "seed": kept.seed, "fingerprint": kept.fingerprint, "groups": asdict(kept.groups)}
     features_path(directory, kept.seed).write(save(arrays, {HEADER_KEY: json.dumps(of)}))
 
@@ -117,9 +142,9 @@ def load_features(directory: Location, seed: int) -> TrialFeatures:
         groups = _groups(of.pop("groups"))
         splits = {
             split: SplitFeatures(**{n: arrays[f"{split}/{n}"] for n in ("features", "labels", "attributes")})
-            for split in FEATURE_SPLITS
+            for split in (*FEATURE_SPLITS, TRAIN)
         }
-        found = TrialFeatures(**of, groups=groups, splits=splits)
+        found = TrialFeatures(**of, groups=groups, splits=splits, subsamples=arrays["subsamples"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error!r:.200}") from None
     if (found.trial, found.seed) != (directory.name, seed):

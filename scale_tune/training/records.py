@@ -115,11 +115,22 @@ class ReplicaRecord(Record):
     history: list[EpochRecord] = []
     best: BestEpoch | None = None
     diverged_epoch: int | None = None
-    """The epoch in which a loss was no longer finite; the replica ended before it."""
+    """The epoch in which a loss was no longer finite, 0 if that was in the preparation; the replica ended before it."""
 
     def running_best(self, epoch: int) -> float:
         """The best validation objective up to an epoch; 0 if the replica diverged before its first evaluation."""
         return max((record.objective for record in self.history[:epoch]), default=0.0)
+
+
+class KnowledgeRecord(Record):
+    """What training was told of the data."""
+
+    labels_of: list[str]
+    """The splits that it learned from."""
+    attributes_of: list[str]
+    """Those of them whose attributes it knew."""
+    samples: dict[str, int]
+    """How many each split has; of seeds with splits of their own, the first one's."""
 
 
 class TrialRecord(Record):
@@ -132,6 +143,11 @@ class TrialRecord(Record):
     threads: int
     """CPU threads of the worker; results are bit-identical on one machine with one thread count."""
     started: datetime
+    preparation: int = 0
+    """How many epochs prepare the method, before those that count."""
+    prepared: int = 0
+    """How many of them are trained."""
+    knowledge: KnowledgeRecord
     replicas: list[ReplicaRecord] = Field(min_length=1)
 
     @property
@@ -142,8 +158,12 @@ class TrialRecord(Record):
 
     @property
     def epoch(self) -> int:
-        """Completed epochs of the lockstep: those of the replica that got furthest."""
-        return max(max(len(r.history), r.diverged_epoch or 0) for r in self.replicas)
+        """Completed epochs of the lockstep: those of the replica that got furthest.
+
+        If no replica has outlived the preparation, the trial has ended in the first one, with an objective of 0.
+        """
+        furthest = max(max(len(r.history), r.diverged_epoch or 0) for r in self.replicas)
+        return max(furthest, int(self.diverged == len(self.replicas)))
 
     @property
     def diverged(self) -> int:
@@ -164,9 +184,10 @@ class TrialRecord(Record):
         return [sum(r.running_best(epoch) for r in self.replicas) / n for epoch in range(1, self.epoch + 1)]
 
 
-def checkpoint_path(directory: Location, epoch: int) -> Location:
-    """Where a trial's checkpoint after this epoch is."""
-    return directory / f"checkpoint-{epoch:05d}.safetensors"
+def checkpoint_path(directory: Location, epoch: int, prepared: int = 0) -> Location:
+    """Where a trial's checkpoint after this epoch is; before the first one, after so many epochs of preparation."""
+    before = f"-{prepared:05d}" * (epoch == 0)
+    return directory / f"checkpoint-{epoch:05d}{before}.safetensors"
 
 
 def checkpoints(directory: Location) -> list[Location]:
@@ -180,7 +201,8 @@ def is_checkpoint(name: str) -> bool:
 
 
 FEATURE_SPLITS: tuple[SplitName, ...] = ("target", "val", "test")
-"""Whose features an ended trial keeps: what a last layer is refitted, chosen and judged on."""
+"""Whose features an ended trial keeps whole: what a last layer is refitted, chosen and judged on. Of train it keeps
+those of the group-balanced subsamples that one may be refitted on."""
 
 
 def features_path(directory: Location, seed: int) -> Location:

@@ -3,7 +3,8 @@
 import math
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 
 import numpy as np
 import torch
@@ -12,14 +13,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from scale_tune.datasets.groups import GroupCounts, Groups
-from scale_tune.datasets.splits import DatasetInfo, DatasetSplits, Split, SplitName
+from scale_tune.datasets.joined import Joined
+from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, DatasetSplits, SplitName
 from scale_tune.datasets.transforms import augment, normalise
 from scale_tune.errors import UserError
-from scale_tune.methods import Batch, Samples, Setting, method_class
+from scale_tune.methods import Batch, Samples, Setting, class_of
 from scale_tune.methods.saving import load_state, modules, optimizers, state_of
 from scale_tune.seeding import derive_seed
 from scale_tune.spec.config import Schedule, TrialConfig
-from scale_tune.training.records import EpochRecord, SplitRecord
+from scale_tune.training.records import EpochRecord, KnowledgeRecord, SplitRecord
 
 EVALUATION_BATCH = 256
 
@@ -68,12 +70,27 @@ class Replica:
         self.seed = seed
         self.splits = splits
         self.device = device
-        cls = method_class(config.method, config.file)
-        samples = {name: _samples(splits, name) for name in cls.learns_from}
-        self.method = cls(Setting(config=config, seed=seed, info=splits.info, samples=samples, device=device))
-        for optimizer in optimizers(self.method):
-            for group in optimizer.param_groups:
-                group["initial_lr"] = group["lr"]  # what the schedule is a factor of
+        cls = class_of(config)
+        pooled = cls.pools(cls.Options.model_validate(config.options))
+        self._learned = {name: _learned(splits, name, pooled) for name in cls.learns_from}
+        samples = {
+            name: _samples(name, split, splits.info, known=name in cls.attributes_of)
+            for name, split in self._learned.items()
+        }
+        setting = Setting(
+            config=config, seed=seed, info=splits.info, samples=samples, device=device, outputs=self._outputs
+        )
+        self.method = cls(setting)
+        self._set_rate(1.0)  # what the schedule is a factor of is noted
+
+    def prepare_epoch(self, epoch: int) -> None:
+        """Train an epoch that prepares the method, the last of which is epoch 0; nothing is evaluated.
+
+        Raises:
+            DivergenceError: a loss was not finite.
+        """
+        preparation = self.method.preparation
+        self._train(epoch, learning_rate_factor(self.config.schedule, epoch + preparation, preparation))
 
     def train_epoch(self, epoch: int) -> tuple[EpochRecord, dict[str, GroupCounts]]:
         """Train epoch number ``epoch`` (from 1), evaluate on val, and return the record and each split's counts.
@@ -82,28 +99,11 @@ class Replica:
             DivergenceError: a loss was not finite.
         """
         started = time.perf_counter()
-        factor = learning_rate_factor(self.config, epoch)
-        torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "batches", epoch))
-        self.method.begin_epoch(epoch)
-        for optimizer in optimizers(self.method):
-            for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
-        tallies: dict[str, Tally] = {}
-        scalars: dict[str, list[Tensor]] = {}
-        self._set_mode(training=True)
-        for batches in self._batches(generator):
-            step = self.method.step(batches)
-            for split, logits in step.logits.items():
-                tally = tallies.setdefault(split, Tally(self.splits.info, self.device))
-                tally.add(logits.detach(), batches[split].labels, batches[split].groups)
-            for name, scalar in step.scalars.items():
-                scalars.setdefault(name, []).append(scalar.detach())
+        factor = learning_rate_factor(self.config.schedule, epoch, self.config.epochs)
+        tallies, scalars = self._train(epoch, factor)
         measured = {**tallies, "val": self.evaluate("val")}
-        losses = {split: tally.mean_loss() for split, tally in measured.items()}
-        if not all(math.isfinite(loss) for loss in losses.values()):
-            raise DivergenceError(f"seed {self.seed}, epoch {epoch}: the losses are {losses}")
-        counts = {split: tally.counts() for split, tally in measured.items()}
+        losses = self._finite_losses(epoch, measured)
+        counts: dict[str, GroupCounts] = {split: tally.counts() for split, tally in measured.items()}
         record = EpochRecord(
             epoch=epoch,
             lr=self.config.hyperparameters.lr * factor,
@@ -114,12 +114,45 @@ class Replica:
         )
         return record, counts
 
-    def take_one_step(self) -> None:
-        """Train on the first batch of the first epoch and predict as many images, as every epoch will."""
-        generator = torch.Generator().manual_seed(0)
-        self.method.begin_epoch(1)
+    def _train(self, epoch: int, factor: float) -> tuple[dict[SplitName, Tally], dict[str, list[Tensor]]]:
+        """The epoch's steps: what was got right of each split, and what the method reports besides."""
+        torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "batches", epoch))
+        self._set_rate(factor)
+        self.method.begin_epoch(epoch)
+        self._set_rate(factor)  # also of an optimizer that was made just now
+        tallies: dict[SplitName, Tally] = {}
+        scalars: dict[str, list[Tensor]] = {}
         self._set_mode(training=True)
-        self.method.step(next(self._batches(generator)))
+        for batches, groups in self._batches(generator):
+            step = self.method.step(batches)
+            for split, logits in step.logits.items():
+                tally = tallies.setdefault(split, Tally(self.splits.info, self.device))
+                tally.add(logits.detach(), batches[split].labels, groups[split])
+            for name, scalar in step.scalars.items():
+                scalars.setdefault(name, []).append(scalar.detach())
+        self._finite_losses(epoch, tallies)
+        return tallies, scalars
+
+    def _finite_losses(self, epoch: int, measured: Mapping[SplitName, Tally]) -> dict[SplitName, float]:
+        losses = {split: tally.mean_loss() for split, tally in measured.items()}
+        if not all(math.isfinite(loss) for loss in losses.values()):
+            raise DivergenceError(f"seed {self.seed}, epoch {epoch}: the losses are {losses}")
+        return losses
+
+    def _set_rate(self, factor: float) -> None:
+        for optimizer in optimizers(self.method):
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+    def take_one_step(self) -> None:
+        """Train on the first batch of the first epoch of each stage and predict as many images, as every epoch will."""
+        for epoch in sorted({1 - self.method.preparation, 1}):
+            generator = torch.Generator().manual_seed(0)
+            self.method.begin_epoch(epoch)
+            self._set_mode(training=True)
+            for batches, _ in islice(self._batches(generator), 1):
+                self.method.step(batches)
         self.evaluate("val", limit=self.config.hyperparameters.batch_size)
 
     @torch.inference_mode()
@@ -127,12 +160,33 @@ class Replica:
         """Loss and counts per group of a split (of its first ``limit`` samples), in eval mode, without augmentation."""
         self._set_mode(training=False)
         tally = Tally(self.splits.info, self.device)
-        data: Split = getattr(self.splits, split)
-        samples = min(len(data), limit or len(data))
-        for start in range(0, samples, EVALUATION_BATCH):
-            batch = self._load(data, np.arange(start, min(start + EVALUATION_BATCH, samples)), None)
-            tally.add(self.method.predict(batch.images), batch.labels, batch.groups)
+        data = Joined(getattr(self.splits, split))
+        for indices in _pieces(min(len(data), limit or len(data))):
+            images, labels, attributes = self._load(data, indices, None)
+            tally.add(self.method.predict(images), labels, _groups(labels, attributes, self.splits.info))
         return tally
+
+    @torch.no_grad()
+    def _outputs(self, split: SplitName, function: Callable[[Tensor], Tensor], indices: Tensor | None) -> Tensor:
+        """See :meth:`Method.outputs`."""
+        training = {module: module.training for module in modules(self.method)}
+        self._set_mode(training=False)
+        data = self._learned[split]
+        wanted = np.arange(len(data)) if indices is None else indices.numpy()
+        found = [function(self._load(data, wanted[piece], None)[0]) for piece in _pieces(len(wanted))]
+        for module, mode in training.items():
+            module.train(mode)
+        return torch.cat(found)
+
+    def knowledge(self) -> KnowledgeRecord:
+        """What the method is told of the data."""
+        method = self.method
+        pooled = {"train": ("train", "target")} if type(method).pools(method.options) else {}
+        return KnowledgeRecord(
+            labels_of=sorted({part for name in method.learns_from for part in pooled.get(name, (name,))}),
+            attributes_of=sorted({part for name in method.attributes_of for part in pooled.get(name, (name,))}),
+            samples={name: len(getattr(self.splits, name)) for name in SPLIT_NAMES},
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """All of the replica's state between two epochs, by name."""
@@ -146,47 +200,64 @@ class Replica:
         for module in modules(self.method):
             module.train(training)
 
-    def _batches(self, generator: torch.Generator) -> Iterator[dict[SplitName, Batch]]:
-        """One epoch's batches of the first split and, beside each, a whole batch of every other one."""
-        first, *others = self.method.learns_from
-        data: Split = getattr(self.splits, first)
+    def _batches(self, generator: torch.Generator) -> Iterator[tuple[dict[SplitName, Batch], dict[SplitName, Tensor]]]:
+        """One epoch's batches of its first split and, beside each, a whole batch of every other one; and their groups.
+
+        The groups are for counting; a method sees them only if it declares that it knows them.
+        """
+        first, *others = self.method.batches_of()
         order = self.method.draw(generator)
         batch_size = self.config.hyperparameters.batch_size
         for indices in torch.split(order, batch_size):
-            if len(indices) == 1:
+            if len(indices) < 2:
                 continue  # left over; BatchNorm can't normalise a single sample where it has a single pixel
-            batches = {first: self._load(data, indices.numpy(), generator)}
+            drawn = {first: indices}
+            loaded = {first: self._batch(first, indices, generator)}
             for other in others:
-                more: Split = getattr(self.splits, other)
-                drawn = torch.randperm(len(more), generator=generator)[:batch_size]
-                batches[other] = self._load(more, drawn.numpy(), generator)
-            yield batches
+                drawn[other] = torch.randperm(len(self._learned[other]), generator=generator)[:batch_size]
+                loaded[other] = self._batch(other, drawn[other], generator)
+            yield {n: batch for n, (batch, _) in loaded.items()}, {n: groups for n, (_, groups) in loaded.items()}
 
-    def _load(self, data: Split, indices: NDArray[np.int64], augmenting: torch.Generator | None) -> Batch:
-        """Samples of a split on the device; augmented if there is a generator to draw from."""
-        info = self.splits.info
-        arrays = (data.images[indices], data.labels[indices], data.attributes[indices])
+    def _batch(self, split: SplitName, indices: Tensor, generator: torch.Generator) -> tuple[Batch, Tensor]:
+        images, labels, attributes = self._load(self._learned[split], indices.numpy(), generator)
+        groups = _groups(labels, attributes, self.splits.info)
+        known = (attributes, groups) if split in self.method.attributes_of else None
+        return Batch(split=split, labels=labels, known=known, images=images, indices=indices), groups
+
+    def _load(
+        self, data: Joined, indices: NDArray[np.int64], augmenting: torch.Generator | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Images, labels and attributes on the device; augmented if there is a generator to draw from."""
+        arrays = (data.images(indices), data.labels[indices], data.attributes[indices])
         images, labels, attributes = (torch.from_numpy(array).to(self.device) for array in arrays)
         if augmenting is not None:
-            images = augment(images, info, augmenting)
-        return Batch(
-            images=normalise(images, info),
-            labels=labels,
-            attributes=attributes,
-            groups=labels * info.groups.num_attributes + attributes,
-            indices=torch.from_numpy(indices),
-        )
+            images = augment(images, self.splits.info, augmenting)
+        return normalise(images, self.splits.info), labels, attributes
 
 
-def _samples(splits: DatasetSplits, name: SplitName) -> Samples:
-    split: Split = getattr(splits, name)
-    labels, attributes = (torch.from_numpy(np.array(array)) for array in (split.labels, split.attributes))
-    groups = labels * splits.info.groups.num_attributes + attributes
-    return Samples(labels=labels, attributes=attributes, groups=groups)
+def _learned(splits: DatasetSplits, name: SplitName, pooled: bool) -> Joined:
+    """A split that is learned from; pooled, train has target's samples after its own."""
+    return Joined(splits.train, splits.target) if pooled and name == "train" else Joined(getattr(splits, name))
+
+
+def _samples(name: SplitName, split: Joined, info: DatasetInfo, *, known: bool) -> Samples:
+    labels, attributes = (torch.from_numpy(array) for array in (split.labels, split.attributes))
+    groups = _groups(labels, attributes, info)
+    return Samples(split=name, labels=labels, known=(attributes, groups) if known else None)
+
+
+def _groups(labels: Tensor, attributes: Tensor, info: DatasetInfo) -> Tensor:
+    return labels * info.groups.num_attributes + attributes
+
+
+def _pieces(samples: int) -> Iterator[NDArray[np.int64]]:
+    """The indices of an evaluation's batches."""
+    for start in range(0, samples, EVALUATION_BATCH):
+        yield np.arange(start, min(start + EVALUATION_BATCH, samples))
 
 
 def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) -> int:
-    """Take one step on the first samples, to see whether method and model can train on such images at all.
+    """Take a step of each stage on the first samples, to see whether method and model can train on such images at all.
 
     Returns:
         How many features the network has.
@@ -194,8 +265,9 @@ def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) ->
     Raises:
         UserError: they can't.
     """
+    few = splits.head(max(config.hyperparameters.batch_size, EVALUATION_BATCH))
     try:
-        replica = Replica(config, config.seeds[0], splits, device)
+        replica = Replica(config, config.seeds[0], few, device)
         replica.take_one_step()
         return replica.method.network.num_features
     except UserError:
@@ -216,8 +288,8 @@ def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) ->
         ) from None
 
 
-def learning_rate_factor(config: TrialConfig, epoch: int) -> float:
-    """Of the learning rate in epoch ``epoch`` (from 1): constantly 1, or along a cosine from 1 down towards 0."""
-    if config.schedule is Schedule.COSINE:
-        return (1 + math.cos(math.pi * (epoch - 1) / config.epochs)) / 2
+def learning_rate_factor(schedule: Schedule, epoch: int, epochs: int) -> float:
+    """Of the learning rate in an epoch (from 1) of a stage: constantly 1, or along a cosine from 1 down towards 0."""
+    if schedule is Schedule.COSINE:
+        return (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
     return 1.0

@@ -15,6 +15,7 @@ from scale_tune.ranking import best_of
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from scale_tune.training.first_stage import Prepared
 from scale_tune.training.kept_features import features_of, save_features
 from scale_tune.training.records import (
     BestEpoch,
@@ -43,6 +44,8 @@ class Trial:
         splits: the data of each seed; must be what an existing checkpoint was trained on.
         device: where to train.
         directory: the trial's own directory.
+        prepared: where trials that differ in their second stage alone keep what the first one gave; None: nothing is
+            shared.
 
     Raises:
         UserError: the directory's checkpoint was trained with another config or on other data.
@@ -55,6 +58,7 @@ class Trial:
         splits: Mapping[int, DatasetSplits],
         device: torch.device,
         directory: Location,
+        prepared: Location | None = None,
     ) -> None:
         self.directory = directory
         self.replicas = [Replica(config, seed, splits[seed], device) for seed in config.seeds]
@@ -66,6 +70,8 @@ class Trial:
             device=str(device),
             threads=torch.get_num_threads(),
             started=datetime.now(UTC),
+            preparation=self.replicas[0].method.preparation,
+            knowledge=self.replicas[0].knowledge(),
             replicas=[
                 ReplicaRecord(
                     seed=seed, fingerprint=splits[seed].fingerprint, cells=CellsRecord.of(splits[seed].info.groups)
@@ -73,16 +79,26 @@ class Trial:
                 for seed in config.seeds
             ],
         )
+        self._shared = None
+        if prepared is not None and self.record.preparation:
+            fingerprints = [splits[seed].fingerprint for seed in config.seeds]
+            second_stage = type(self.replicas[0].method).second_stage
+            self._shared = Prepared(prepared, config, second_stage, fingerprints, device)
         if (final := read_final_record(directory)) is not None and final.finished:
             self._check_same_trial(final)
             self.record = final
         elif (checkpoint := load_checkpoint(directory)) is not None:
             self._check_same_trial(checkpoint[0])
             self._restore(*checkpoint)
+        elif self._shared is not None and (found := self._shared.load()) is not None:
+            self._take_up(*found)
         # Otherwise it begins anew, also where a pruned trial's record is: without weights there is no going on.
 
     def train_epoch(self) -> None:
         """One epoch of every replica that has not diverged, then the checkpoint; at the end also the weights."""
+        if self.preparing:
+            self._prepare_epoch()
+            return
         epoch = self.record.epoch + 1
         for replica, record in zip(self.replicas, self.record.replicas, strict=True):
             if record.diverged_epoch is None:
@@ -91,6 +107,35 @@ class Trial:
             self._finish()
         # The last one, which nothing goes on from, says that the weights are all there: it comes after them.
         save_checkpoint(self.directory, self.record, {} if self.record.finished else self._tensors())
+
+    @property
+    def preparing(self) -> bool:
+        """Whether the next epoch prepares those that count."""
+        return self.record.prepared < self.record.preparation and not self.record.finished
+
+    def _prepare_epoch(self) -> None:
+        """One epoch of preparation of every replica, the checkpoint and, after the last one, what others may share."""
+        self.record.prepared += 1
+        for replica, record in zip(self.replicas, self.record.replicas, strict=True):
+            if record.diverged_epoch is None:
+                try:
+                    replica.prepare_epoch(self.record.prepared - self.record.preparation)
+                except DivergenceError:
+                    record.diverged_epoch = 0
+        tensors = self._tensors()
+        # If all diverged, the trial has ended; one that took this up would end without a checkpoint to be closed by.
+        whole = self.record.prepared == self.record.preparation and not self.record.finished
+        if self._shared is not None and whole:
+            self._shared.save(self.record, tensors)
+        save_checkpoint(self.directory, self.record, tensors)
+
+    def _take_up(self, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
+        """Begin after the preparation of another trial."""
+        self.record.prepared = record.prepared
+        for replica, own, other in zip(self.replicas, self.record.replicas, record.replicas, strict=True):
+            own.diverged_epoch = other.diverged_epoch
+            if own.diverged_epoch is None:
+                replica.load_tensors(_below(f"seed-{replica.seed}/", tensors))
 
     def _train_replica(self, replica: Replica, record: ReplicaRecord, epoch: int) -> None:
         try:

@@ -12,7 +12,7 @@ from scale_tune.analysis.contrasts import Contrasts, contrasts
 from scale_tune.analysis.entries import RunTables
 from scale_tune.analysis.published import Comparison, Publication, beside, publication_for
 from scale_tune.errors import UserError
-from scale_tune.methods import method_class
+from scale_tune.methods import is_refitted, method_class
 from scale_tune.networks import pretrained
 from scale_tune.report.pivots import beside_latex, contrast_latex, pivot_latex
 from scale_tune.spec.config import DfrProtocol
@@ -90,7 +90,7 @@ def ablate_run(run: RunDir, shown: Shown, export: Location | None, say: Say) -> 
 
 def registered(spec: RunSpec) -> Registered:
     """What the registries know of a run's methods and network. Users' own methods have no published names."""
-    classes = {name: method_class(name) for name, own in spec.methods.items() if own.file is None}
+    classes = {name: method_class(*spec.algorithm(name)) for name, own in spec.methods.items() if own.file is None}
     given = {
         name: {option for option, field in cls.Options.model_fields.items() if not field.is_required()}
         for name, cls in classes.items()
@@ -105,7 +105,7 @@ def registered(spec: RunSpec) -> Registered:
             name: cls.Options.model_construct().model_dump(mode="json", include=given[name])
             for name, cls in classes.items()
         },
-        refitted=[name for name, cls in classes.items() if cls.refit_by_dfr],
+        refitted=[name for name in classes if is_refitted(spec.first_config(name))],
         no_baseline=no_baseline,
     )
 

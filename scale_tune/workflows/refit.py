@@ -27,7 +27,7 @@ from scale_tune.tables import run_schemas
 from scale_tune.tables.collect import Format
 from scale_tune.tables.columns import cell_columns
 from scale_tune.tables.refits import IS_REFIT, identity, own_rows, with_refits
-from scale_tune.tables.schemas import GONE, PRETRAINED, REFITTED, table_of
+from scale_tune.tables.schemas import GONE, PRETRAINED, REFITTED, UNDEFINED, table_of
 from scale_tune.training.records import CellsRecord, GroupsRecord, features_path
 
 if TYPE_CHECKING:
@@ -48,14 +48,15 @@ class PendingRefit:
     """The columns of its rows that tell which network it is."""
     protocols: list[DfrProtocol]
     call: "Callable[[], list[DfrResult] | None]"
-    """A pure function, which can be pickled. Its result is None if the features are gone."""
+    """A pure function, which can be pickled. Its result is None if the features are gone, and lacks protocols that are
+    not defined on the data."""
 
 
 class AnalysedRun:
     """The tables of a run, and what is to be added to its ``dfr``, ``dfr_path`` and ``groups``.
 
-    What earlier analyses refitted is kept, since the features of an ended trial never change. What they could not
-    refit is tried again.
+    What earlier analyses refitted is kept, since the features of an ended trial never change, and so is that a protocol
+    is undefined on them. Features that were gone are looked for again.
     """
 
     def __init__(self, run: RunDir, name: str, protocols: Collection[DfrProtocol], *, pretrained: bool = True) -> None:
@@ -72,9 +73,10 @@ class AnalysedRun:
         self._tables["groups"] = own_rows(self._tables["groups"])
         # A row of dfr is written last. Without those of groups, which somebody has deleted, it can't be compared.
         counted = {identity(row) for row in group_rows}
-        self._rows: Rows = [r for r in rows if r["status"] == REFITTED and identity(r) in counted]
-        self._path_rows: Rows = _of(self._rows, path_rows)
-        self._group_rows: Rows = _of(self._rows, group_rows)
+        refitted = [row for row in rows if row["status"] == REFITTED and identity(row) in counted]
+        self._rows: Rows = [*refitted, *(row for row in rows if row["status"] == UNDEFINED)]
+        self._path_rows: Rows = _of(refitted, path_rows)
+        self._group_rows: Rows = _of(refitted, group_rows)
         self._protocols = protocols
         self._asked_for: Rows = []
         self._written = 0.0  # when, and how long it took
@@ -99,6 +101,8 @@ class AnalysedRun:
                 self._rows.append(common | {"status": REFITTED} | _result_columns(result))
                 self._path_rows += [common | columns for columns in _path_columns(result)]
                 self._group_rows += [common | columns for columns in _group_columns(result)]
+            undefined = set(refit.protocols) - {result.protocol for result in refitted}
+            self._rows += [refit.key | {"protocol": protocol.value, "status": UNDEFINED} for protocol in undefined]
             # Writing takes a tenth of the time at most, however many there are.
             if time.monotonic() - self._written > 10 * self._writing_took:
                 self.keep()
@@ -116,11 +120,20 @@ class AnalysedRun:
     @property
     def notes(self) -> list[str]:
         """What is not refitted, and why."""
+        notes = [*self._notes, *self._undefined()]
         if not self._gone:
-            return self._notes
+            return notes
         named = [f"{trial} ({_counted('seed', seeds)})" for trial, seeds in self._gone.items()]
         more = f" and {len(named) - LISTED} more trials" * (len(named) > LISTED)
-        return [*self._notes, f"no DFR of {', '.join(named[:LISTED])}{more}: the features are gone"]
+        return [*notes, f"no DFR of {', '.join(named[:LISTED])}{more}: the features are gone"]
+
+    def _undefined(self) -> Iterator[str]:
+        rows = [row for row in self._rows if row["status"] == UNDEFINED and row["protocol"] in self._protocols]
+        if rows:
+            yield (
+                f"no DFR ({rows[0]['protocol']}) of {len(rows)} network{'s' * (len(rows) != 1)}: their train lacks a "
+                "group, or conflicting samples of a class, so that no part of it is group-balanced"
+            )
 
     def write(self, export: Location | None, format_: Format) -> list[Location]:
         """Write all tables; into the run's own directory too, where the next analysis finds them."""

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from scale_tune.datasets import Dataset, DatasetSplits, Split, dataset_of
-from scale_tune.datasets.ahead import dataset_corners, dataset_variants
-from scale_tune.datasets.planning import info_of, plan_of
+from scale_tune.datasets.ahead import data_corners, dataset_variants, planned
+from scale_tune.datasets.balanced import train_subsamples
+from scale_tune.datasets.planning import info_of
 from scale_tune.datasets.preparation import preview
 from scale_tune.errors import UserError
 from scale_tune.methods import is_refitted
+from scale_tune.methods.defined import check_defined
 from scale_tune.networks import pretrained
 from scale_tune.spec.config import IMAGENET, RANDOM, Splits
 from scale_tune.spec.space import RunSpec
@@ -34,8 +36,12 @@ def rehearse(spec: RunSpec, say: Callable[[str], None]) -> None:
     missing = _missing(spec)
     if missing:
         say(f"note: this can't be run yet: {missing}")
-    corners = [plan_of(dataset_of(corner)) for corner in dataset_corners(spec)] if not missing else []
-    samples = max((sum(len(plan[split].labels) for split in FEATURE_SPLITS) for plan in corners), default=None)
+    samples: int | None = None
+    for corner, dataset, plan in planned(data_corners(spec) if not missing else ()):
+        groups = info_of(dataset).groups
+        check_defined(corner, plan, groups)
+        of_train = train_subsamples(plan["train"].labels, plan["train"].attributes, groups, spec.seeds[0])[0]
+        samples = max(samples or 0, len(of_train) + sum(len(plan[split].labels) for split in FEATURE_SPLITS))
     say("trying a step …")
     import torch
 
@@ -68,7 +74,7 @@ def _coverage(spec: RunSpec, features: dict[str, int], samples: int | None) -> I
     Args:
         spec: what is to be searched.
         features: how many a network of each method has.
-        samples: of target, val and test of the largest dataset; None where their files are not there.
+        samples: of target, val, test and train's subsamples, on the largest dataset; None where files are not there.
     """
     refitted = [method for method in spec.methods if is_refitted(spec.first_config(method))]
     datasets = len(dataset_variants(spec)) // (len(spec.seeds) if spec.splits is Splits.PER_SEED else 1)
@@ -78,11 +84,13 @@ def _coverage(spec: RunSpec, features: dict[str, int], samples: int | None) -> I
         yield f"DFR        every {method} trial that runs to its end{on_each}, {len(spec.seeds)} seeds each{early}"
         row = 4 * features[method] + 2 * 8  # float32, and two labels of 8 bytes
         if samples is None:
-            yield f"           keeps {row / 1e3:.3g} kB of features for each image of target, val and test, and seed"
+            of = "target, val, test and some of train, and seed"
+            yield f"           keeps {row / 1e3:.3g} kB of features for each image of {of}"
         else:
             trial = row * samples * len(spec.seeds)
             most = f"{_size(trial)} a trial, at most {_size(trial * spec.method_samples(method))} in all"
-            yield f"           keeps the features of {samples:,} images (target, val, test) and seed: {most}"
+            of = "(target, val, test, some of train) and seed"
+            yield f"           keeps the features of {samples:,} images {of}: {most}"
     if not refitted:
         yield "DFR        none: no method here is refitted, as erm is"
     try:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from scale_tune.datasets import dataset_class
 from scale_tune.errors import UserError
-from scale_tune.methods import method_class
+from scale_tune.methods import Method, method_class, registered_methods
 from scale_tune.spec.config import Hyperparameters
 from scale_tune.spec.frozen import LocatedError, Scalar, nearest
 from scale_tune.spec.mistakes import broken_rule
@@ -32,10 +32,7 @@ def resolved(spec: RunSpec) -> RunSpec:
         LocatedError: what it says of a dataset or method can't be, with the keys that lead there.
     """
     dataset = _found(("dataset",), dataset_class, spec.dataset.name, spec.dataset.file).Options
-    options = {
-        method: _found(("methods", method), method_class, method, own.file).Options
-        for method, own in spec.methods.items()
-    }
+    options = {method: _class(spec, method).Options for method in spec.methods}
     _check_names(spec, dataset, options)
     for method in spec.methods:
         of_hyperparameters, of_method, of_dataset = _by_owner(spec, method)
@@ -51,10 +48,32 @@ def resolved(spec: RunSpec) -> RunSpec:
     return RunSpec.model_validate(plain)
 
 
+def preparation(spec: RunSpec) -> dict[str, list[int]]:
+    """Of each method of a resolved search, how many epochs its trials may prepare before those that count."""
+    found = {}
+    for method in spec.methods:
+        cls = _class(spec, method)
+        of_method = _by_owner(spec, method)[1]
+        found[method] = [cls.prepares(cls.Options.model_validate(corner)) for corner in corners(of_method)]
+    return found
+
+
 def corners(parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Scalar]]:
     """The combinations of extreme values: every one of choices, the ends of ranges and, of whole numbers, between."""
     values = (parameter.extremes() for parameter in parameters.values())
     return (dict(zip(parameters, point, strict=True)) for point in islice(product(*values), MAX_CORNERS))
+
+
+def _class(spec: RunSpec, method: str) -> type[Method]:
+    own, path = spec.methods[method], ("methods", method)
+    if own.variant_of is None:
+        return _found(path, method_class, method, own.file)
+    names = [name for name, _ in registered_methods()]
+    if own.file is not None:
+        raise LocatedError((*path, "variant_of"), "a file's method may have any name; leave this out")
+    if method in names:
+        raise LocatedError((*path, "variant_of"), f"{method} is a method of its own; give the variant another name")
+    return _found((*path, "variant_of"), method_class, own.variant_of, None)
 
 
 def _by_owner(spec: RunSpec, method: str) -> tuple[dict[str, Parameter], ...]:

@@ -3,6 +3,7 @@
 import dataclasses
 import pickle
 import shutil
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,13 +15,14 @@ from torch import nn
 from torchvision.models import get_model
 
 from scale_tune import datasets
+from scale_tune.datasets.balanced import balanced_subsample, train_subsamples
 from scale_tune.datasets.digits import INFO
 from scale_tune.datasets.groups import EvaluationGroups
 from scale_tune.datasets.splits import DatasetSplits, Split
 from scale_tune.dfr import features
 from scale_tune.dfr import protocols as dfr
 from scale_tune.dfr.features import Featured, FrozenFeatures
-from scale_tune.dfr.protocols import balanced_subsample, fit_l1, refit, refit_pretrained, refit_trial
+from scale_tune.dfr.protocols import fit_l1, refit, refit_pretrained, refit_trial
 from scale_tune.errors import UserError
 from scale_tune.networks import build_classifier
 from scale_tune.seeding import derive_seed
@@ -30,10 +32,15 @@ from scale_tune.training.kept_features import extract_features, load_features
 from scale_tune.training.records import features_path, weights_path
 from scale_tune.training.trial import Trial
 
-BOTH = tuple(DfrProtocol)
+ALL = tuple(DfrProtocol)
+GROUPED = (DfrProtocol.SCALE, DfrProtocol.DFR)
+"""Those that need every group of target."""
+ON_TARGET = (DfrProtocol.SCALE, DfrProtocol.DFR, DfrProtocol.CLASS)
 PUBLISHED = {
     "scale": ([0.01, 0.05, 0.1, 0.5, 1, 1.5, 2, 2.5, 3], 10),
     "dfr": ([1, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01], 20),
+    "class": ([1, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01], 20),
+    "train": ([1, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01], 10),
 }
 SEED = 7
 CPU = torch.device("cpu")
@@ -70,12 +77,22 @@ def blobs(
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(classes, dimension))
     widths = np.geomspace(0.01, 100, dimension)
-    counts = {"train": 1} | n
+    counts = {"train": 300} | n
     labels = {name: np.arange(count) % classes for name, count in counts.items()}
     attributes = {name: rng.integers(0, classes, count) for name, count in counts.items()}
-    made = {name: (centres[labels[name]] + rng.normal(size=(counts[name], dimension))) * widths + 3 for name in n}
+    made = {name: (centres[labels[name]] + rng.normal(size=(counts[name], dimension))) * widths + 3 for name in counts}
     groups = EvaluationGroups.CELLS if cells else EvaluationGroups.ALIGNED_CONFLICTING
     return made, as_splits(labels, attributes, classes, groups)
+
+
+def given(splits: DatasetSplits, data, seed: int = 0) -> Featured:
+    """Features that are there, or that a function gives."""
+
+    def compute(name, rows):
+        features = (data(name) if callable(data) else data[name]).astype(float)
+        return features if rows is None else features[rows]
+
+    return Featured.of(splits, compute, seed)
 
 
 @pytest.fixture(scope="module")
@@ -103,15 +120,18 @@ def independent(protocol, data, splits, classes):
     two classes), and the worst group and average on test.
     """
     values_of_c, fits = PUBLISHED[protocol]
-    y, a = np.array(splits.target.labels), np.array(splits.target.attributes)
-    scaler = StandardScaler().fit(data["target"].astype(float))
-    mean, width = (scaler.mean_, scaler.scale_) if protocol == "dfr" else (0, 1)
-    scaled = {name: (data[name].astype(float) - mean) / width for name in data}
+    on = "train" if protocol == "train" else "target"
+    y, a = (np.array(getattr(getattr(splits, on), what)) for what in ("labels", "attributes"))
 
     def subsample(number):
         if protocol == "scale":
             return list(range(len(y)))
-        rng = np.random.default_rng(derive_seed("dfr", "dfr", SEED, "subsample", number))
+        if protocol == "train":
+            number = 0 if number == "path" else number + 1
+        rng = np.random.default_rng(derive_seed("dfr", protocol, SEED, "subsample", number))
+        if protocol == "class":
+            of_class = [[i for i in range(len(y)) if y[i] == k] for k in range(classes)]
+            return [i for each in of_class for i in rng.permutation(each)[: min(map(len, of_class))]]
         if classes == 2:
             cells = [[i for i in range(len(y)) if (y[i], a[i]) == (k, j)] for k in (0, 1) for j in (0, 1)]
             smallest = min(len(cell) for cell in cells)
@@ -123,13 +143,20 @@ def independent(protocol, data, splits, classes):
         rows = [i for c in conflicting for i in rng.permutation(c)[:n]]
         return rows + list(rng.permutation(aligned)[: n * classes // (classes - 1)])
 
+    fitted_on = data[on].astype(float)
+    if protocol == "train":  # only what its subsamples have is kept
+        fitted_on = fitted_on[sorted({i for number in ("path", *range(fits)) for i in subsample(number)})]
+    scaler = StandardScaler().fit(fitted_on)
+    mean, width = (0, 1) if protocol == "scale" else (scaler.mean_, scaler.scale_)
+    scaled = {name: (data[name].astype(float) - mean) / width for name in data}
+
     def fit(c, number):
         rows = subsample(number)
         random_state = derive_seed("dfr", protocol, SEED, "solver", number) % 2**32
         weights, biases = [], []
         for k in [1] if classes == 2 else range(classes):
             model = LogisticRegression(l1_ratio=1, solver="liblinear", C=c, random_state=random_state, max_iter=1000)
-            model.fit(scaled["target"][rows], (y[rows] == k).astype(int))
+            model.fit(scaled[on][rows], (y[rows] == k).astype(int))
             weights.append(model.coef_[0])
             biases.append(model.intercept_[0])
         return np.array(weights), np.array(biases)
@@ -161,13 +188,14 @@ def independent(protocol, data, splits, classes):
     )
 
 
-@pytest.mark.parametrize("protocol", BOTH)
 @pytest.mark.parametrize("classes", [2, 10])
-@pytest.mark.parametrize("source", ["blobs", "digits"])
+@pytest.mark.parametrize(
+    ("source", "protocol"), [*product(["blobs"], ALL), *product(["digits"], ON_TARGET)], ids=lambda value: str(value)
+)
 def test_agrees_with_an_independent_computation(protocol, classes, source, digits, digits_features):
+    """On digits of strength 1 train has no conflicting sample, so it is of no use there."""
     data, splits = problem(source, classes, digits, digits_features)
-    given = {name: of_split.astype(float) for name, of_split in data.items()}
-    result = refit(Featured.of(splits, given.__getitem__), protocol, Objective.WORST_GROUP, SEED)
+    result = refit(given(splits, data, SEED), protocol, Objective.WORST_GROUP, SEED)
     chosen, path, weights, biases, (test_worst, test_average) = independent(protocol.value, data, splits, classes)
     assert chosen == result.C
     assert {point.C: point.val.summary()["worst_group"] for point in result.path} == pytest.approx(path)
@@ -183,17 +211,17 @@ def test_agrees_with_an_independent_computation(protocol, classes, source, digit
     assert pickle.loads(pickle.dumps(result)).C == result.C
 
 
-@pytest.mark.parametrize("protocol", BOTH)
+@pytest.mark.parametrize("protocol", ALL)
 def test_the_values_of_c_and_the_number_of_fits_are_the_published_ones(protocol):
     values, fits = PUBLISHED[protocol.value]
     assert tuple(sorted(values)) == dfr.RECIPES[protocol].C, "ascending: of equal ones the first is taken"
     assert dfr.RECIPES[protocol].fits == fits
 
 
-@pytest.mark.parametrize("protocol", BOTH)
+@pytest.mark.parametrize("protocol", ALL)
 def test_of_equal_objectives_the_strongest_penalty_is_taken(protocol):
     data, splits = blobs(2, {"target": 200, "val": 20, "test": 20})
-    result = refit(Featured.of(splits, data.__getitem__), protocol, Objective.AVERAGE, 0)
+    result = refit(given(splits, data), protocol, Objective.AVERAGE, 0)
     best = max(point.val.summary()["average"] for point in result.path)
     equal = [point.C for point in result.path if point.val.summary()["average"] == best]
     assert len(equal) > 1
@@ -206,22 +234,22 @@ def test_the_penalty_is_l1():
     assert (fit_l1(standardised, splits.target.labels, 0.05, 0).weight == 0).mean() > 0.8
 
 
-@pytest.mark.parametrize("protocol", BOTH)
+@pytest.mark.parametrize("protocol", ALL)
 def test_a_poisonous_test_split_changes_nothing_that_is_chosen_or_fitted(protocol):
     data, splits = blobs(10, {"target": 200, "val": 300, "test": 400})
-    clean = refit(Featured.of(splits, data.__getitem__), protocol, Objective.WORST_GROUP, 0)
+    clean = refit(given(splits, data), protocol, Objective.WORST_GROUP, 0)
     rng = np.random.default_rng(1)
     test = dataclasses.replace(splits.test, labels=rng.integers(0, 10, 400), attributes=rng.integers(0, 10, 400))
     poisoned = dataclasses.replace(splits, test=test)
     for poison in (np.nan, 1e300):
         bad = {**data, "test": np.full_like(data["test"], poison)}
-        result = refit(Featured.of(poisoned, bad.__getitem__), protocol, Objective.WORST_GROUP, 0)
+        result = refit(given(poisoned, bad), protocol, Objective.WORST_GROUP, 0)
         assert (result.C, result.val.summary()["worst_group"]) == (clean.C, clean.val.summary()["worst_group"])
         assert np.array_equal(result.classifier.weight, clean.classifier.weight)
         assert result.test.summary()["average"] < 0.2 < clean.test.summary()["average"]
 
 
-@pytest.mark.parametrize("protocol", BOTH)
+@pytest.mark.parametrize("protocol", ALL)
 def test_test_is_not_asked_for_before_everything_is_fitted(protocol, monkeypatch):
     data, splits = blobs(10, {"target": 200, "val": 300, "test": 400})
     events = []
@@ -231,9 +259,9 @@ def test_test_is_not_asked_for_before_everything_is_fitted(protocol, monkeypatch
         events.append(split)
         return data[split]
 
-    refit(Featured.of(splits, ask), protocol, Objective.WORST_GROUP, 0)
+    refit(given(splits, ask), protocol, Objective.WORST_GROUP, 0)
     values, fits = PUBLISHED[protocol.value]
-    assert sorted(events[:2]) == ["target", "val"]
+    assert sorted(events[:2]) == ["train" if protocol is DfrProtocol.TRAIN else "target", "val"]
     assert events[2:] == ["fit"] * (len(values) + fits) + ["test"]
 
 
@@ -248,11 +276,11 @@ CELLS, ALIGNED = EvaluationGroups.CELLS, EvaluationGroups.ALIGNED_CONFLICTING
 @pytest.mark.parametrize(
     ("labels", "attributes", "groups", "protocols", "message"),
     [
-        pytest.param([0, 0], [0, 1], CELLS, BOTH, "no sample of: class 1", id="a class"),
-        pytest.param([0, 0], [0, 1], ALIGNED, BOTH, "no sample of: class 1", id="a class, without cells"),
-        pytest.param([0, 0, 1], [0, 1, 1], CELLS, BOTH, r"group \(label 1, attribute 0\)", id="a cell"),
-        pytest.param([0, 1], [1, 0], ALIGNED, BOTH, "no sample of: aligned samples", id="aligned samples"),
-        pytest.param([0, 1], [0, 1], ALIGNED, BOTH, "conflicting samples", id="conflicting samples"),
+        pytest.param([0, 0], [0, 1], CELLS, ON_TARGET, "no sample of: class 1", id="a class"),
+        pytest.param([0, 0], [0, 1], ALIGNED, ON_TARGET, "no sample of: class 1", id="a class, without cells"),
+        pytest.param([0, 0, 1], [0, 1, 1], CELLS, GROUPED, r"group \(label 1, attribute 0\)", id="a cell"),
+        pytest.param([0, 1], [1, 0], ALIGNED, GROUPED, "no sample of: aligned samples", id="aligned samples"),
+        pytest.param([0, 1], [0, 1], ALIGNED, GROUPED, "conflicting samples", id="conflicting samples"),
         pytest.param(
             [0, 0, 1], [0, 1, 1], ALIGNED, [DfrProtocol.DFR], "conflicting samples of class 1", id="its subsamples"
         ),
@@ -262,11 +290,11 @@ def test_a_target_without_a_class_or_group_is_a_clear_error(labels, attributes, 
     splits = target_of(labels, attributes, 2, groups)
     for protocol in protocols:
         with pytest.raises(UserError, match=message) as error:
-            refit(Featured.of(splits, {}.__getitem__), protocol, Objective.WORST_GROUP, 0)
+            refit(given(splits, {}), protocol, Objective.WORST_GROUP, 0)
         assert "Use another dataset.seed in a new search, or analyse this one with --dfr none" in str(error.value)
     sized = dataclasses.replace(splits, options={"val_target_size": 20, "seed": 0})
     with pytest.raises(UserError, match=r"a larger dataset\.val_target_size or another dataset\.seed"):
-        refit(Featured.of(sized, {}.__getitem__), DfrProtocol.DFR, Objective.WORST_GROUP, 0)
+        refit(given(sized, {}), DfrProtocol.DFR, Objective.WORST_GROUP, 0)
 
 
 def test_a_subsample_has_equally_many_of_each_cell():
@@ -366,7 +394,9 @@ def test_kept_features_are_those_of_the_best_epochs_weights(trained, digits, dev
         assert np.array_equal(kept.splits[name].features, extract_features(network, split, digits, device))
         assert np.array_equal(kept.splits[name].labels, split.labels)
         assert np.array_equal(kept.splits[name].attributes, split.attributes)
-    assert set(kept.splits) == {"target", "val", "test"}, "nothing is refitted on train"
+    assert set(kept.splits) == {"train", "target", "val", "test"}
+    assert kept.splits["train"].features.shape == (0, 256), "at strength 1 no part of train is group-balanced"
+    assert kept.subsamples.shape == (0, 0)
     assert kept.groups == digits.info.groups
 
 
@@ -375,14 +405,14 @@ def test_a_kept_trial_is_refitted_without_weights_data_or_network(trained, tmp_p
     directory = Location.of(tmp_path / trained.name)
     shutil.copytree(trained.local, directory.local)
     kept = load_features(directory, 0)
-    given = {name: split.features.astype(float) for name, split in kept.splits.items()}
+    features = {name: split.features for name, split in kept.splits.items()}
     weights_path(directory, 0).delete()
     with monkeypatch.context() as patch:
         patch.setattr(dfr, "load_splits", lambda *_: pytest.fail("the data are not needed"))
-        results = refit_trial(directory, 0, CONFIG, kept.fingerprint, BOTH)
+        results = refit_trial(directory, 0, CONFIG, kept.fingerprint, ALL)
     assert images_seen() == 0
-    for protocol, result in zip(BOTH, results, strict=True):
-        by_hand = refit(Featured.of(datasets.load_dataset("digits"), given.__getitem__), protocol, CONFIG.objective, 0)
+    for protocol, result in zip(ON_TARGET, results, strict=True):
+        by_hand = refit(given(datasets.load_dataset("digits"), features), protocol, CONFIG.objective, 0)
         assert result.C == by_hand.C
         assert np.array_equal(result.classifier.weight, by_hand.classifier.weight)
         assert result.test.summary() == by_hand.test.summary()
@@ -391,13 +421,13 @@ def test_a_kept_trial_is_refitted_without_weights_data_or_network(trained, tmp_p
 
 def test_features_of_other_splits_are_refused(trained):
     with pytest.raises(UserError, match="test samples may have been trained on") as error:
-        refit_trial(trained, 0, CONFIG, "another fingerprint", BOTH)
+        refit_trial(trained, 0, CONFIG, "another fingerprint", GROUPED)
     assert "another fingerprint" in str(error.value)
     assert str(trained) in str(error.value)
 
 
 def test_features_that_are_gone_are_no_error(tmp_path):
-    assert refit_trial(Location.of(tmp_path), 0, CONFIG, "", BOTH) is None
+    assert refit_trial(Location.of(tmp_path), 0, CONFIG, "", GROUPED) is None
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b"garbage" * 9, lambda b: b[:-100]])
@@ -407,14 +437,14 @@ def test_damaged_features_are_an_error_that_names_the_file(damage, trained, tmp_
     path = features_path(directory, 0).local
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match=r"features-0.safetensors is damaged.*restore it from a copy, or delete it"):
-        refit_trial(directory, 0, CONFIG, "", BOTH)
+        refit_trial(directory, 0, CONFIG, "", GROUPED)
 
 
 def test_features_of_another_trial_are_refused(trained, tmp_path):
     directory = Location.of(tmp_path / "erm-00001")
     shutil.copytree(trained.local, directory.local)
     with pytest.raises(UserError, match="holds the features of erm-00000, seed 0"):
-        refit_trial(directory, 0, CONFIG, "", BOTH)
+        refit_trial(directory, 0, CONFIG, "", GROUPED)
 
 
 def test_a_cached_feature_belongs_to_its_data_and_its_normalisation(digits, own_cache, images_seen):
@@ -479,7 +509,7 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
         with torch.inference_mode():
             return torch.cat([network(batch) for batch in images.split(256)]).double().numpy()
 
-    expected = refit(Featured.of(digits, by_hand), DfrProtocol.DFR, Objective.WORST_GROUP, 0)
+    expected = refit(given(digits, by_hand), DfrProtocol.DFR, Objective.WORST_GROUP, 0)
     assert result.C == expected.C
     np.testing.assert_allclose(result.classifier.weight, expected.classifier.weight, atol=1e-6)
     assert result.test.summary() == expected.test.summary()
@@ -487,11 +517,50 @@ def test_the_pretrained_baseline_is_dfr_on_the_features_of_these_weights(weights
 
 def test_a_network_without_pretrained_weights_has_no_baseline(digits):
     with pytest.raises(UserError, match="small_cnn has no pretrained weights; torchvision's networks do"):
-        refit_pretrained(ModelOptions(), DIGITS, digits.fingerprint, BOTH, Objective.WORST_GROUP, {}, 0)
+        refit_pretrained(ModelOptions(), DIGITS, digits.fingerprint, GROUPED, Objective.WORST_GROUP, {}, 0)
 
 
 def test_the_pretrained_baseline_is_judged_on_the_splits_that_it_is_compared_on(tmp_path):
     save_file(get_model("resnet18", weights=None).state_dict(), tmp_path / "w.safetensors")
     model = ModelOptions(name="resnet18", weights=str(tmp_path / "w.safetensors"))
     with pytest.raises(UserError, match="other splits"):
-        refit_pretrained(model, DIGITS, "another", BOTH, Objective.WORST_GROUP, {}, 0)
+        refit_pretrained(model, DIGITS, "another", GROUPED, Objective.WORST_GROUP, {}, 0)
+
+
+def test_of_train_only_its_balanced_subsamples_are_kept(tmp_path, device):
+    config = CONFIG.model_copy(update={"dataset": DatasetConfig(name="digits", spurious_strength=0.9), "seeds": (3,)})
+    splits = datasets.load_splits(config.dataset)
+    trial = Trial("erm-00000", config, {3: splits}, device, Location.of(tmp_path / "erm-00000"))
+    while not trial.record.finished:
+        trial.train_epoch()
+    kept = load_features(trial.directory, 3)
+    train, of_train = splits.train, kept.splits["train"]
+    rows, positions = train_subsamples(train.labels, train.attributes, splits.info.groups, 3)
+    assert 0 < len(rows) == len(of_train.labels) < len(train) / 2
+    assert np.array_equal(kept.subsamples, positions)
+    assert np.array_equal(of_train.labels, train.labels[rows])
+    assert np.array_equal(of_train.attributes, train.attributes[rows])
+    everything = extract_features(trial.replicas[0].method.network, train, splits, device)
+    np.testing.assert_allclose(of_train.features, everything[rows], atol=1e-5)
+    for subsample in positions:
+        aligned = of_train.labels[subsample] == of_train.attributes[subsample]
+        assert aligned.mean() == pytest.approx(0.1, abs=0.01), "the attribute says nothing about the label"
+    (result,) = refit_trial(trial.directory, 3, config, splits.fingerprint, [DfrProtocol.TRAIN])
+    by_hand = refit(
+        given(
+            splits,
+            lambda name: extract_features(trial.replicas[0].method.network, getattr(splits, name), splits, device),
+            3,
+        ),
+        DfrProtocol.TRAIN,
+        config.objective,
+        3,
+    )
+    assert result.C == by_hand.C
+    np.testing.assert_allclose(result.classifier.weight, by_hand.classifier.weight, atol=1e-3)
+
+
+def test_where_train_lacks_a_group_its_protocol_has_no_result(trained):
+    kept = load_features(trained, 0)
+    found = refit_trial(trained, 0, CONFIG, kept.fingerprint, [DfrProtocol.TRAIN, DfrProtocol.CLASS])
+    assert [result.protocol for result in found] == [DfrProtocol.CLASS]

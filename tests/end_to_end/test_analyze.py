@@ -37,7 +37,7 @@ def runs(tmp_path_factory):
 def test_runs_of_one_method_each_make_one_table_and_latex(runs, tmp_path):
     result = run("analyze", runs["target"].path, runs["scale"].path, "--latex", "--export", tmp_path / "out")
     assert result.returncode == 0, result.stderr
-    assert re.search(r"│ erm_target .*\n│ target ", result.stdout)
+    assert re.search(r"\n  erm_target .*\n  target ", result.stdout)
     assert r"\begin{tabular}" in result.stdout
     assert (tmp_path / "out" / "comparison.tex").read_text() in result.stdout
     assert (tmp_path / "out" / "target" / "trials.parquet").exists()

@@ -46,9 +46,9 @@ OWN_METHOD = Example(
     name="own_method",
     file="group_dro.py",
     smaller="--epochs 4",
-    compared={"method": "group_dro"},
-    trials={"method": "group_dro", "config.eta": None},
-    reported="group_dro",
+    compared={"method": "my_group_dro"},
+    trials={"method": "my_group_dro", "config.eta": None},
+    reported="my_group_dro",
 )
 OWN_DATASET = Example(
     name="own_dataset",

@@ -1,4 +1,4 @@
-"""Methods, a dataset and a network as users bring them, in the forms that are hard to resume."""
+"""Methods, datasets and a network as users bring them, in the forms that are hard to resume."""
 
 import numpy as np
 import torch
@@ -121,6 +121,39 @@ class Tinted(Dataset):
         )
 
 
+class Paired(Dataset):
+    """Ten classes that go with an attribute each, as digits and dominoes; a fifth of train is conflicting."""
+
+    def info(self):
+        groups = Groups(
+            num_classes=10,
+            num_attributes=10,
+            evaluation_groups=EvaluationGroups.ALIGNED_CONFLICTING,
+            aligned_attributes=tuple(range(10)),
+        )
+        return DatasetInfo(groups=groups, height=16, width=8, mean=(0.5,) * 3, std=(0.25,) * 3)
+
+    def plan(self):
+        return {
+            split: self._split(split, n) for split, n in (("train", 100), ("target", 50), ("val", 50), ("test", 50))
+        }
+
+    def _split(self, split, n):
+        rng = np.random.default_rng([self.options.seed, *split.encode()])
+        labels = np.arange(n) % 10
+        conflicting = np.arange(n) % (5 if split == "train" else 2) == 0
+        attributes = np.where(conflicting, (labels + rng.integers(1, 10, n)) % 10, labels)
+        images = rng.integers(0, 100, (n, 3, 16, 8), np.uint8)
+        for row, shown in ((0, attributes), (8, labels)):  # one below the other, as brightness of a line
+            images[np.arange(n), :, row + shown // 2] += (80 + 60 * (shown % 2))[:, None, None].astype(np.uint8)
+        return SplitPlan(
+            labels=labels,
+            attributes=attributes,
+            sources=np.arange(n)[:, None] + 1000 * len(split),
+            images=lambda start, stop: images[start:stop],
+        )
+
+
 def with_dropout():
     """A network whose draws within a step are of torch's global generator."""
     backbone = nn.Sequential(
@@ -131,4 +164,10 @@ def with_dropout():
         nn.AdaptiveAvgPool2d(2),
         nn.Flatten(),
     )
+    return backbone, 32
+
+
+def without_batchnorm():
+    """A network in which nothing depends on what else is in a batch, or was in those before."""
+    backbone = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
     return backbone, 32

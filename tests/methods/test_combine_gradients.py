@@ -24,7 +24,12 @@ WEIGHTS = {
     RegularizeMode.RELU: lambda c: max(c, 0.0),
     RegularizeMode.IDENTITY: lambda c: c,
     RegularizeMode.STEP: lambda c: 1.0 if c > 0 else 0.0,
+    RegularizeMode.CONSTANT: lambda c: 0.3,
 }
+
+
+def constant(mode):
+    return 0.3 if mode == "constant" else None
 
 
 def plain_loop(train, target, group_size, mode):
@@ -55,7 +60,7 @@ def plain_loop(train, target, group_size, mode):
 def test_agrees_with_a_plain_loop_over_groups(shape, group_size, mode):
     train, target = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
     expected, expected_cosines = plain_loop(train, target, group_size, mode)
-    combined, cosines = combine_gradients(train, target, group_size, mode)
+    combined, cosines = combine_gradients(train, target, group_size, mode, constant(mode))
     torch.testing.assert_close(combined, expected, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(cosines, expected_cosines, rtol=1e-12, atol=1e-12)
 
@@ -72,7 +77,7 @@ def test_agrees_with_a_plain_loop_over_groups(shape, group_size, mode):
 def test_agrees_for_any_convolution(out, channels, side, group_size, mode, seed):
     generator = torch.Generator().manual_seed(seed)
     train, target = torch.randn((2, out, channels, side, side), dtype=torch.float64, generator=generator)
-    combined, cosines = combine_gradients(train, target, group_size, mode)
+    combined, cosines = combine_gradients(train, target, group_size, mode, constant(mode))
     expected, expected_cosines = plain_loop(train, target, group_size, mode)
     torch.testing.assert_close(combined, expected, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(cosines, expected_cosines, rtol=1e-12, atol=1e-12)
@@ -84,7 +89,7 @@ def test_a_zero_gradient_gives_cosine_0_and_no_nan(mode, zero):
     train, target = torch.randn(8, 6, 3, 3), torch.randn(8, 6, 3, 3)
     train = torch.zeros_like(train) if zero in ("train", "both") else train
     target = torch.zeros_like(target) if zero in ("target", "both") else target
-    combined, cosines = combine_gradients(train, target, 4, mode)
+    combined, cosines = combine_gradients(train, target, 4, mode, constant(mode))
     assert torch.equal(cosines, torch.zeros(12))
     weight_of_0 = WEIGHTS[mode](0.0)
     torch.testing.assert_close(combined, weight_of_0 * train + target)
@@ -177,3 +182,9 @@ def test_the_gradients_are_left_as_they_were():
 def test_wrong_arguments_are_refused(train, target, group_size, mode, message):
     with pytest.raises(ValueError, match=message):
         combine_gradients(torch.ones(train), torch.ones(target), group_size, mode)
+
+
+@pytest.mark.parametrize(("mode", "given"), [("constant", None), ("linear", 0.5)])
+def test_a_constant_is_of_its_mode_alone(mode, given):
+    with pytest.raises(ValueError, match="a constant task weight is of the mode constant alone"):
+        combine_gradients(torch.ones(2), torch.ones(2), 1, mode, given)

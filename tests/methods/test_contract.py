@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,17 @@ MADE_UP = Path(__file__).with_name("made_up.py")
 GROUP_DRO = REPOSITORY / "examples" / "own_method" / "group_dro.py"
 METHODS = {
     **{name: None for name, _ in registered_methods()},
-    "group_dro": "group_dro.py",
+    "my_group_dro": "group_dro.py",
     "adam_with_buffer": "made_up.py:AdamWithBuffer",
     "two_stages": "made_up.py:TwoStages",
 }
 SETTINGS = {
-    "cells, dropout": (DatasetConfig(name="tinted", file="made_up.py"), ModelOptions(name="made_up.py:with_dropout")),
-    "digits": (DatasetConfig(name="digits", spurious_strength=1.0), ModelOptions()),
+    "cells, dropout": (
+        DatasetConfig(name="tinted", file="made_up.py:Tinted"),
+        ModelOptions(name="made_up.py:with_dropout"),
+    ),
+    "aligned or not": (DatasetConfig(name="paired", file="made_up.py:Paired"), ModelOptions()),
+    "digits": (DatasetConfig(name="digits", spurious_strength=0.9), ModelOptions()),
 }
 EPOCHS = 4
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -51,7 +56,7 @@ def config(method: str, setting: str, epochs: int = EPOCHS) -> TrialConfig:
         dataset=dataset,
         model=model,
         epochs=epochs,
-        seeds=(0, 1) if setting != "digits" else (0,),
+        seeds=(0, 1) if setting == "cells, dropout" else (0,),
         schedule="cosine",
     )
 
@@ -66,10 +71,15 @@ def outcome(trial: Trial) -> tuple:
     return timeless(trial.record), [{name: tensor.tolist() for name, tensor in each.items()} for each in kept]
 
 
-@every_method
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize(
+    ("method", "setting"),
+    [
+        *((method, setting) for setting in ("cells, dropout", "aligned or not") for method in METHODS),
+        ("scale", "digits"),
+    ],
+)
 def test_interrupted_after_every_epoch_is_uninterrupted(method, setting, tmp_path, device):
-    asked = config(method, setting, epochs=EPOCHS if setting != "digits" else 2)
+    asked = config(method, setting, epochs=EPOCHS if setting == "cells, dropout" else 2)
     whole = opened(asked, tmp_path / "whole", device)
     while not whole.record.finished:
         whole.train_epoch()
@@ -77,6 +87,15 @@ def test_interrupted_after_every_epoch_is_uninterrupted(method, setting, tmp_pat
         pieces.train_epoch()
     assert len(weights(pieces.directory)) == len(asked.seeds)
     assert outcome(pieces) == outcome(whole)
+
+
+def kinds(method: Method) -> dict[str, type]:
+    """Of each attribute that is assigned, and not only remembered."""
+    return {
+        name: type(value)
+        for name, value in vars(method).items()
+        if not isinstance(getattr(type(method), name, None), cached_property)
+    }
 
 
 @every_method
@@ -93,9 +112,7 @@ def test_the_state_survives_a_round_trip(method, device):
     again = fresh.tensors()
     assert again.keys() == state.keys()
     assert all(torch.equal(again[name], tensor) for name, tensor in state.items())
-    assert {name: type(value) for name, value in vars(fresh.method).items()} == {
-        name: type(value) for name, value in vars(trained.method).items()
-    }
+    assert kinds(fresh.method) == kinds(trained.method)
 
 
 @every_method
@@ -103,8 +120,8 @@ def test_an_empty_group_makes_no_nan(method, tmp_path, device):
     """Two of the six groups of train have no sample, and a batch lacks more."""
     asked = config(method, "cells, dropout", epochs=2)
     trial = opened(asked, tmp_path, device)
-    groups = trial.replicas[0].method.samples
-    assert {len(torch.unique(split.groups)) for name, split in groups.items() if name == "train"} <= {4}
+    train = trial.replicas[0].splits.train
+    assert len(set(zip(train.labels.tolist(), train.attributes.tolist(), strict=True))) == 4
     while not trial.record.finished:
         trial.train_epoch()
     assert not trial.record.diverged
@@ -119,6 +136,23 @@ def test_a_method_is_given_nothing_of_val_and_test(method):
     asked = config(method, "cells, dropout")
     replica = Replica(asked, 0, load_splits(asked.dataset), torch.device("cpu"))
     assert set(replica.method.samples) == set(replica.method.learns_from) <= {"train", "target"}
+
+
+@every_method
+def test_attributes_that_a_method_does_not_declare_are_kept_from_it(method):
+    asked = config(method, "cells, dropout")
+    replica = Replica(asked, 0, load_splits(asked.dataset), torch.device("cpu"))
+    replica.method.begin_epoch(1 - replica.method.preparation)
+    batches, _ = next(replica._batches(torch.Generator()))
+    for split, known in [*replica.method.samples.items(), *batches.items()]:
+        if split in replica.method.attributes_of:
+            assert torch.equal(known.groups, known.labels * 3 + known.attributes)
+        else:
+            for what in ("attributes", "groups"):
+                with pytest.raises(ValueError, match=rf"add attributes_of = \('{split}',\) to its class"):
+                    getattr(known, what)
+    told = replica.knowledge()
+    assert set(told.attributes_of) <= set(told.labels_of) <= {"train", "target"}
 
 
 @every_method
@@ -140,7 +174,7 @@ class Careless(Method):
 
 
 def replica_of(cls: type[Method], monkeypatch) -> Replica:
-    monkeypatch.setattr("scale_tune.training.replica.method_class", lambda name, file: cls)
+    monkeypatch.setattr("scale_tune.training.replica.class_of", lambda config: cls)
     return Replica(config("erm", "digits"), 0, load_splits(DatasetConfig(name="digits")), torch.device("cpu"))
 
 

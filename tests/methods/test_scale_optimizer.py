@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from scale_tune.methods.gradients import Scale, combine_gradients
+from scale_tune.methods.gradients import TwoGradientSGD, combine_gradients
 from scale_tune.methods.regularize_mode import RegularizeMode
 
 LR, MOMENTUM, WEIGHT_DECAY, GROUP_SIZE = 0.1, 0.9, 0.01, 4
@@ -30,9 +30,15 @@ def two_gradients(model: nn.Module, step: int) -> tuple[tuple[torch.Tensor, ...]
     return gradients(), gradients()
 
 
-def scale(model: nn.Module, mode: str = "linear", **options: float) -> Scale:
-    settings = {"lr": LR, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY, "group_size": GROUP_SIZE} | options
-    return Scale(model.named_parameters(), regularize_mode=mode, **settings)
+def constant(mode: str) -> float | None:
+    return 0.3 if mode == "constant" else None
+
+
+def scale(model: nn.Module, mode: str = "linear", lr: float = LR) -> TwoGradientSGD:
+    def combine(g_tr: torch.Tensor, g_tg: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return combine_gradients(g_tr, g_tg, GROUP_SIZE, mode, constant(mode))
+
+    return TwoGradientSGD(model.named_parameters(), combine, lr=lr, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
 
 
 class Reference:
@@ -45,7 +51,7 @@ class Reference:
 
     def step(self, train, target, lr: float) -> None:
         for i, (theta, g_tr, g_tg) in enumerate(zip(self.theta, train, target, strict=True)):
-            combined, _ = combine_gradients(g_tr, g_tg, GROUP_SIZE, self.mode)
+            combined, _ = combine_gradients(g_tr, g_tg, GROUP_SIZE, self.mode, constant(self.mode))
             d = combined + WEIGHT_DECAY * theta
             if i == len(self.v):
                 self.v.append(d)

@@ -76,10 +76,10 @@ def test_a_method_of_the_package_is_one_file_and_one_line(tmp_path):
     for script in ("tune.py",):
         shutil.copy(REPOSITORY / script, tmp_path)
     command = [sys.executable, "tune.py", str(REPOSITORY / "search_spaces" / "digits.yaml")]
-    dry = [*command, "--methods", "erm_all,scale", "--dry-run"]
+    dry = [*command, "--methods", "erm_both,scale", "--dry-run"]
     result = subprocess.run(dry, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "erm_all" in result.stdout
+    assert "erm_both" in result.stdout
 
 
 def test_the_registries_are_where_it_says():

@@ -17,6 +17,7 @@ from scale_tune.report import html as report
 from scale_tune.report.html import data, estimates, marks
 from scale_tune.report.html import page as page_module
 from scale_tune.report.html.importance import importances
+from scale_tune.report.html.style import looks_of
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from tests.support.ablations import grid_run
@@ -32,6 +33,7 @@ from tests.support.reports import (
     state_of,
     tables_of,
 )
+from tests.support.twelve import twelve
 
 SECTIONS = [
     "answer",
@@ -478,6 +480,72 @@ def test_a_method_without_a_selectable_trial_is_seen_to_be_missing():
     shown = Page(report.render(replace(given, comparison=comparison, differences=differences_of(comparison))))
     assert shown.tables["selection-table"]["erm"]["trial"] == ["none selectable"]
     assert "nothing to compare with" in shown.text("answer")
+
+
+@pytest.fixture(scope="module")
+def many():
+    run = twelve()
+    methods = {m: s.model_dump(exclude_defaults=True) for m, s in run.spec.methods.items()}
+    given = analysed(spec_of(methods=methods), name="demo")
+    return replace(given, comparison=compare([run]), differences=differences([run]))
+
+
+@pytest.fixture(scope="module")
+def page_of_many(many):
+    return Page(report.render(many))
+
+
+def test_the_information_of_each_method_is_printed(many, page_of_many):
+    table = page_of_many.tables["information-table"]
+    assert set(table) == set(many.comparison["method"])
+    for row in many.comparison.to_dict("records"):
+        shown = table[row["method"]]
+        assert shown["train_attributes"] == ["yes" if row["train_attributes"] else "no"]
+        assert (shown["target"], shown["val_attributes"]) == ([row["target"]], ["yes"])
+        for column in ("group_labelled", "own_hyperparameters", "epochs_spent"):
+            assert shown[column] == [row[column]]
+
+
+def test_methods_are_grouped_by_what_they_know(page_of_many):
+    order = list(page_of_many.tables["comparison-table"])
+    assert order[:5] == ["jtt", "rwy", "suby", "erm", "scale"]
+    assert order[-3:] == ["group_dro", "rwg", "group_dro_with_target"]
+    headings = [
+        attributes for tag, attributes in page_of_many.tags if tag == "tr" and attributes.get("class") == "group"
+    ]
+    assert len(headings) == 3 * 4, "of three tables"
+    assert "group labels of target and val: 1,400 images" in page_of_many.text("comparison-table")
+
+
+def test_accuracy_is_drawn_against_the_images_whose_group_was_known(many, page_of_many):
+    figure = page_of_many.figures["labelled-figure-0"]
+    (trace,) = figure["data"]
+    axis = figure["layout"]["xaxis"]
+    by_name = many.comparison.set_index("method")
+    assert set(trace["text"]) == set(by_name.index)
+    for name, y, images in zip(trace["text"], trace["y"], trace["customdata"], strict=True):
+        assert (y, images) == (by_name.loc[name, "test_worst_group_mean"], by_name.loc[name, "group_labelled"])
+    assert trace["customdata"] == sorted(trace["customdata"])
+    assert axis["ticktext"] == ["1,000", "1,400", "5,000", "5,400"]
+    steps = [right - left for left, right in zip(trace["x"], trace["x"][1:], strict=False)]
+    assert min(steps) >= 1, "no method stands on another"
+    notes = figure["layout"]["annotations"]
+    assert [note["text"] for note in notes if note["font"]["weight"] == 700] == ["scale"]
+    assert len(notes) == len(by_name)
+
+
+def test_methods_that_know_the_same_have_no_figure_of_it():
+    assert "labelled-figure-0" not in Page(report.render(analysed(spec_of(methods=["erm", "jtt"])))).figures
+
+
+def test_twelve_methods_look_different_and_leave_the_first_screen_and_figures_readable(many, page_of_many):
+    looks = looks_of(many.spec.methods).values()
+    assert len({look.symbol for look in looks}) == len({(look.colour, look.dash) for look in looks}) == 12
+    assert "9 more methods" in page_of_many.text("answer")
+    assert "differences-figure" not in page_of_many.figures, "of 91 pairs"
+    figure = page_of_many.figures["validation-figure"]
+    rows = len([trace for trace in figure["data"] if trace.get("showlegend", True)])
+    assert figure["layout"]["height"] >= 2 * 19 * rows, "a legend may fill half of a figure, a row for each method"
 
 
 def test_several_runs_and_datasets_are_told_apart():

@@ -20,12 +20,8 @@ from tests.support.runs import drive, fast_spec
 from tests.support.searches import timeless
 
 usercode.provide(usercode.read_sources({"dataset": Path(made_up.__file__)}))
-TINY = {
-    "methods": ["erm_target"],
-    "dataset": {"name": "tinted", "file": "made_up.py:Tinted"},
-    "epochs": 2,
-    "seeds": [0],
-}
+DATASET = {"name": "tinted", "file": "made_up.py:Tinted"}
+TINY = {"methods": ["erm_target"], "dataset": DATASET, "epochs": 2, "seeds": [0]}
 SPEC = fast_spec(**TINY, num_samples=3, keep_top=1, search_seed=15)
 """Trains in a moment. Its first trial completes, the second too and is better, the third is pruned."""
 

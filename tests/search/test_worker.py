@@ -18,6 +18,7 @@ def settings(directory, name: str = "erm_target-00000") -> dict:
         "trial": name,
         "config": config.model_dump_json(),
         "directory": str(directory / name),
+        "prepared": None,
         "threads": 1,
         "gpus": 0,
         "sources": {},

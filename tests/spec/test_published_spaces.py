@@ -5,7 +5,7 @@ import pytest
 from scale_tune.datasets.ahead import dataset_variants
 from scale_tune.spec.loading import load_spec
 from scale_tune.spec.plan import print_plan
-from scale_tune.workflows.resolving import resolved
+from scale_tune.workflows.resolving import preparation, resolved
 from tests.conftest import REPOSITORY
 
 EVERYWHERE = {
@@ -47,7 +47,7 @@ def plan_of(capsys, monkeypatch):
 
     def read(name: str):
         spec = load_spec(REPOSITORY / "search_spaces" / f"{name}.yaml", check=resolved)
-        print_plan(spec)
+        print_plan(spec, preparation(spec))
         table, lines = {}, {}
         for line in capsys.readouterr().out.splitlines():
             if line.startswith("│"):

@@ -12,7 +12,7 @@ from scale_tune.spec.plan import print_plan
 from scale_tune.spec.space import RunSpec
 from scale_tune.spec.yamlfile import parse_yaml
 from scale_tune.storage.rundir import plain_spec
-from scale_tune.workflows.resolving import resolved
+from scale_tune.workflows.resolving import preparation, resolved
 from tests.conftest import REPOSITORY
 
 load_spec = partial(loading.load_spec, check=resolved)
@@ -298,7 +298,8 @@ def test_samplers_of_numbers_need_a_range(file, sampler):
 )
 def test_the_plan_shows_how_a_search_draws_and_stops(file, capsys, scheduler, line):
     file.write_text(POINTS.replace("    epochs: 7\n", "    epochs: 7\n    try_first: [{group_size: 4}, {lr: 0.1}]\n"))
-    print_plan(load_spec(file, {"sampler": "qmc", "scheduler.name": scheduler, "scheduler.grace_period": 2}))
+    spec = load_spec(file, {"sampler": "qmc", "scheduler.name": scheduler, "scheduler.grace_period": 2})
+    print_plan(spec, preparation(spec))
     lines = capsys.readouterr().out.splitlines()
     assert line in lines
     assert "sampler    qmc" in lines
@@ -346,3 +347,15 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
 def test_a_spec_can_be_made_without_a_file():
     spec = RunSpec(methods={"erm": {}}, space={"lr": 0.1})
     assert spec.trial_config("erm", {}).hyperparameters.lr == 0.1
+
+
+def test_the_plan_counts_the_epochs_that_prepare(file, capsys):
+    file.write_text(
+        "methods:\n  erm:\n  jtt: {space: {first_epochs: {type: choice, values: [2, 5]}}}\n"
+        "num_samples: 2\nseeds: [0, 1, 2]\nepochs: 10\n"
+    )
+    spec = load_spec(file)
+    print_plan(spec, preparation(spec))
+    shown = capsys.readouterr().out
+    assert "2…5 + 10" in shown
+    assert "at most 150 epochs of single replicas" in shown, "2 x 3 x 10 of ERM, 2 x 3 x 15 of JTT"

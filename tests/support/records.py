@@ -6,12 +6,14 @@ import numpy as np
 
 from scale_tune import datasets
 from scale_tune.datasets.groups import GroupCounts, Groups
+from scale_tune.methods import class_of
 from scale_tune.spec.config import TrialConfig
 from scale_tune.training.records import (
     BestEpoch,
     CellsRecord,
     EpochRecord,
     GroupsRecord,
+    KnowledgeRecord,
     ReplicaRecord,
     SplitRecord,
     TrialRecord,
@@ -37,8 +39,17 @@ def made_up_record(name: str, config: TrialConfig) -> TrialRecord:
         device="cpu",
         threads=1,
         started=datetime(2026, 1, 1, tzinfo=UTC),
+        knowledge=_knowledge(config),
         replicas=replicas,
     )
+
+
+def _knowledge(config: TrialConfig) -> KnowledgeRecord:
+    """What the method's class declares."""
+    method = class_of(config)
+    pooled = ["target"] * method.pools(method.Options.model_validate(config.options))
+    told = {"labels_of": method.learns_from, "attributes_of": method.attributes_of}
+    return KnowledgeRecord(samples=SIZES, **{what: [*of, *pooled] if of else [] for what, of in told.items()})
 
 
 def _replica(seed: int, config: TrialConfig, groups: Groups, random: np.random.Generator) -> ReplicaRecord:

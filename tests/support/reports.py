@@ -7,12 +7,14 @@ import pandas as pd
 import pyarrow as pa
 
 from scale_tune.accuracies import ACCURACIES
+from scale_tune.analysis.knowledge import of_trained
 from scale_tune.analysis.selection import select_best
 from scale_tune.report.html import Analysis
 from scale_tune.spec.parameters import Choice, Constant, IntRange
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables import run_schemas
-from tests.support.tables import make_spec
+from scale_tune.tables.schemas import rows_of
+from tests.support.tables import make_spec, told
 
 MADE = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 REPORTING = {"scale": ("cosine",), "erm_target": ("gradient norm", "margin")}
@@ -48,7 +50,7 @@ def tables_of(spec: RunSpec, states=state_of, trials: int | None = None, cells: 
         for number in range(spec.method_samples(method) if trials is None else trials):
             name, state = f"{method}-{number:05d}", states(number)
             epochs = {"complete": spec.epochs, "pruned": max(1, spec.epochs // 2), "running": 1}.get(state, 0)
-            level = 0.2 + 0.2 * m + draws.normal(0, 0.05, (len(spec.seeds), 1))
+            level = 0.2 + min(0.2, 0.75 / len(spec.methods)) * m + draws.normal(0, 0.05, (len(spec.seeds), 1))
             worst = np.clip(level + draws.normal(0, 0.02, (len(spec.seeds), epochs)).cumsum(axis=1), 0, 1)
             rows["trials"].append(_trial(spec, method, number, state, worst, draws))
             if epochs:
@@ -79,6 +81,7 @@ def _trial(spec, method, number, state, worst, draws) -> dict:
         "epochs": worst.shape[1],
         "objective": worst.max(axis=1).mean() if worst.size else None,
         "diverged": 0,
+        **told(method),
         "error": TRACEBACK if state == "failed" else None,
         "seconds": 12.5 if worst.size else None,
         "started": MADE,
@@ -158,9 +161,10 @@ def comparison_of(name: str, tables: dict[str, pd.DataFrame], spec: RunSpec, wid
     best, rows = select_best(tables["trials"]), []
     for method in spec.methods:
         row = {"run": name, "dataset": spec.dataset.name, "method": method, "trial": best.get(method), "seeds": 0}
-        row |= {"selected_by": spec.objective.value, "trials": 0, "eligible": 0, "seeds_asked": len(spec.seeds)}
-        row |= {"config": "", "confirms": None, "seeds_kind": "searched", "interval": "seeds and images"}
         chosen = tables["trials"][tables["trials"]["trial"] == row["trial"]]
+        row |= {"selected_by": spec.objective.value, "trials": 0, "eligible": 0, "seeds_asked": len(spec.seeds)}
+        row |= vars(of_trained(spec, method, rows_of(chosen)[0] if len(chosen) else None))
+        row |= {"config": "", "confirms": None, "seeds_kind": "searched", "interval": "seeds and images"}
         row |= {f"{split}_worst_group_name": "conflicting" for split in ("val", "test")}
         for column in [f"{split}_{accuracy}" for split in ("val", "test") for accuracy in ACCURACIES]:
             mean, std = (chosen[f"{column}_{s}"].iloc[0] if len(chosen) else np.nan for s in ("mean", "std"))

@@ -7,6 +7,7 @@ import torch
 
 from scale_tune import datasets
 from scale_tune.ledger.ledger import Ledger
+from scale_tune.methods import shares_preparation
 from scale_tune.search.closing import Closing
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
@@ -105,12 +106,16 @@ def drive(
             ledger.fail(issued.name, REASON)
             continue
         config = spec.trial_config(issued.method, issued.params)
-        trial = Trial(issued.name, config, datasets.splits_by_seed(config), DEVICE, run.trial(issued.name))
+        prepared = run.prepared if shares_preparation(spec, issued.method) else None
+        splits = datasets.splits_by_seed(config)
+        trial = Trial(issued.name, config, splits, DEVICE, run.trial(issued.name), prepared)
         told = trial.record.epoch > 0  # what an earlier worker has completed
         while True:
             if not told:
                 trial.train_epoch()
             told = False
+            if trial.record.epoch == 0:
+                continue  # it is being prepared: there is nothing to tell
             finished = trial.record.finished
             if finished and issued.name == fail_at_the_end:
                 ledger.fail(issued.name, "its worker died")

@@ -10,6 +10,27 @@ from scale_tune.tables.schemas import REFITTED, frame_of
 STATS = [f"{s}_{name}_{stat}" for s in ("val", "test") for name in ACCURACIES for stat in ("mean", "std")]
 FINGERPRINT = "made up"
 """Of all data."""
+SIZES = {"train_n": 4000, "target_n": 400, "val_n": 1000}
+TOLD = {
+    "erm_target": ("target", "none"),
+    "scale": ("train, target", "none"),
+    "projection": ("train, target", "none"),
+    "finetune": ("train, target", "none"),
+    "erm_all": ("train, target", "none"),
+    "rwg": ("train", "train"),
+    "subg": ("train", "train"),
+    "group_dro": ("train", "train"),
+    "group_dro_with_target": ("train, target", "train, target"),
+}
+"""Of which splits a method is told labels, and attributes, if not labels of train alone."""
+
+
+def told(method: str) -> dict:
+    """What a row of ``trials`` says of it."""
+    labels, attributes = TOLD.get(method, ("train", "none"))
+    return {"preparation": 0, "labels_of": labels, "attributes_of": attributes, **SIZES}
+
+
 IMAGES = 100
 """In each of the two evaluation groups of digits."""
 
@@ -24,6 +45,8 @@ def trial(name: str, objective: float, **values) -> dict:
         "state": "complete",
         "config.dataset": "digits",
         "fingerprint": FINGERPRINT,
+        "epochs": 20,
+        **told(method),
         "objective": objective,
         "seeds": 3,
         "seeds_asked": 3,
@@ -111,15 +134,16 @@ def make_tables(trials: list[dict], groups=(), dfr=(), *, name: str = "run", spe
             for split in ("val", "test"):
                 groups += group_rows(row["trial"], split, right, [IMAGES] * row["seeds"])
     groups += [row for of_refit in dfr for row in refit_group_rows(of_refit)]
+    spec = spec or make_spec()
     tables = {
-        "trials": frame_of(trials, run_schemas.TRIALS),
+        "trials": frame_of(trials, run_schemas.trials_schema(spec)),
         "epochs": frame_of([], run_schemas.EPOCHS),
         "diagnostics": frame_of([], run_schemas.DIAGNOSTICS),
         "groups": frame_of(groups, run_schemas.GROUPS),
         "dfr": frame_of(dfr, run_schemas.DFR),
         "dfr_path": frame_of([], run_schemas.DFR_PATH),
     }
-    return RunTables(name=name, spec=spec or make_spec(), tables=tables)
+    return RunTables(name=name, spec=spec, tables=tables)
 
 
 def poisoned(run: RunTables, value: float) -> RunTables:

@@ -182,3 +182,13 @@ def test_a_directory_of_something_else_is_refused(tmp_path):
     (tmp_path / "spec.yaml").write_text("a: 1")
     with pytest.raises(UserError, match="is not the spec of a run"):
         RunDir(tmp_path).read_spec()
+
+
+def test_trials_say_what_they_were_told_and_how_they_were_prepared(tmp_path):
+    methods = {"erm": {}, "group_dro": {"space": {"with_target": True}}, "scale": {}}
+    run = make_run(tmp_path, fast_spec(methods=methods, num_samples=1), made_up=True, fail="scale-00000")
+    trials = results.load_results(run.path)["trials"].set_index("method")
+    columns = ["preparation", "labels_of", "attributes_of", "train_n", "target_n", "val_n"]
+    assert trials.loc["erm", columns].tolist() == [0, "train", "none", 4000, 400, 1000]
+    assert trials.loc["group_dro", columns[:3]].tolist() == [0, "train, target", "train, target"]
+    assert trials.loc["scale", columns].isna().all(), "it has no record"

@@ -16,7 +16,7 @@ from scale_tune.datasets.groups import GroupCounts
 from scale_tune.dfr import protocols as dfr
 from scale_tune.errors import UserError
 from scale_tune.networks import torchvision_networks as models
-from scale_tune.report.text import comparison_tables
+from scale_tune.report.terminal import comparison_tables
 from scale_tune.search import side_by_side as refits
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.location import Location
@@ -28,7 +28,7 @@ from scale_tune.workflows import evaluate as evaluation
 from scale_tune.workflows.evaluate import evaluate, parse_protocols
 from tests.support.runs import fast_spec, make_run
 
-BOTH = tuple(DfrProtocol)
+BOTH = (DfrProtocol.SCALE, DfrProtocol.DFR)
 
 
 def erm_spec(**options):
@@ -212,7 +212,7 @@ def test_the_pretrained_baseline_needs_weights_and_is_of_no_trial(tmp_path, monk
     assert (on_board["seeds"], np.isnan(on_board["test_worst_group_std"])) == (1, True)
     console = Console(width=120)
     with console.capture() as shown:
-        for table in comparison_tables(found.comparison):
+        for table in comparison_tables(found.comparison, 120, "report.html"):
             console.print(table)
     assert "pretrained (dfr)" in shown.get()
     assert "none eligible" not in shown.get()
@@ -329,7 +329,28 @@ def test_protocols_are_parsed_and_a_wrong_one_gets_the_nearest():
     assert parse_protocols("none") == ()
     with pytest.raises(UserError, match="there is no protocol 'scal'; did you mean 'scale'"):
         parse_protocols("scal")
-    with pytest.raises(UserError, match="there is no protocol ''; known are: scale, dfr, none"):
+    with pytest.raises(UserError, match="there is no protocol ''; known are: scale, dfr, class, train, none"):
         parse_protocols("scale,")
     with pytest.raises(UserError, match="there is no protocol 'none'"):
         parse_protocols("scale,none")
+
+
+def test_where_a_protocol_is_undefined_the_table_says_so_once_and_for_all(run, monkeypatch):
+    """At strength 1, train has no conflicting sample."""
+    found, _ = analyse(run, [DfrProtocol.TRAIN, DfrProtocol.CLASS])
+    table = results.load_results(run.path)["dfr"]
+    status = table.groupby("protocol")["status"].unique().map(list).to_dict()
+    assert status == {"train": ["train lacks a group"], "class": ["refitted"]}
+    assert set(found.comparison["method"]) == {"erm", "dfr (class)"}
+    assert any(note.startswith("no DFR (train) of 2 networks: their train lacks a group") for note in found.notes)
+    monkeypatch.setattr(refits, "side_by_side", lambda *_: pytest.fail("it is known"))
+    again, lines = analyse(run, [DfrProtocol.TRAIN])
+    assert lines == []
+    assert set(again.comparison["method"]) == {"erm"}
+
+
+def test_dfr_on_train_is_a_method_of_its_own(tmp_path):
+    made = make_run(tmp_path, erm_spec(dataset={"name": "digits", "spurious_strength": 0.9}))
+    found, lines = analyse(made, [DfrProtocol.TRAIN])
+    assert lines[1:] == [f"{n + 1} of 2: DFR (train protocol) on erm-00000, seed {n}" for n in (0, 1)]
+    assert set(found.comparison["method"]) == {"erm", "dfr (train)"}

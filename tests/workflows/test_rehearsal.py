@@ -14,7 +14,10 @@ def test_all_completed_erm_trials_are_refitted_on_features_of_this_size():
     # 400 + 1,000 + 2,000 images of 256 numbers and two labels, for each of two seeds; three trials.
     of_erm, size, pretrained = said(methods=["erm", "scale"])
     assert of_erm == "DFR        every erm trial that runs to its end, 2 seeds each; those stopped early have none"
-    assert "features of 3,400 images (target, val, test) and seed: 7.07 MB a trial, at most 21.2 MB in all" in size
+    assert (
+        "features of 3,400 images (target, val, test, some of train) and seed: 7.07 MB a trial, at most 21.2 MB in all"
+        in size
+    )
     assert "no pretrained baseline: small_cnn has no pretrained weights" in pretrained
 
 
@@ -35,4 +38,4 @@ def test_without_erm_nothing_is_refitted_but_a_pretrained_network():
 
 def test_without_the_datasets_files_the_size_is_told_by_image():
     lines = said(methods=["erm"], dataset={"name": "dominoes"}, model={"name": "resnet18"})
-    assert "keeps 2.06 kB of features for each image of target, val and test, and seed" in lines[1]
+    assert "keeps 2.06 kB of features for each image of target, val, test and some of train, and seed" in lines[1]

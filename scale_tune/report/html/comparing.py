@@ -2,11 +2,14 @@
 
 import pandas as pd
 
+from scale_tune.analysis.knowledge import by_knowledge
 from scale_tune.analysis.verdicts import with_result
 from scale_tune.report.html import estimates
 from scale_tune.report.html.data import Analysis
+from scale_tune.report.html.labelled import labelled
 from scale_tune.report.html.markup import Column, PrintedTable
 from scale_tune.report.html.parts import Section, ShownFigure
+from scale_tune.tables.labels import METRICS, reported, selecting
 from scale_tune.tables.schemas import Row, rows_of
 
 MAX_DRAWN_ROWS = 30
@@ -15,28 +18,60 @@ MAX_DRAWN_ROWS = 30
 
 def comparison(analysed: Analysis) -> Section:
     """The selected trials side by side, and the differences between them."""
-    rows = analysed.comparison
+    rows = analysed.comparison.reset_index(drop=True)
     pairs = analysed.differences[analysed.differences["accuracy"] == "worst_group"]
     drawn = with_result(rows)
-    shown = []
+    shown = _against_information(rows, drawn)
     if 0 < len(drawn) <= MAX_DRAWN_ROWS:
         names = [_row_name(rows, row) for row in rows_of(drawn)]
         alt = "Accuracies of the selected trial of each method, with intervals"
-        shown.append(ShownFigure("comparison-figure", "The selected trials", estimates.comparison(drawn, names), alt))
+        figure = ShownFigure("comparison-figure", "The selected trials", estimates.comparison(drawn, names), alt)
+        shown.insert(0, figure)
     if 0 < len(pairs) <= MAX_DRAWN_ROWS:
         names = [_pair_name(rows, row) for row in rows_of(pairs)]
         alt = "Differences between methods on the worst group of test, with intervals"
         shown.append(ShownFigure("differences-figure", "Differences", estimates.differences(pairs, names), alt))
     lead = (
         "The trial of each method that validation selected: mean ± sample standard deviation over its seeds, and the "
-        "95 % interval of the mean. Validation is optimistic, since it has done the choosing."
+        "95 % interval of the mean. Validation is optimistic, since it has done the choosing. In the tables, methods "
+        "are grouped by the splits of which every image's group had to be known: part of a lead may be information."
         if len(drawn)
         else "No method has a trial that may be selected: one that ran to its end with every seed."
     )
-    tables = (
-        [_comparison_table(rows)] + ([_differences_table(pairs, rows)] if len(pairs) else []) + [_selection_table(rows)]
-    )
-    return Section(id="comparison", title="Comparison", lead=lead, figures=shown, tables=tables if len(rows) else [])
+    tables: list[PrintedTable] = []
+    folded: list[PrintedTable] = []
+    if len(rows):
+        grouped = _grouped(rows)
+        tables = [_comparison_table(grouped), _information_table(grouped), _selection_table(grouped)]
+    if len(pairs):
+        (tables if len(pairs) <= MAX_DRAWN_ROWS else folded).append(_differences_table(pairs, rows))
+    return Section(id="comparison", title="Comparison", lead=lead, figures=shown, tables=tables, folded=folded)
+
+
+def _against_information(rows: pd.DataFrame, drawn: pd.DataFrame) -> list[ShownFigure]:
+    """Of each dataset on which methods differ in what they know."""
+    found: list[ShownFigure] = []
+    if len(drawn) > MAX_DRAWN_ROWS:
+        return found
+    column = reported(selecting(rows))[1]
+    for i, (dataset, of_data) in enumerate(drawn.groupby("dataset", sort=False)):
+        if of_data["group_labelled"].nunique() > 1:
+            names = pd.Series([_row_name(of_data, row) for row in rows_of(of_data)], index=of_data.index)
+            of = f" of {dataset}" * _several(rows, "dataset")
+            title = f"Accuracy against information{of}; bold: best on validation"
+            alt = f"{METRICS[column]} accuracy{of} of each method by the number of images whose group had to be known"
+            found.append(ShownFigure(f"labelled-figure-{i}", title, labelled(of_data, names, column), alt))
+    return found
+
+
+def _grouped(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows by dataset and by what methods know, with the heading of each such group and the name of each row."""
+    rows = rows.assign(key=[_row_name(rows, row) for row in rows_of(rows)])
+    found = []
+    for dataset, of_data in rows.groupby("dataset", sort=False):
+        on = f"{dataset}, " * _several(rows, "dataset")
+        found += [of_group.assign(group=f"{on}{heading}") for heading, of_group in by_knowledge(of_data)]
+    return pd.concat(found)
 
 
 def _several(rows: pd.DataFrame, column: str) -> bool:
@@ -57,7 +92,6 @@ def _pair_name(rows: pd.DataFrame, pair: Row) -> str:
 
 
 def _comparison_table(rows: pd.DataFrame) -> PrintedTable:
-    rows = rows.assign(key=[_row_name(rows, row) for row in rows_of(rows)])
     columns = [
         Column("method", "method"),
         *(Column(c, c) for c in ("run", "dataset") if _several(rows, c)),
@@ -67,13 +101,30 @@ def _comparison_table(rows: pd.DataFrame) -> PrintedTable:
         Column("val_average", "validation average", "estimate"),
         Column("seeds", "seeds", "integer"),
     ]
-    return PrintedTable("comparison-table", "Mean ± standard deviation, and 95 % interval", columns, rows, "key")
+    caption = "Mean ± standard deviation, and 95 % interval"
+    return PrintedTable("comparison-table", caption, columns, rows, "key", "group")
+
+
+def _information_table(rows: pd.DataFrame) -> PrintedTable:
+    words = {True: "yes", False: "no"}
+    rows = rows.assign(**{column: rows[column].map(words) for column in ("train_attributes", "val_attributes")})
+    columns = [
+        Column("key", "method"),
+        Column("train_attributes", "attributes of train"),
+        Column("target", "of target"),
+        Column("val_attributes", "attributes of validation, to select"),
+        Column("group_labelled", "images whose group had to be known", "integer"),
+        Column("own_hyperparameters", "own hyperparameters searched", "integer"),
+        Column("epochs_spent", "epochs of each seed", "integer"),
+    ]
+    return PrintedTable(
+        "information-table", "What each method was told, and what it cost", columns, rows, "key", "group"
+    )
 
 
 def _selection_table(rows: pd.DataFrame) -> PrintedTable:
-    names = [_row_name(rows, row) for row in rows_of(rows)]
     absent = rows["trial"].isna() & (rows["seeds"] == 0)
-    rows = rows.assign(key=names, trial=rows["trial"].mask(absent, "none selectable"))
+    rows = rows.assign(trial=rows["trial"].mask(absent, "none selectable"))
     columns = [
         Column("key", "method"),
         Column("trial", "selected trial"),
@@ -82,7 +133,7 @@ def _selection_table(rows: pd.DataFrame) -> PrintedTable:
         Column("trials", "of trials", "integer"),
         Column("selected_by", "selected by validation"),
     ]
-    return PrintedTable("selection-table", "What was selected", columns, rows, "key")
+    return PrintedTable("selection-table", "What was selected", columns, rows, "key", "group")
 
 
 def _differences_table(pairs: pd.DataFrame, rows: pd.DataFrame) -> PrintedTable:

@@ -23,6 +23,10 @@ _ACCURACIES = (
 )
 
 
+MANY = 9
+"""Rows from which they are closer together, so that a reader sees them at once."""
+
+
 def comparison(rows: pd.DataFrame, names: list[str]) -> go.Figure:
     """The selected trial of each row, by accuracy, with the interval of its mean.
 
@@ -51,7 +55,7 @@ def comparison(rows: pd.DataFrame, names: list[str]) -> go.Figure:
             marker={"color": shown.look.colour, "symbol": shown.look.symbol, "size": 10, "line": {"width": 1.6}},
             hovertemplate="%{text}: %{x:.3f}<extra>" + shown.name + "</extra>",
         )
-    styled(figure, 110 + 62 * len(rows), "accuracy")
+    styled(figure, 110 + (62 if len(rows) < MANY else 44) * len(rows), "accuracy")
     _name_rows(figure, [text(name) for name in names])
     figure.update_xaxes(range=[-0.02, 1.02])
     return figure

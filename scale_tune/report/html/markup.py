@@ -36,12 +36,18 @@ class PrintedTable:
     rows: pd.DataFrame
     key: str
     """The column that names a row."""
+    group: str | None = None
+    """The column with the heading of the rows that it stands above, if there are such."""
 
-    def body(self) -> list[tuple[str, list[tuple[Column, Markup]]]]:
-        """Each row's name and its cells."""
-        return [
-            (str(row[self.key]), [(column, cell(column, row)) for column in self.columns]) for row in rows_of(self.rows)
-        ]
+    def body(self) -> list[tuple[str | None, str, list[tuple[Column, Markup]]]]:
+        """For each row the heading above it, if one begins with it, its name and its cells."""
+        found, above = [], None
+        for row in rows_of(self.rows):
+            heading = None if self.group is None else str(row[self.group])
+            cells = [(column, cell(column, row)) for column in self.columns]
+            found.append((heading if heading != above else None, str(row[self.key]), cells))
+            above = heading
+        return found
 
 
 def is_missing(value: Any) -> bool:

@@ -11,6 +11,9 @@ from scale_tune.report.html.markup import is_missing
 from scale_tune.report.html.parts import Section, words
 from scale_tune.report.html.style import looks_of
 
+SHOWN_RIVALS = 5
+"""Methods that the first screen compares the winner with; the others are to be unfolded."""
+
 
 def sections(analysed: Analysis) -> list[Section]:
     """All of them, in the order of the page."""
@@ -54,6 +57,7 @@ def view(analysed: Analysis) -> dict[str, Any]:
         "reasons": data.failures(trials),
         "warnings": analysed.warnings,
         "methods": list(analysed.spec.methods),
+        "shown_rivals": SHOWN_RIVALS,
     }
 
 

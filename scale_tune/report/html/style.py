@@ -26,6 +26,14 @@ LOOKS = (
     Look("#CC79A7", "triangle-down", "longdash"),
     Look("#56B4E9", "star", "longdashdot"),
     Look(INK, "hexagon", "solid"),
+    # No more colours can be told apart; shape and dash can.
+    Look("#D55E00", "cross", "solid"),
+    Look("#B87A00", "x", "dot"),
+    Look("#0072B2", "triangle-left", "dash"),
+    Look("#009E73", "triangle-right", "solid"),
+    Look("#CC79A7", "bowtie", "dot"),
+    Look("#56B4E9", "pentagon", "dash"),
+    Look(INK, "hourglass", "dot"),
 )
 STATES = {
     "complete": Look("#0072B2", "circle", "solid"),
@@ -33,6 +41,8 @@ STATES = {
     "failed": Look("#D55E00", "triangle-down", "solid"),
     "running": Look("#009E73", "diamond-open", "solid"),
 }
+LEGEND_ROW, LEGEND_ENTRIES = 19, 7
+"""Pixels of a legend's row, of which a phone has one for each entry; up to so many have room within any height."""
 SEED_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SEED_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star")
 SEED_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B87A00", "#CC79A7", "#56B4E9")
@@ -54,7 +64,8 @@ def text(name: object) -> str:
 
 
 def styled(figure: go.Figure, height: int, x: str = "", y: str = "", **layout: Any) -> go.Figure:
-    """The common look. Titles are the page's; axes make room for their own labels."""
+    """The common look. Titles are the page's; axes make room for their own labels, and the height for a long legend."""
+    entries = sum(trace.showlegend is not False for trace in figure.data)
     axis = {
         "automargin": True,
         "gridcolor": GRID,
@@ -67,7 +78,7 @@ def styled(figure: go.Figure, height: int, x: str = "", y: str = "", **layout: A
     }
     figure.update_layout(
         template="none",
-        height=height,
+        height=height + (LEGEND_ROW * entries if entries > LEGEND_ENTRIES else 0),
         margin={"l": 8, "r": 14, "t": 10, "b": 8},
         font={"family": "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif", "size": 13, "color": INK},
         paper_bgcolor="white",

@@ -1,0 +1,79 @@
+"""The loop that SCALE and its controls share: a gradient from train and one from target, combined on the backbone.
+
+A shared backbone, and a linear head for each set. A step takes the gradient of the cross-entropy on a train batch
+through the train head, g_tr, and of that on a target batch through the target head, g_tg, and combines the two on the
+backbone. Each pass runs BatchNorm on its own batch. Each head follows its own gradient, by SGD with the same learning
+rate, momentum and weight decay. The target head predicts.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from scale_tune.methods.method import Batch, Method, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from scale_tune.datasets.splits import SplitName
+
+
+class TwoGradients(Method):
+    """Two gradients, combined on the shared backbone; each head learns from its own loss."""
+
+    learns_from: "ClassVar[tuple[SplitName, ...]]" = ("train", "target")
+
+    @abstractmethod
+    def combine(self, train_grad: "Tensor", target_grad: "Tensor") -> "tuple[Tensor, Tensor]":
+        """What a parameter tensor of the backbone follows.
+
+        Args:
+            train_grad: g_tr, of the parameter's shape.
+            target_grad: g_tg, of the same shape.
+
+        Returns:
+            The combined gradient, of the same shape and without weight decay, and the cosines of its groups,
+            (number of groups,).
+        """
+
+    def setup(self) -> None:
+        """A network with two heads, an optimizer for the backbone and one for the heads."""
+        from scale_tune.methods.gradients import TwoGradientSGD
+
+        hp = self.setting.config.hyperparameters
+        self.network = self.new_network(*self.learns_from)
+        self.backbone_optimizer = TwoGradientSGD(
+            self.network.backbone.named_parameters(),
+            self.combine,
+            lr=hp.lr,
+            momentum=hp.momentum,
+            weight_decay=hp.weight_decay,
+        )
+        self.head_optimizer = self.sgd(self.network.heads.parameters())
+
+    def step(self, batches: "Mapping[SplitName, Batch]") -> Step:
+        """A gradient from each split, then one step of the backbone and of both heads.
+
+        Returns:
+            The logits, and as ``cosine`` the mean of c over all groups.
+
+        Raises:
+            ValueError: a parameter of the backbone has a gradient in only one of the two passes.
+        """
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        backbone = list(self.network.backbone.parameters())
+        logits, gradients = {}, []
+        for split, batch in batches.items():
+            head = list(self.network.head(split).parameters())
+            logits[split] = self.network(batch.images, split)
+            loss = cross_entropy(logits[split], batch.labels)
+            grads = torch.autograd.grad(loss, backbone + head, allow_unused=True)
+            gradients.append(grads[: len(backbone)])
+            for parameter, gradient in zip(head, grads[len(backbone) :], strict=True):
+                parameter.grad = gradient
+        g_tr, g_tg = gradients
+        cosines = self.backbone_optimizer.step(g_tr, g_tg)
+        self.head_optimizer.step()
+        return Step(logits=logits, scalars={"cosine": cosines.mean()})
