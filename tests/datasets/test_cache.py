@@ -97,7 +97,7 @@ import dataclasses, os, signal
 from scale_tune import datasets
 from scale_tune.datasets import cache
 from scale_tune.datasets.digits import Digits
-cache.CHUNK_BYTES = 100 * 3 * 16 * 8
+cache.CHUNK_BYTES = 300 * 3 * 16 * 8
 plan = Digits.plan
 def deadly(digits):
     plans = plan(digits)

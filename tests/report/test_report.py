@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from scale_tune.analysis.verdicts import verdicts
 from scale_tune.errors import UserError
 from scale_tune.report import html as report
 from scale_tune.report.html import data, estimates, marks
+from scale_tune.report.html import page as page_module
 from scale_tune.report.html.importance import importances
 from scale_tune.report.html.style import looks_of
 from scale_tune.spec.space import RunSpec
@@ -62,7 +64,9 @@ def page(whole):
 
 
 def first_screen(given) -> str:
-    return Page(report.render(given)).text("answer")
+    """Rendered without the sections below it, whose figures take their time."""
+    with patch.object(page_module, "sections", lambda analysed: []):
+        return Page(report.render(given)).text("answer")
 
 
 def accurate(table: dict, row: str, column: str) -> list[float]:
