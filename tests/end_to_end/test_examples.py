@@ -143,7 +143,7 @@ def test_an_example_is_searched_killed_resumed_and_analysed(example, tmp_path):
 def test_a_confirmation_trains_the_runs_copy_again(tmp_path):
     folder = tmp_path / "mine"
     shutil.copytree(EXAMPLES / "own_method", folder)
-    spec = load_spec(folder / "search.yaml", {"num_samples": 1, "seeds": [0]}, ["group_dro"], 2, check=resolved)
+    spec = load_spec(folder / "search.yaml", {"num_samples": 1, "seeds": [0]}, ["my_group_dro"], 2, check=resolved)
     searched = make_run(tmp_path / "runs", spec)
     shutil.rmtree(folder)
     result = run("analyze", searched.path, "--confirm", "--top-k", 1, "--dfr", "none")
