@@ -1,4 +1,4 @@
-# The commands of the README do everything on a fresh machine: make demo, make test, make ablation.
+# The commands of the README do everything on a fresh machine: make demo, make test, make methods, make ablation.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Two files at once, in the order of tests/conftest.py.
 TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo ablation test quick browser drill lint types clean
+.PHONY: demo methods ablation test quick browser drill lint types clean
 
 # The real search on the embedded digits, then its analysis. Interrupted, it goes on where it was.
 demo: $(VENV)/.installed
@@ -16,6 +16,15 @@ demo: $(VENV)/.installed
 	  $(BIN)/python tune.py search_spaces/digits.yaml --name demo; \
 	fi
 	$(BIN)/python analyze.py runs/demo
+
+# Every method of the package on the digits, with every refit of ERM's networks.
+methods: $(VENV)/.installed
+	if [ -d runs/digits-methods ]; then \
+	  $(BIN)/python tune.py --resume runs/digits-methods; \
+	else \
+	  $(BIN)/python tune.py search_spaces/digits_methods.yaml --name digits-methods; \
+	fi
+	$(BIN)/python analyze.py runs/digits-methods --dfr scale,dfr,class,train
 
 # The published ablation, rehearsed on the digits, and its figures in runs/digits-ablation/results/ablation.
 ABLATION := $(BIN)/python analyze.py ablation runs/digits-ablation --by regularize_mode
