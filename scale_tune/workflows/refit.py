@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 Rows = list[dict[str, Any]]
+Request = tuple[Any, ...]
 LISTED = 3
 """Trials that a note names."""
 
@@ -78,7 +79,8 @@ class AnalysedRun:
         self._path_rows: Rows = _of(refitted, path_rows)
         self._group_rows: Rows = _of(refitted, group_rows)
         self._protocols = protocols
-        self._asked_for: Rows = []
+        self._asked_for: set[Request] = set()
+        self._known = set(map(_request, self._rows))
         self._written = 0.0  # when, and how long it took
         self._writing_took = 0.0
         self._ask()
@@ -147,7 +149,7 @@ class AnalysedRun:
 
     def as_asked_for(self) -> RunTables:
         """The tables; of refits the rows that belong to this analysis, from earlier ones or new."""
-        rows = [row for row in self._rows if any(wanted.items() <= row.items() for wanted in self._asked_for)]
+        rows = [row for row in self._rows if _request(row) in self._asked_for]
         refitted = [row for row in rows if row["status"] == REFITTED]
         tables = self._tables | self._tables_of(rows, _of(refitted, self._path_rows), _of(refitted, self._group_rows))
         frames = {name: table.to_pandas() for name, table in tables.items()}
@@ -223,9 +225,15 @@ class AnalysedRun:
         self._rows += [key | {"protocol": protocol.value, "status": GONE} for protocol in protocols]
 
     def _lacking(self, key: dict[str, Any]) -> list[DfrProtocol]:
-        wanted = {protocol: key | {"protocol": protocol.value} for protocol in self._protocols}
-        self._asked_for.extend(wanted.values())
-        return [p for p, want in wanted.items() if not any(want.items() <= row.items() for row in self._rows)]
+        wanted = {protocol: _request(key | {"protocol": protocol.value}) for protocol in self._protocols}
+        self._asked_for.update(wanted.values())
+        return [protocol for protocol, request in wanted.items() if request not in self._known]
+
+
+def _request(row: dict[str, Any]) -> Request:
+    """What a row of ``dfr`` answers: the pretrained network's is of the data that its features are of."""
+    of_data = row["fingerprint"] if row["trial"] is None else None
+    return row["features"], row["trial"], row["seed"], row["protocol"], of_data
 
 
 def _fingerprints(own: pa.Table) -> dict[tuple[str, int], str]:
