@@ -82,6 +82,8 @@ def _trial(spec, method, number, state, worst, draws) -> dict:
         "objective": worst.max(axis=1).mean() if worst.size else None,
         "diverged": 0,
         **told(method),
+        "config.dataset": spec.dataset.name,
+        "fingerprint": "made up",
         "error": TRACEBACK if state == "failed" else None,
         "seconds": 12.5 if worst.size else None,
         "started": MADE,
@@ -131,6 +133,9 @@ def _groups(spec, name, worst, splits, cells, draws) -> pd.DataFrame:
             cell = {
                 "label": label,
                 "attribute": attribute,
+                "aligned": label == attribute,
+                "evaluation_group": np.where(label == attribute, "aligned", "conflicting"),
+                "fingerprint": "made up",
                 "train_n": 1,
                 "n": 40,
                 "correct": correct,
@@ -147,7 +152,7 @@ def dfr_of(trial: str, seeds=(0, 1, 2)) -> dict[str, pd.DataFrame]:
     for seed in seeds:
         objectives = [0.3 + 0.05 * seed, 0.4 + 0.05 * seed, 0.35]
         best = int(np.argmax(objectives))
-        of = {"trial": trial, "seed": seed, "features": "erm", "protocol": "scale"}
+        of = {"trial": trial, "seed": seed, "features": "erm", "protocol": "scale", "fingerprint": "made up"}
         accuracies = {f"{split}_{a}": objectives[best] for split in ("val", "test") for a in ACCURACIES}
         rows.append({**of, "status": "refitted", "C": strengths[best], "nonzero": 9, **accuracies})
         for i, (strength, objective) in enumerate(zip(strengths, objectives, strict=True)):
@@ -177,16 +182,17 @@ def comparison_of(name: str, tables: dict[str, pd.DataFrame], spec: RunSpec, wid
 
 
 def differences_of(comparison: pd.DataFrame, width: float = 0.04) -> pd.DataFrame:
-    """Between all pairs of methods with a result."""
+    """Between all pairs of methods with a result, on the worst group and by what selected."""
     columns = ["dataset", "run", "method", "other_run", "other_method", "accuracy", "seeds", "difference", "low"]
     found = comparison.dropna(subset="test_worst_group_mean").to_dict("records")
     rows = []
     for i, one in enumerate(found):
         for other in found[i + 1 :]:
-            difference = one["test_worst_group_mean"] - other["test_worst_group_mean"]
             names = (one["dataset"], one["run"], one["method"], other["run"], other["method"])
-            ends = (difference, difference - width, difference + width, "seeds and images", "seeds")
-            rows.append((*names, "worst_group", one["seeds"], *ends))
+            for accuracy in dict.fromkeys(("worst_group", one["selected_by"])):
+                difference = one[f"test_{accuracy}_mean"] - other[f"test_{accuracy}_mean"]
+                ends = (difference, difference - width, difference + width, "seeds and images", "seeds")
+                rows.append((*names, accuracy, one["seeds"], *ends))
     return pd.DataFrame(rows, columns=[*columns, "high", "interval", "paired_over"])
 
 

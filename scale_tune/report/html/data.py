@@ -14,8 +14,6 @@ from scale_tune.spec.space import RunSpec
 
 ENDED = ("complete", "pruned", "failed")
 STATES = (*ENDED, "running", "waiting")
-STATE_WORDS = {"pruned": "stopped early"}
-"""Where a reader who knows no Optuna wants another word than the table's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,24 +66,9 @@ def best_epochs(groups: pd.DataFrame, trial: str) -> pd.Series:
     return rows_of_trial(groups, trial).groupby("seed")["epoch"].first()
 
 
-def group_accuracies(groups: pd.DataFrame, trial: str) -> tuple[str, pd.DataFrame]:
-    """Each group's accuracy at the seeds' best epochs, the seeds pooled.
-
-    Returns:
-        The split, test if it was judged and val otherwise, and columns ``label``, ``attribute``, ``n`` (of one
-        seed), ``accuracy``; a group without samples has no accuracy.
-    """
-    of_trial = rows_of_trial(groups, trial)
-    split = "test" if (of_trial["split"] == "test").any() else "val"
-    sums = of_trial[of_trial["split"] == split].groupby(["label", "attribute"])[["n", "correct"]].sum().reset_index()
-    sums["accuracy"] = (sums["correct"] / sums["n"]).where(sums["n"] > 0)
-    sums["n"] = sums["n"] // max(1, of_trial["seed"].nunique())
-    return split, sums[["label", "attribute", "n", "accuracy"]]
-
-
-def validation_against_test(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials that were judged on test, with both worst-group accuracies."""
-    return trials.dropna(subset=["val_worst_group_mean", "test_worst_group_mean"])
+def validation_against_test(trials: pd.DataFrame, accuracy: str) -> pd.DataFrame:
+    """The trials that were judged on test, with this accuracy on both."""
+    return trials.dropna(subset=[f"val_{accuracy}_mean", f"test_{accuracy}_mean"])
 
 
 def history(trials: pd.DataFrame, method: str) -> pd.DataFrame:
