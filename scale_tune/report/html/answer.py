@@ -47,10 +47,10 @@ def _answer(analysed: Analysis, verdict: Verdict, i: int, looks: Mapping[str, Lo
     if verdict.rivals:
         said = ", ".join(f"{counts[each]} {each}" for each in standings.SAID if each in counts)
         nearest = f" (the nearest {standings.MAX_ROWS} of {len(rows)})" * (len(rows) > standings.MAX_ROWS)
+        hollow = "hollow: not sure; " * (standings.UNSURE in counts)
         title = (
             f"{words(accuracy).capitalize()} accuracy on test, against the winner’s{nearest}: {said}. Lines are 95 % "
-            "intervals of the difference; hollow: not sure; bold: the winner, best on validation. On the right, the "
-            "accuracy itself."
+            f"intervals of the difference; {hollow}bold: the winner, best on val. Right: the accuracy."
         )
         alt = f"Each method’s {words(accuracy)} accuracy on test, as a difference from the winner’s"
         figure = ShownFigure(f"answer-figure-{i}", title, standings.drawn(rows, looks), alt)

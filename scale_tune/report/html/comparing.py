@@ -16,7 +16,9 @@ from scale_tune.tables.labels import METRICS, reported, selecting
 from scale_tune.tables.schemas import Row, rows_of
 
 MAX_DRAWN_ROWS = 30
-"""A comparison of more rows is printed and not drawn."""
+"""A comparison of more rows is to be unfolded, and not drawn in one figure."""
+MAX_DRAWN_DATASETS = 12
+"""Nor is one of more datasets."""
 
 
 def comparison(analysed: Analysis) -> Section:
@@ -25,14 +27,7 @@ def comparison(analysed: Analysis) -> Section:
     looks = looks_of(analysed)
     accuracy = selecting(rows)
     drawn = with_result(rows)
-    shown = _against_information(rows, drawn, looks)
-    if 0 < len(drawn) <= MAX_DRAWN_ROWS:
-        names = [_row_name(rows, row) for row in rows_of(drawn)]
-        on_val, on_test, *_, average = reported(accuracy)
-        columns = list(dict.fromkeys([on_test, on_val, average.replace("val_", "test_")]))
-        figure = estimates.comparison(drawn, names, columns, looks)
-        alt = "Accuracies of the selected trial of each method, with intervals"
-        shown.insert(0, ShownFigure("comparison-figure", "The selected trials", figure, alt))
+    shown = _estimates(rows, drawn, looks) + _against_information(rows, drawn, looks)
     lead = (
         "The trial of each method that validation selected: mean ± sample standard deviation over its seeds, and the "
         "95 % interval of the mean. Validation is optimistic, since it has done the choosing. In the tables, methods "
@@ -40,19 +35,37 @@ def comparison(analysed: Analysis) -> Section:
         if len(drawn)
         else "No method has a trial that may be selected: one that ran to its end with every seed."
     )
-    tables: list[PrintedTable] = []
-    folded: list[PrintedTable] = []
+    printed: list[PrintedTable] = []
     if len(rows):
         grouped = _grouped(rows).assign(look=lambda frame: frame["method"].map(looks))
-        tables = [
+        printed = [
             _comparison_table(grouped, reported(accuracy)),
             _information_table(grouped),
             _selection_table(grouped),
         ]
     pairs = analysed.differences[analysed.differences["accuracy"] == accuracy]
-    if len(pairs):
-        folded = [_differences_table(pairs, rows, accuracy)]
-    return Section(id="comparison", title="Comparison", lead=lead, figures=shown, tables=tables, folded=folded)
+    folded = [_differences_table(pairs, rows, accuracy)] if len(pairs) else []
+    if len(rows) > MAX_DRAWN_ROWS:
+        printed, folded = [], printed + folded
+    return Section(id="comparison", title="Comparison", lead=lead, figures=shown, tables=printed, folded=folded)
+
+
+def _estimates(rows: pd.DataFrame, drawn: pd.DataFrame, looks: Mapping[str, Look]) -> list[ShownFigure]:
+    """Of each dataset the methods' accuracies; nothing where there are too many to be read."""
+    on_val, on_test, *_, average = reported(selecting(rows))
+    columns = list(dict.fromkeys([on_test, on_val, average]))
+    by_dataset = list(drawn.groupby("dataset", sort=False))
+    if len(by_dataset) > MAX_DRAWN_DATASETS or any(len(of_data) > MAX_DRAWN_ROWS for _, of_data in by_dataset):
+        return []
+    found = []
+    for i, (dataset, of_data) in enumerate(by_dataset):
+        on = str(dataset) if _several(rows, "dataset") else "The selected trials"
+        names = [_row_name(of_data, row) for row in rows_of(of_data)]
+        alt = f"{on}: accuracies of the selected trial of each method, with intervals"
+        found.append(
+            ShownFigure(f"comparison-figure-{i}", on, estimates.comparison(of_data, names, columns, looks), alt)
+        )
+    return found
 
 
 def _against_information(rows: pd.DataFrame, drawn: pd.DataFrame, looks: Mapping[str, Look]) -> list[ShownFigure]:

@@ -69,8 +69,8 @@ def curves(analysed: Analysis, shown: pd.DataFrame) -> Section:
     return Section(
         id="epochs",
         title=title,
-        lead="Validation accuracy of each method’s trial by epoch, all on one scale, a line per seed: "
-        f"{_seeds(printed.values())}. A mark is the epoch whose weights are kept: the first with the seed’s best accuracy.",
+        lead="Validation accuracy of each method’s trial by epoch, all on one scale. A line per seed: "
+        f"{_seeds(printed.values())}. A mark is the epoch whose weights are kept, the first with the best accuracy.",
         figures=drawn,
         multiples=True,
         folded=[seeds_table("epochs-table", "Validation accuracy by epoch and seed", printed)],
@@ -99,8 +99,8 @@ def diagnostics(analysed: Analysis, shown: pd.DataFrame) -> Section:
     for of_name in by_name.values():
         on_one_scale(each.figure for each in of_name)
     lead = (
-        "Means over the steps of each epoch, of each method’s trial; what has the same name is on one scale. A line per "
-        f"seed: {_seeds(printed.values())}."
+        "Means over the steps of each epoch, of each method’s trial, what has one name on one scale. A line per seed: "
+        f"{_seeds(printed.values())}."
         if printed
         else "No method of this run reports anything besides its accuracies, or none has completed an epoch yet."
     )

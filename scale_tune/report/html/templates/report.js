@@ -25,7 +25,7 @@ const inColours = () => {
 let figures = inColours();
 
 // What is folded has no width to be drawn in.
-const isShown = (place) => place.offsetParent !== null;
+const isShown = (place) => !place.closest("details:not([open])");
 const isDrawn = (place) => "drawn" in place.dataset;
 const draw = (place) => {
   place.dataset.drawn = "";
