@@ -192,6 +192,12 @@ class Replica:
         """All of the replica's state between two epochs, by name."""
         return state_of(self.method)
 
+    def changed_tensors(self) -> dict[str, Tensor]:
+        """Those of :meth:`tensors` that are not as they were before anything was trained."""
+        self._set_rate(1.0)  # the schedule's factor is no change: every epoch sets its own
+        before = Replica(self.config, self.seed, self.splits, self.device).tensors()
+        return {name: now for name, now in self.tensors().items() if not _same(now, before.get(name))}
+
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take up the state that :meth:`tensors` gave."""
         load_state(self.method, tensors)
@@ -248,6 +254,10 @@ def _samples(name: SplitName, split: Joined, info: DatasetInfo, *, known: bool) 
 
 def _groups(labels: Tensor, attributes: Tensor, info: DatasetInfo) -> Tensor:
     return labels * info.groups.num_attributes + attributes
+
+
+def _same(now: Tensor, before: Tensor | None) -> bool:
+    return before is not None and now.dtype == before.dtype and torch.equal(now.cpu(), before.cpu())
 
 
 def _pieces(samples: int) -> Iterator[NDArray[np.int64]]:
