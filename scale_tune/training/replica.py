@@ -269,6 +269,8 @@ def _pieces(samples: int) -> Iterator[NDArray[np.int64]]:
 def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) -> int:
     """Take a step of each stage on the first samples, to see whether method and model can train on such images at all.
 
+    And whether the state that they then have can be saved and taken up, without which no trial gets past an epoch.
+
     Returns:
         How many features the network has.
 
@@ -279,6 +281,7 @@ def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) ->
     try:
         replica = Replica(config, config.seeds[0], few, device)
         replica.take_one_step()
+        Replica(config, config.seeds[0], few, device).load_tensors(replica.tensors())
         return replica.method.network.num_features
     except UserError:
         raise
