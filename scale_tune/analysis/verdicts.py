@@ -17,8 +17,8 @@ class Verdict:
     """The row of the comparison that is highest on val. Test never chooses."""
     rivals: list[Row]
     """The differences on test, by the accuracy that selects, between the winner and each other method, those nearest on
-    val first, with the other method's row as ``rival``; a difference is None where the two can't be paired, its ends also where its seeds are
-    too few."""
+    val first, with the other method's row as ``rival``; a difference is None where the two can't be paired, its ends
+    also where its seeds are too few."""
     confirmed: Row | None
     """The winner's config on fresh seeds, if the run was confirmed."""
 
