@@ -46,9 +46,9 @@ def words(name: str) -> str:
     return name.replace("_", "-")
 
 
-def label(trial: str, selected: bool) -> str:
-    """A trial, and whether it counts."""
-    return trial if selected else f"{trial}, best so far, not selectable"
+def label(trial: str, selected: bool, dataset: str = "") -> str:
+    """A trial, whether it counts, and what it was trained on where the run has several kinds of data."""
+    return trial + ", best so far, not selectable" * (not selected) + f", on {dataset}" * bool(dataset)
 
 
 def seeds_table(id_: str, title: str, curves: Mapping[str, pd.DataFrame]) -> PrintedTable:
