@@ -54,7 +54,7 @@ def _estimates(rows: pd.DataFrame, drawn: pd.DataFrame, looks: Mapping[str, Look
     """Of each dataset the methods' accuracies; nothing where there are too many to be read."""
     on_val, on_test, *_, average = reported(selecting(rows))
     columns = list(dict.fromkeys([on_test, on_val, average]))
-    by_dataset = dict(list(drawn.groupby("dataset", sort=False)))
+    by_dataset = {str(name): of_data for name, of_data in drawn.groupby("dataset", sort=False)}
     if len(by_dataset) > MAX_DRAWN_DATASETS or any(len(of_data) > MAX_DRAWN_ROWS for of_data in by_dataset.values()):
         return []
     found = []

@@ -133,7 +133,7 @@ def _groups_table(id_: str, rows: pd.DataFrame, analysed: Analysis) -> PrintedTa
     of_group = {group: f"group.{group}" for group in dict.fromkeys(rows["group"])}
     found = []
     for (dataset, method, trial), of in rows.groupby(["dataset", "method", "trial"], sort=False):
-        row = {"dataset": dataset, "method": method, "trial": trial, "look": looks[method]}
+        row = {"dataset": dataset, "method": method, "trial": trial, "look": looks[str(method)]}
         row |= {"key": f"{method} · {dataset}" if dataset else method}
         for each in of.itertuples():
             column = of_group[each.group]
