@@ -22,9 +22,14 @@ class LocatedError(ValueError):
 
 
 class Frozen(BaseModel):
-    """Base of every configuration: immutable, and an unknown field is an error that names the nearest known one."""
+    """Base of every configuration: immutable, and an unknown field is an error that names the nearest known one.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    What stands below a field is its meaning, which ``docs/keys.md`` and ``tune.py init`` show.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod
