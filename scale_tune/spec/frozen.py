@@ -37,8 +37,13 @@ class Frozen(BaseModel):
         if isinstance(data, dict):
             for key in data:
                 if key not in cls.model_fields:
-                    raise LocatedError((key,), f"unknown key; {nearest(key, cls.model_fields)}")
+                    raise LocatedError((key,), unknown("key", key, cls.model_fields))
         return data
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """What is wrong with a key of a search space that means nothing."""
+    return f"unknown {what}; {nearest(name, known)}; docs/keys.md explains every key"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

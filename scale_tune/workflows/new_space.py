@@ -9,7 +9,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from scale_tune.datasets import Dataset, dataset_class, registered_options
@@ -19,6 +18,7 @@ from scale_tune.spec.config import DatasetConfig, Hyperparameters
 from scale_tune.spec.frozen import nearest
 from scale_tune.spec.keys import Key, keys_of
 from scale_tune.spec.space import RunSpec
+from scale_tune.spec.yamlfile import on_one_line
 
 WIDTH = 80
 """Of comments, in columns."""
@@ -114,10 +114,10 @@ class _Text:
 
     def entry(self, indent: str, key: Key, value: Any = None) -> None:
         """A key with a value, or out of use."""
-        default = "" if key.default is None else f"; default {_flow(key.default)}"
+        default = "" if key.default is None else f"; default {on_one_line(key.default)}"
         self.comment(indent, key.meaning, f"[{key.takes}{default}]")
         out_of_use = key.searched if key.default is None and key.searched else key.default
-        given = f"#{key.name}: {_flow(out_of_use)}" if value is None else f"{key.name}: {_flow(value)}"
+        given = f"#{key.name}: {on_one_line(out_of_use)}" if value is None else f"{key.name}: {on_one_line(value)}"
         self.lines.append(indent + given)
 
     def mapping(self, key: Key, keys: Sequence[Key], values: Mapping[str, Any]) -> None:
@@ -139,9 +139,3 @@ class _Text:
         for option in options:
             in_use = option.default is not None
             self.entry("      ", option, (option.searched or option.default) if in_use else None)
-
-
-def _flow(value: Any) -> str:
-    """A value as it stands behind its key."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"))
-    return text.removesuffix("...\n").strip()
