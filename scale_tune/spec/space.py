@@ -99,9 +99,9 @@ class RunSpec(Frozen):
     schedule: Annotated[Schedule, Lenient] = Schedule.NONE
     """The learning rate over the epochs: ``none`` keeps it, ``cosine`` brings it down towards 0."""
     objective: Annotated[Objective, Lenient] = Objective.WORST_GROUP
-    """The accuracy on val that is maximised, and that selects epochs, configs and DFR's C. ``worst_group`` is the lowest
-    of the groups', ``minority`` and ``majority`` are those of samples whose attribute goes against and with their label,
-    ``train_weighted`` has the groups weighted by their share of train, ``worst_class`` needs no attribute."""
+    """The accuracy on val that is maximised, and that selects epochs, configs and DFR's C. ``worst_group`` is the
+    lowest of the groups', ``minority`` and ``majority`` are those of samples whose attribute goes against and with
+    their label, ``train_weighted`` weights the groups by their share of train, ``worst_class`` needs no attribute."""
     sampler: Literal["tpe", "random", "grid", "points", "cmaes", "gp", "qmc"] = "tpe"
     """How configs are drawn. ``points`` are those of ``try_first`` and no others. ``cmaes`` and ``qmc`` are for ranges,
     and draw choices at random. ``gp`` learns from complete trials alone."""

@@ -52,14 +52,14 @@ def new_space(dataset: str, methods: Sequence[str], given: Mapping[str, Any], fi
     suggested = {"epochs": RunSpec.model_fields["epochs"].default, **cls.suggested}
     suggested["dataset"] = {"name": dataset} | suggested.get("dataset", {}) | given
     text = _Text()
-    for paragraph in (f"A search of {', '.join(methods)} on {dataset}.", *HEAD):
+    for paragraph in (f"A search of {', '.join(dict.fromkeys(methods))} on {dataset}.", *HEAD):
         text.comment("", paragraph.format(file=file))
     for key in keys_of(RunSpec):
         text.lines.append("")
         if key.name == "methods":
             text.comment("", key.meaning)
             text.lines.append("methods:")
-            for method in methods:
+            for method in dict.fromkeys(methods):
                 text.method(method, method_class(method), suggested["epochs"])
         elif keys := _keys_below(key.name, cls):
             text.mapping(key, keys, suggested.get(key.name, {}))
