@@ -69,14 +69,8 @@ def test_the_ray_cluster_is_valid_by_rays_schema():
         validate_config(config | {"clustername": "x"})
 
 
-def test_the_readme_gives_commands_that_are_taken():
-    readme = (CLUSTER / "README.md").read_text()
-    commands = re.findall(r"(?:tune\.py|slurm\.sh|pbs\.sh) (search_spaces/[^'\n]+)", readme)
-    assert len(commands) == 4
-    for command in commands:
-        space = parsed(shlex.split(command))["space"]
-        load_spec(REPOSITORY / str(space), {}, None, None)
-    for name in re.findall(r"\]\(([^)]+)\)", readme):
+def test_what_the_readme_links_to_is_there():
+    for name in re.findall(r"\]\(([^)]+)\)", (CLUSTER / "README.md").read_text()):
         assert (CLUSTER / name).exists()
 
 

@@ -145,13 +145,3 @@ def test_the_query_makes_every_accuracy_of_trials_and_refits_from_their_counts(m
         values = expected.loc[tuple(row[name] for name in key)]
         for name in RECOMPUTED:
             assert row[name] == pytest.approx(values[f"{row['split']}_{name}"])
-
-
-def test_its_command_is_one():
-    from tests.support.commands import run
-
-    (command,) = blocks("bash")
-    words = command.split()
-    assert words[:2] == ["python", "analyze.py"]
-    text = run("analyze", words[2], "--help").stdout
-    assert all(option in text for option in re.findall(r"--\w+", command))
