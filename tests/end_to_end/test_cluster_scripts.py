@@ -4,7 +4,6 @@ The schedulers are stand-ins that run on this machine what they are given: no mo
 """
 
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -67,11 +66,6 @@ def test_the_ray_cluster_is_valid_by_rays_schema():
     validate_config(config)
     with pytest.raises(Exception, match="'clustername' was unexpected"):
         validate_config(config | {"clustername": "x"})
-
-
-def test_what_the_readme_links_to_is_there():
-    for name in re.findall(r"\]\(([^)]+)\)", (CLUSTER / "README.md").read_text()):
-        assert (CLUSTER / name).exists()
 
 
 def ray_job() -> tuple[dict, dict]:

@@ -8,12 +8,6 @@ from tests.conftest import REPOSITORY
 README = (REPOSITORY / "README.md").read_text()
 
 
-def test_the_files_it_names_are_there():
-    named = re.findall(r"\]\(([^)#]+)\)", README) + re.findall(r"search_spaces/\w+\.yaml", README)
-    assert len(named) > 5
-    assert [name for name in named if not (REPOSITORY / name).exists()] == []
-
-
 def test_the_table_has_the_demos_methods_and_erm_is_the_lowest():
     rows = re.findall(r"^  (\w+(?: \(\w+\))?) +(0\.\d+) ± 0\.\d+ +(0\.\d+) ± 0\.\d+ .* 3  ", README, flags=re.MULTILINE)
     test = {method: float(worst) for method, _, worst in rows}

@@ -1,7 +1,7 @@
 """Every command and snippet of the pages works. One that no rule here knows is a failure: add a rule, or correct it.
 
-Commands of this package are run, on runs that are made up, up to where workers would train or refit and figures would be
-drawn. Of a program of somebody else's, its files are looked for and what it passes on to this package is run. Pages
+Commands of this package are run, on runs that are made up, up to where workers would train or refit and figures would
+be drawn. Of a program of somebody else's, its files are looked for and what it passes on to this package is run. Pages
 whose snippets belong together have tests of their own.
 """
 
@@ -35,6 +35,8 @@ TOGETHER = {"docs/example.md": ("python", "sql"), "docs/extending.md": ("python"
 """Snippets that make a whole, which test_docs.py and test_extending.py run."""
 APPS = {"tune": tune_app, "init": init_app, "analyze": analyze_app, "ablation": ablation_app}
 COMMANDS = {"tune.py": "tune", "scale-tune": "tune", "analyze.py": "analyze", "scale-analyze": "analyze"}
+OTHERS_OPTIONS = {"--dashboard-host"}
+"""Of programs of somebody else's, which the pages speak of."""
 ELSEWHERE = ("s3://", "postgresql://")
 """What a command would have to reach."""
 MADE_UP = {"runs/ablation": "grid", "runs/grid": "grid"}
@@ -202,8 +204,17 @@ def test_every_command_within_a_line_has_options_that_exist(block):
         return
     at = next(i for i, word in enumerate(words) if word in COMMANDS)
     command = next((word for word in words[at + 1 : at + 2] if word in APPS), COMMANDS[words[at]])
-    known = {option for p in typer.main.get_command(APPS[command]).params for option in (*p.opts, *p.secondary_opts)}
-    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known
+    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options_of(command)
+
+
+def options_of(command: str) -> set[str]:
+    return {option for parameter in typer.main.get_command(APPS[command]).params for option in parameter.opts}
+
+
+def test_every_option_within_a_line_exists():
+    known = {option for command in APPS for option in options_of(command)} | OTHERS_OPTIONS
+    for page, text in texts():
+        assert set(re.findall(r"`(--[a-z][a-z-]*)", text)) <= known, page
 
 
 # Snippets
@@ -239,6 +250,32 @@ def test_every_piece_of_a_search_space_passes_validation(block):
     if "try_first" in piece:
         space["space"] |= {"batch_size": {"type": "int", "low": 8, "high": 64}}
     validate_spec(space, {}, str(block), resolved)
+
+
+# Links
+
+
+@pytest.mark.parametrize(("page", "text"), texts(), ids=[page for page, _ in texts()])
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page, text):
+    for target in re.findall(r"\]\((?!https?://)([^)]+)\)", FENCED.sub("", text)):
+        file, _, heading = target.partition("#")
+        path = REPOSITORY / page if not file else (REPOSITORY / page).parent / file
+        assert path.exists(), target
+        if heading:
+            assert heading in anchors(path.read_text()), target
+
+
+def test_every_file_that_a_page_names_is_there():
+    named = r"\b((?:benchmarks|cluster|docs|examples|scale_tune|search_spaces|tests)/[\w*/-]+\.\w+)"
+    found = {(page, name) for page, text in texts() if page != "docs/extending.md" for name in re.findall(named, text)}
+    assert len(found) > 30
+    assert [each for each in sorted(found) if not list(REPOSITORY.glob(each[1]))] == []
+
+
+def anchors(text: str) -> list[str]:
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", text), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 # What the rules rest on
