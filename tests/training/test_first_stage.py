@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from scale_tune.methods import registered_methods
 from scale_tune.spec.config import DatasetConfig, ModelOptions
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint
@@ -23,6 +24,7 @@ FEW = {(0, 0): 14, (0, 1): 3, (1, 0): 4, (1, 1): 11}
 OPTIONS = {
     "jtt": {"first_epochs": FIRST, "upweight": 3},
     "finetune": {"first_epochs": FIRST, "finetune_lr_factor": 0.5},
+    "afr": {"first_epochs": FIRST, "last_layer_lr": 0.1, "steps_per_epoch": 2},
 }
 
 
@@ -128,7 +130,22 @@ def test_a_damaged_checkpoint_of_the_first_stage_costs_one_epoch(tmp_path, caplo
     assert outcome(ended(resumed)) == outcome(ended(opened(tmp_path / "b")))
 
 
-@pytest.mark.parametrize(("method", "options"), [("jtt", {"upweight": 20}), ("finetune", {"finetune_lr_factor": 0.1})])
+SECOND_STAGE = {
+    "jtt": {"upweight": 20},
+    "finetune": {"finetune_lr_factor": 0.1},
+    "afr": {"afr_gamma": 9.0, "afr_lambda": 0.2, "last_layer_lr": 0.3, "steps_per_epoch": 3},
+}
+
+
+def test_every_option_that_may_differ_among_trials_that_share_is_tried():
+    of_each = {name: set(cls.second_stage) for name, cls in registered_methods() if cls.second_stage}
+    assert of_each == {method: set(options) for method, options in SECOND_STAGE.items()}
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [(method, {name: value}) for method, options in SECOND_STAGE.items() for name, value in options.items()],
+)
 def test_trials_that_differ_in_the_second_stage_share_the_first(method, options, tmp_path, trained_first):
     shared = tmp_path / "prepared"
     ended(opened(tmp_path / "first", asked(method), prepared=shared))
