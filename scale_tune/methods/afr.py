@@ -56,7 +56,7 @@ class Afr(Erm):
 
         super().setup()
         self.stage = "erm"
-        self.head_optimizer = self._optimizer_of_head()
+        self.head_optimizer = torch.optim.SGD(self.head.parameters(), lr=self.options.last_layer_lr)
         self.weight_0, self.bias_0 = (parameter.detach().clone() for parameter in self.head.parameters())
         generator = torch.Generator().manual_seed(derive_seed(self.setting.seed, "held out"))
         order = torch.randperm(len(self.samples["train"]), generator=generator)
@@ -104,16 +104,9 @@ class Afr(Erm):
             return
         if self.stage == "erm":
             self.stage = "last layer"
-            # Anew, as the state that ERM left may be another trial's, with a rate of its own.
-            self.head_optimizer = self._optimizer_of_head()
             self.weight_0, self.bias_0 = (parameter.detach().clone() for parameter in self.head.parameters())
         for _ in range(self.options.steps_per_epoch):
             self._step_of_last_layer()
-
-    def _optimizer_of_head(self) -> "torch.optim.Optimizer":
-        import torch
-
-        return torch.optim.SGD(self.head.parameters(), lr=self.options.last_layer_lr)
 
     def _step_of_last_layer(self) -> None:
         from torch.nn.functional import cross_entropy

@@ -135,8 +135,7 @@ class Method(ABC):
         attributes_of: the splits whose attributes it knows, too. Of others it is not given them.
         Options: the class of its own hyperparameters.
         second_stage: of a method that prepares, the options that make no difference before epoch 1. Trials that differ
-            in nothing else may share what was prepared, its whole state: what such an option has a part in, as an
-            optimizer's rate, is made in :meth:`begin_epoch` of epoch 1.
+            in nothing else may share what was prepared.
         refit_by_dfr: of a method of the package, whether an analysis refits its networks' last layer (DFR).
         options: the trial's values of its own hyperparameters, an object of ``Options``.
         network: the classifier that predicts, and whose features DFR takes. :meth:`setup` makes it.
