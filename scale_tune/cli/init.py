@@ -16,16 +16,16 @@ def init(
     file: Annotated[Path | None, typer.Argument(help="File to write. [default: print it]")] = None,
     dataset: Annotated[str, typer.Option(help="Dataset, as waterbirds.")] = "",
     methods: Annotated[str, typer.Option(help="Methods to compare, as erm,scale.")] = "",
-    csv: Annotated[str | None, typer.Option(help="Of own pictures (--dataset table): the list of them.")] = None,
+    csv: Annotated[str | None, typer.Option(help="Of pictures of your own (--dataset table): the CSV that lists them.")] = None,
 ) -> None:
     """Write a search space for a dataset and methods, with every option of theirs and what it means.
 
-      python tune.py init --dataset waterbirds --methods erm,scale,group_dro my.yaml
+      python tune.py init --dataset celeba --methods erm,scale my.yaml
 
-      python tune.py init --dataset table --csv photos/list.csv --methods erm,jtt photos.yaml
+      python tune.py init --dataset table --csv list.csv --methods erm my.yaml
 
-    What methods there are is in docs/methods.md, and every key of a search space in docs/keys.md. A search space called
-    init is searched by tune.py ./init.
+    docs/methods.md has the methods, and docs/keys.md every key of a search space. A search space that is called init is
+    searched by tune.py ./init.
     """
     try:
         from scale_tune.workflows.new_space import new_space

@@ -82,7 +82,7 @@ def tune(
 
     A search space of your own is begun by init, and docs/keys.md explains all of its keys:
 
-      python tune.py init --dataset waterbirds --methods erm,scale,group_dro my.yaml
+      python tune.py init --dataset celeba --methods erm,scale my.yaml
     """
     try:
         as_job = runs_as_job(address) and not (dry_run or prepare)
