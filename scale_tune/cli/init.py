@@ -16,7 +16,7 @@ def init(
     file: Annotated[Path | None, typer.Argument(help="File to write. [default: print it]")] = None,
     dataset: Annotated[str, typer.Option(help="Dataset, as waterbirds.")] = "",
     methods: Annotated[str, typer.Option(help="Methods to compare, as erm,scale.")] = "",
-    csv: Annotated[str | None, typer.Option(help="Of pictures of your own (--dataset table): the CSV that lists them.")] = None,
+    csv: Annotated[str | None, typer.Option(help="With --dataset table: the CSV that lists the pictures.")] = None,
 ) -> None:
     """Write a search space for a dataset and methods, with every option of theirs and what it means.
 
