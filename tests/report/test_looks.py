@@ -8,7 +8,7 @@ import pytest
 
 from scale_tune.analysis.comparison import compare, differences
 from scale_tune.report import html as report
-from scale_tune.report.html import swatches
+from scale_tune.report.html import data, marks, swatches
 from scale_tune.report.html.style import NEUTRAL, SHADES, SYMBOLS, looks, looks_of, on_one_scale
 from tests.support.pages import Page
 from tests.support.reports import analysed, dfr_of, spec_of
@@ -117,6 +117,17 @@ def test_in_a_figure_of_one_method_there_is_no_other_colour_than_its_own(many):
     assert colours_in(figures["dfr-path-0"]) == {of["dfr (scale)"].colour}
     allowed = {shade.light for shade in SHADES}
     assert set().union(*map(colours_in, figures.values())) <= allowed
+
+
+def test_states_of_trials_are_told_apart_by_marks_and_greys(many):
+    shown = {trace["name"]: trace["marker"] for trace in history_of(many, "erm") if "marker" in trace}
+    assert shown["complete"]["color"] == looks_of(many)["erm"].colour
+    assert shown["pruned"]["color"] == NEUTRAL.light
+    assert shown["pruned"]["symbol"] != shown["complete"]["symbol"]
+
+
+def history_of(given, method: str) -> list[dict]:
+    return marks.history(data.history(given.tables["trials"], method), looks_of(given)[method]).to_plotly_json()["data"]
 
 
 def test_methods_have_the_same_colour_in_figures_that_show_several(many):

@@ -36,7 +36,8 @@ def answers(analysed: Analysis) -> list[Answer]:
     """One for each kind of data that the run searched; none if no trial may be selected."""
     looks = looks_of(analysed)
     found = verdicts(analysed.name, analysed.comparison, analysed.differences)
-    return [_answer(analysed, verdict, i, looks) for i, verdict in enumerate(found)]
+    by_dataset = {verdict.dataset: verdict for verdict in found}
+    return [_answer(analysed, by_dataset[name], i, looks) for i, name in enumerate(data.in_order(by_dataset))]
 
 
 def _answer(analysed: Analysis, verdict: Verdict, i: int, looks: Mapping[str, Look]) -> Answer:

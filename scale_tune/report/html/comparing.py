@@ -7,7 +7,7 @@ import pandas as pd
 from scale_tune.analysis.knowledge import by_knowledge
 from scale_tune.analysis.verdicts import with_result
 from scale_tune.report.html import estimates
-from scale_tune.report.html.data import Analysis
+from scale_tune.report.html.data import Analysis, in_order
 from scale_tune.report.html.labelled import labelled
 from scale_tune.report.html.markup import Column, PrintedTable
 from scale_tune.report.html.parts import Section, ShownFigure
@@ -54,12 +54,13 @@ def _estimates(rows: pd.DataFrame, drawn: pd.DataFrame, looks: Mapping[str, Look
     """Of each dataset the methods' accuracies; nothing where there are too many to be read."""
     on_val, on_test, *_, average = reported(selecting(rows))
     columns = list(dict.fromkeys([on_test, on_val, average]))
-    by_dataset = list(drawn.groupby("dataset", sort=False))
-    if len(by_dataset) > MAX_DRAWN_DATASETS or any(len(of_data) > MAX_DRAWN_ROWS for _, of_data in by_dataset):
+    by_dataset = {str(name): of_data for name, of_data in drawn.groupby("dataset", sort=False)}
+    if len(by_dataset) > MAX_DRAWN_DATASETS or any(len(of_data) > MAX_DRAWN_ROWS for of_data in by_dataset.values()):
         return []
     found = []
-    for i, (dataset, of_data) in enumerate(by_dataset):
-        on = str(dataset) if _several(rows, "dataset") else "The selected trials"
+    for i, dataset in enumerate(in_order(by_dataset)):
+        of_data = by_dataset[dataset]
+        on = dataset if _several(rows, "dataset") else "The selected trials"
         names = [_row_name(of_data, row) for row in rows_of(of_data)]
         alt = f"{on}: accuracies of the selected trial of each method, with intervals"
         found.append(
@@ -88,7 +89,8 @@ def _grouped(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows by dataset and by what methods know, with the heading of each such group and the name of each row."""
     rows = rows.assign(key=[_row_name(rows, row) for row in rows_of(rows)])
     found = []
-    for dataset, of_data in rows.groupby("dataset", sort=False):
+    for dataset in in_order(rows["dataset"]):
+        of_data = rows[rows["dataset"] == dataset]
         on = f"{dataset}, " * _several(rows, "dataset")
         found += [of_group.assign(group=f"{on}{heading}") for heading, of_group in by_knowledge(of_data)]
     return pd.concat(found)

@@ -1,6 +1,7 @@
 """What the report shows, as plain frames: computed from the tables alone, drawn and printed elsewhere."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from scale_tune.analysis.selection import eligible
 from scale_tune.spec.parameters import Choice, Constant, IntRange, Parameter
 from scale_tune.spec.space import RunSpec
 
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 ENDED = ("complete", "pruned", "failed")
 STATES = (*ENDED, "running", "waiting")
 
@@ -53,6 +55,19 @@ def per_seed(epochs: pd.DataFrame, trial: str, column: str) -> pd.DataFrame:
     """A column of ``epochs`` on val: a row per epoch, a column per seed; empty if it was never measured."""
     rows = epochs[(epochs["trial"] == trial) & (epochs["split"] == "val")].dropna(subset=column)
     return rows.pivot(index="epoch", columns="seed", values=column)
+
+
+def in_order(datasets: Iterable[str]) -> list[str]:
+    """Names of kinds of data, each once, by the values of their options; a comparison has them as trials were drawn."""
+    # Every second part is a number.
+    return sorted(set(datasets), key=lambda name: [float(p) if i % 2 else p for i, p in enumerate(_NUMBER.split(name))])
+
+
+def dataset_of(analysed: Analysis, trial: str) -> str:
+    """The kind of data that a selected trial was trained on; empty if the run has one kind, or it is not selected."""
+    own = analysed.comparison[analysed.comparison["run"] == analysed.name]
+    names = own.loc[own["trial"] == trial, "dataset"]
+    return str(names.iloc[0]) if own["dataset"].nunique() > 1 and len(names) else ""
 
 
 def diagnostics(table: pd.DataFrame, trial: str) -> dict[str, pd.DataFrame]:

@@ -9,7 +9,7 @@ from scale_tune.analysis.comparison import dataset_names
 from scale_tune.analysis.counts import rows_of_trial
 from scale_tune.analysis.entries import Entry, RunTables, entries
 from scale_tune.analysis.selection import leading
-from scale_tune.report.html.data import Analysis
+from scale_tune.report.html.data import Analysis, in_order
 from scale_tune.report.html.markup import Column, PrintedTable
 from scale_tune.report.html.parts import Section, label
 from scale_tune.report.html.style import looks_of
@@ -48,8 +48,7 @@ def judged(analysed: Analysis) -> list[Judged]:
         rows = rows_of_trial(run.tables["groups"], trial)
         if not selected and len(rows):
             shown.append(_judged(method, label(trial, selected), "", rows))
-    order = dict.fromkeys(each.dataset for each in shown)
-    return [each for dataset in order for each in shown if each.dataset == dataset]
+    return [each for dataset in in_order(each.dataset for each in shown) for each in shown if each.dataset == dataset]
 
 
 def rows_of(entry: Entry) -> pd.DataFrame:
@@ -134,7 +133,7 @@ def _groups_table(id_: str, rows: pd.DataFrame, analysed: Analysis) -> PrintedTa
     of_group = {group: f"group.{group}" for group in dict.fromkeys(rows["group"])}
     found = []
     for (dataset, method, trial), of in rows.groupby(["dataset", "method", "trial"], sort=False):
-        row = {"dataset": dataset, "method": method, "trial": trial, "look": looks[method]}
+        row = {"dataset": dataset, "method": method, "trial": trial, "look": looks[str(method)]}
         row |= {"key": f"{method} · {dataset}" if dataset else method}
         for each in of.itertuples():
             column = of_group[each.group]

@@ -118,7 +118,7 @@ def named(method: str, look: Look) -> Markup:
 
 
 def _heat(column: Column, row: Mapping[str, Any]) -> Markup:
-    mean = row.get(f"{column.key}_mean")
+    mean: Any = row.get(f"{column.key}_mean")
     if is_missing(mean):
         return MISSING
     classes = "heat" + " low" * (mean < MIDDLE) + " worst" * (row.get("worst") == column.key)

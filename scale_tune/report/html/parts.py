@@ -46,9 +46,9 @@ def words(name: str) -> str:
     return name.replace("_", "-")
 
 
-def label(trial: str, selected: bool) -> str:
-    """A trial, and whether it counts."""
-    return trial if selected else f"{trial}, best so far, not selectable"
+def label(trial: str, selected: bool, dataset: str = "") -> str:
+    """A trial, whether it counts, and what it was trained on where the run has several kinds of data."""
+    return trial + ", best so far, not selectable" * (not selected) + f", on {dataset}" * bool(dataset)
 
 
 def seeds_table(id_: str, title: str, curves: Mapping[str, pd.DataFrame]) -> PrintedTable:
@@ -64,8 +64,8 @@ def seeds_table(id_: str, title: str, curves: Mapping[str, pd.DataFrame]) -> Pri
         named = seeds.rename(columns=lambda seed: f"seed {seed}").reset_index()
         frames.append(named.assign(heading=heading, key=[f"{heading}, {epoch}" for epoch in named["epoch"]]))
     rows = pd.concat(frames, ignore_index=True)
-    seeds = [column for column in rows.columns if str(column).startswith("seed ")]
-    columns = [Column("epoch", "epoch", "integer"), *(Column(seed, seed, "accuracy") for seed in seeds)]
+    of_seeds = [str(column) for column in rows.columns if str(column).startswith("seed ")]
+    columns = [Column("epoch", "epoch", "integer"), *(Column(name, name, "accuracy") for name in of_seeds)]
     return PrintedTable(id_, title, columns, rows, "key", "heading")
 
 

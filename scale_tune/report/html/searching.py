@@ -60,7 +60,11 @@ def hyperparameters(analysed: Analysis) -> Section:
     objective = f"objective ({words(spec.objective)}, val)"
     drawn = [
         ShownFigure(
-            f"importance-{m}", f"Importance, {m}", marks.importances(rows, looks[str(m)]), f"Importance for {m}", of=m
+            f"importance-{m}",
+            f"Importance, {m}",
+            marks.importances(rows, looks[str(m)]),
+            f"Importance for {m}",
+            of=str(m),
         )
         for m, rows in important.groupby("method", sort=False)
     ]

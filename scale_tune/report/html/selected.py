@@ -57,7 +57,7 @@ def curves(analysed: Analysis, shown: pd.DataFrame) -> Section:
         seeds = data.per_seed(epochs, trial, accuracy)
         if seeds.empty:
             continue
-        of = f"{method} ({label(trial, selected)})"
+        of = f"{method} ({label(trial, selected, data.dataset_of(analysed, trial))})"
         figure = lines.learning_curves(seeds, data.best_epochs(groups, trial), looks[method])
         alt = f"{words(accuracy).capitalize()} accuracy of {method} on validation by epoch and seed"
         drawn.append(ShownFigure(f"epochs-{method}", of, figure, alt, of=method))
@@ -89,7 +89,7 @@ def diagnostics(analysed: Analysis, shown: pd.DataFrame) -> Section:
     printed: dict[str, pd.DataFrame] = {}
     for method, trial, selected in shown.itertuples(index=False):
         for i, (name, seeds) in enumerate(data.diagnostics(analysed.tables["diagnostics"], trial).items()):
-            of = f"{name}, {method} ({label(trial, selected)})"
+            of = f"{name}, {method} ({label(trial, selected, data.dataset_of(analysed, trial))})"
             figure = lines.diagnostic(seeds, looks[method])
             shown_as = ShownFigure(
                 f"diagnostics-{method}-{i}", of, figure, f"{name} of {method} by epoch and seed", of=method
