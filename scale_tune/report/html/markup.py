@@ -114,7 +114,7 @@ def cell(column: Column, row: Mapping[str, Any]) -> Markup:
 
 def named(method: str, look: Look) -> Markup:
     """A method's name behind its mark."""
-    return Markup('<span class="method">{} {}</span>').format(swatch(look), method)
+    return Markup('<span class="method">{}&nbsp;{}</span>').format(swatch(look), method)
 
 
 def _heat(column: Column, row: Mapping[str, Any]) -> Markup:
