@@ -34,3 +34,12 @@ def _name(analysed: Analysis, trial: str) -> str:
     """As ``demo-scale-00017``, of what a run may be called."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{analysed.name}-{trial}").lstrip("-._")
     return plain if len(plain) <= 100 else trial
+
+
+def note(analysed: Analysis) -> str:
+    """What else has to be known of these commands."""
+    copied = ""
+    if "://" in analysed.where:
+        code = " and its directory code" * bool(analysed.spec.files)
+        copied = f"The run’s spec.yaml{code} ({analysed.where}) must be copied here before. "
+    return f"{copied}It trains every seed to the end, as a run of its own; add --dry-run to see it first."

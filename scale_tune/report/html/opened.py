@@ -35,7 +35,7 @@ class Opened:
     trials: dict[str, Plain]
     """By name: ``method``, ``state``, ``config`` (what was searched), ``constants`` (what was not), ``error``,
     ``command`` (null where a trial has no config yet) and ``curves``, null where there are none or no room."""
-    left_out: int
+    left_out: list[str]
     """Trials whose curves the page has no room for."""
 
 
@@ -63,18 +63,18 @@ def accuracies(analysed: Analysis) -> list[str]:
     return list(dict.fromkeys((analysed.spec.objective.value, "average")))
 
 
-def _with_room(analysed: Analysis) -> tuple[set[str], int]:
-    """The trials whose curves have room, and how many have none."""
+def _with_room(analysed: Analysis) -> tuple[set[str], list[str]]:
+    """The trials whose curves have room, and those whose curves have none."""
     epochs, trials = analysed.tables["epochs"], analysed.tables["trials"]
     values = epochs.groupby("trial").size() * (1 + len(accuracies(analysed)))
     if values.sum() <= MAX_VALUES:
-        return set(values.index), 0
+        return set(values.index), []
     ranked = trials.iloc[best_first(trials["objective"].fillna(-1))]
     # The best of every method, then the second of every method, and so on.
     ranked = ranked.iloc[ranked.groupby("method").cumcount().argsort(kind="stable")]
     sizes = values.reindex(ranked["trial"]).dropna()
     room = sizes.cumsum() <= MAX_VALUES
-    return set(sizes.index[room]), int((~room).sum())
+    return set(sizes.index[room]), list(sizes.index[~room])
 
 
 def curves(analysed: Analysis, trials: set[str]) -> dict[str, Plain]:
@@ -113,14 +113,3 @@ def _plain(values: np.ndarray[Any, Any], column: str) -> list[float | None]:
     else:
         shown = [value if value != value else int(value) for value in np.round(values * DIGITS).tolist()]
     return [None if value != value else value for value in shown]
-
-
-def in_words(analysed: Analysis, found: Opened) -> str:
-    """What is left out of the page, if anything."""
-    if not found.left_out:
-        return ""
-    kept = len(pd.unique(analysed.tables["epochs"]["trial"])) - found.left_out
-    return (
-        f" Curves of all trials would make this page too large: it has those of {kept:,} trials, the best of each "
-        "method; the others’ are in epochs.parquet."
-    )

@@ -131,26 +131,6 @@ def failures(analysed: Analysis) -> Section:
     )
 
 
-def trials(analysed: Analysis) -> Section:
-    """The table of all trials, to be unfolded."""
-    trials = analysed.tables["trials"]
-    columns = [
-        Column("trial", "trial"),
-        Column("state", "state"),
-        Column("objective", "objective", "accuracy"),
-        Column("epochs", "epochs", "integer"),
-        *(Column(f"config.{name}", name, "value") for name in data.parameters(analysed.spec)),
-        Column("val_worst_group", "validation worst-group", "estimate"),
-        Column("test_worst_group", "test worst-group", "estimate"),
-        Column("seeds", "seeds", "integer"),
-        Column("diverged", "diverged", "integer"),
-        Column("seconds", "seconds", "seconds"),
-    ]
-    lead = "Every trial of the run, also in trials.parquet with all its columns." if len(trials) else "There are none."
-    table = PrintedTable("trials-table", f"The {len(trials):,} trials", columns, trials, "trial")
-    return Section(id="trials", title="All trials", lead=lead, folded=[table] if len(trials) else [])
-
-
 def reproduce(analysed: Analysis) -> Section:
     """The command, the versions, the data."""
     provenance = dict(analysed.provenance)

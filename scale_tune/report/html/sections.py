@@ -1,7 +1,7 @@
 """What stands where on the page."""
 
 from scale_tune.analysis.selection import leading
-from scale_tune.report.html import comparing, groups, searching, selected
+from scale_tune.report.html import comparing, groups, searching, selected, trials
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.parts import Section
 
@@ -19,6 +19,6 @@ def sections(analysed: Analysis) -> list[Section]:
         selected.diagnostics(analysed, shown),
         selected.dfr(analysed),
         searching.failures(analysed),
-        searching.trials(analysed),
+        trials.section(analysed),
         searching.reproduce(analysed),
     ]

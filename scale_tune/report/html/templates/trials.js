@@ -75,7 +75,11 @@ const content = (name, of, given) => {
 
 const close = (row) => {
   const opened = row.nextElementSibling;
-  for (const place of opened.querySelectorAll(".plot")) forget(place);
+  for (const place of opened.querySelectorAll(".plot")) {
+    forget(place);
+    places.splice(places.indexOf(place), 1);
+    made.delete(place);
+  }
   opened.remove();
   row.querySelector("button").ariaExpanded = "false";
 };
@@ -88,7 +92,7 @@ const open = async (row) => {
   try {
     const given = await trialsData();
     cell.append(content(row.dataset.row, given.trials[row.dataset.row], given));
-    for (const place of cell.querySelectorAll(".plot")) add(place);
+    places.push(...cell.querySelectorAll(".plot"));
   } catch {
     cell.append("This browser can’t unpack what belongs here; the trial’s curves are in epochs.parquet.");
   }
@@ -102,14 +106,21 @@ for (const row of ofTrials ? [...ofTrials.tBodies[0].rows].filter(isData) : []) 
   name.append(button);
 }
 
-// The address report.html#scale-00017 opens that trial, and so does a click on its mark in a figure.
+// The address report.html#scale-00017 opens that trial, and a click on its mark in a figure leads there.
+const rowOf = (name) => document.getElementById(name)?.closest("#trials-table tbody tr");
+const addressed = (text) => {
+  const name = String(text).split(",")[0];
+  if (!rowOf(name)) return;
+  if (location.hash === `#${name}`) openAddressed();
+  else location.hash = name;
+};
 const openAddressed = async () => {
-  const row = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (!row?.closest("#trials-table")) return;
+  const row = rowOf(decodeURIComponent(location.hash.slice(1)));
+  if (!row) return;
   row.closest("details").open = true;
   row.hidden = false;
   await open(row);
   row.scrollIntoView({ block: "start" });
 };
 addEventListener("hashchange", openAddressed);
-plotly.finally(openAddressed).catch(() => {});
+openAddressed();
