@@ -43,18 +43,8 @@ const redraw = () => {
   figures = inColours();
   for (const place of places) if (isDrawn(place)) draw(place);
 };
-const forget = (place) => {
-  if (isDrawn(place)) Plotly.purge(place);
-  delete place.dataset.drawn;
-};
 drawShown().then(() => { root.dataset.drawn = places.length; });
-for (const details of document.querySelectorAll("details")) {
-  details.addEventListener("toggle", () => {
-    // A browser has room for a few figures that it draws by WebGL, and no more.
-    if (!details.open) for (const place of places) if (details.contains(place)) forget(place);
-    drawShown();
-  });
-}
+for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", drawShown);
 dark.addEventListener("change", redraw);
 
 // A table that is wider than its place fades at the end that can be scrolled to.

@@ -1,6 +1,6 @@
 // A table sorts by a click on a header: down, up, and as it was; rows stay below their heading, and what has no value is
 // last. A long one has a box that filters its rows by words.
-const LONG = 15;
+const LONG = 20;
 const WAYS = { none: "descending", descending: "ascending", ascending: "none" };
 
 const isData = (row) => "row" in row.dataset;

@@ -36,7 +36,9 @@ const curves = (place, metric, of, { layout, dashes, digits, symbols }) => () =>
     });
   }
   const range = metric === "loss" ? {} : { range: [-0.03, 1.03], autorange: false };
-  return { data, layout: { ...layout, yaxis: { ...layout.yaxis, ...range } } };
+  const epochs = Math.max(...data.map(({ x }) => x.length));
+  const ticks = epochs > 12 ? {} : { dtick: 1 };
+  return { data, layout: { ...layout, xaxis: { ...layout.xaxis, ...ticks }, yaxis: { ...layout.yaxis, ...range } } };
 };
 
 const panels = (of, given) => given.metrics.map(([metric, title]) => {
@@ -76,7 +78,7 @@ const content = (name, of, given) => {
 const close = (row) => {
   const opened = row.nextElementSibling;
   for (const place of opened.querySelectorAll(".plot")) {
-    forget(place);
+    if (isDrawn(place)) Plotly.purge(place);
     places.splice(places.indexOf(place), 1);
     made.delete(place);
   }
