@@ -40,6 +40,9 @@ def analyze(
     ] = "parquet",
     latex: Annotated[bool, typer.Option("--latex", help="Print the comparison as LaTeX as well.")] = False,
     report: Annotated[str | None, typer.Option(help="HTML file to write. [default: RUN_DIR/report.html]")] = None,
+    best: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write the selected networks there, with a card for each.")
+    ] = None,
     confirm: Annotated[
         bool, typer.Option("--confirm", help="Train the best --top-k configs of each method again on fresh seeds.")
     ] = False,
@@ -55,6 +58,10 @@ def analyze(
 
       python analyze.py RUN_DIR --confirm
 
+    The selected networks, of DFR too, as weights that plain torch loads:
+
+      python analyze.py RUN_DIR --best DIR
+
     A grid over two parameters as a table and a figure:
 
       python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
@@ -65,6 +72,7 @@ def analyze(
         from scale_tune.storage.location import Location
         from scale_tune.storage.rundir import RunDir
         from scale_tune.tables.labels import selecting
+        from scale_tune.workflows.best import check_best, export_best
         from scale_tune.workflows.evaluate import check_runs, evaluate, parse_protocols
         from scale_tune.workflows.reporting import check_report, write_reports
 
@@ -75,7 +83,7 @@ def analyze(
                 address,
                 command="analyze",
                 arguments=arguments(context, {}),
-                paths={"RUN_DIR": run_dirs, "--export": [export], "--report": [report]},
+                paths={"RUN_DIR": run_dirs, "--export": [export], "--report": [report], "--best": [best]},
                 works_on=" ".join(str(Location.of(path)) for path in run_dirs),
             )
             raise typer.Exit(code)
@@ -84,12 +92,16 @@ def analyze(
         protocols = parse_protocols(dfr)
         check_report(runs, page)
         check_runs(runs, where)
+        networks = None if best is None else Location.of(best)
+        if networks is not None:
+            check_best(runs, networks)
         if confirm:
             evaluate(runs, protocols, where, console.print, format_, address)  # which configs DFR selects
             if not _confirm(runs, top_k, address):
                 raise typer.Exit(STOPPED)
         found = evaluate(runs, protocols, where, console.print, format_, address)
         pages = write_reports(runs, found, page)
+        exported, left_out = ([], []) if networks is None else export_best(runs[0], found, networks)
     except UserError as error:
         exit_with(error)
     except KeyboardInterrupt:
@@ -103,9 +115,9 @@ def analyze(
         typer.echo(comparison_latex(found.comparison))
     for line in difference_lines(found.differences, selecting(found.comparison)):
         console.print(line, soft_wrap=True)
-    for note in found.notes:
+    for note in (*found.notes, *left_out):
         console.print(f"note: {note}", soft_wrap=True)
-    for path in (*found.written, *pages):
+    for path in (*found.written, *pages, *exported):
         console.print(f"wrote {path}", soft_wrap=True)
 
 
