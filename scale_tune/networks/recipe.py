@@ -23,6 +23,8 @@ class Recipe:
             num_features: that the last layer takes.
             num_classes: that it tells apart.
         """
-        last = f"nn.Linear({num_features}, {num_classes})"
-        build = f'def build():\n    """The classifier, to be given weights."""\n    return nn.Sequential(backbone(), {last})\n'
+        build = f'''def build():
+    """The classifier, to be given weights."""
+    return nn.Sequential(backbone(), nn.Linear({num_features}, {num_classes}))
+'''
         return cls(code=f"{code}\n\n{build}", backbone="0.", head="1")

@@ -34,10 +34,10 @@ def card(of: Exported) -> str:
     parts = [
         "---\nlibrary_name: pytorch\ntags:\n- image-classification\n- spurious-correlations\n---",
         f"# {row['method']} on {row['dataset']}",
-        f"The networks of trial {row['trial']} of the run {row['run']}, one for each seed, each at its best epoch. The "
-        f"accuracy {METRICS['val_' + row['selected_by']]} selected it among {row['eligible']} trials. Exported by "
-        f"scale-tune {of.version}.",
-        "## Load",
+        f"The networks of trial {row['trial']} of the run {row['run']}, one for each seed, each at its best epoch. "
+        f"Selected by {METRICS['val_' + row['selected_by']]} among {row['eligible']} trials; exported by scale-tune "
+        f"{of.version}.",
+        "## Load, in this directory",
         "```python\n"
         "from safetensors.torch import load_file\n"
         "from network import build, prepare\n"

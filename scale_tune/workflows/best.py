@@ -1,7 +1,7 @@
 """Export the networks that were selected: weights that load where this package is not, each kind with a card.
 
-Of every method the selected trial's networks, one for each seed, at their best epochs; and of every refit these with the
-refitted last layer, which is fitted again from the features that the trial has kept.
+Of every method the selected trial's networks, one for each seed, at their best epochs; and of every refit these with
+the refitted last layer, which is fitted again from the features that the trial has kept.
 """
 
 import re
@@ -34,7 +34,7 @@ PREPARE = '''
 
 def prepare(images):
     """What the network takes: uint8 (batch, 3, {height}, {width}) as float32 (batch, 3, {seen[0]}, {seen[1]})."""
-    seen = images[:, :, {top} : {top} + {seen[0]}, {left} : {left} + {seen[1]}]
+    seen = images[:, :, {top}:{bottom}, {left}:{right}]
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in ({mean}, {std}))
     return (seen.float() / 255 - mean) / std
 '''
@@ -138,7 +138,9 @@ def _weights(
     try:
         record, backbone, head = load_weights(directory, seed)
     except FileNotFoundError:
-        raise _AbsentError(f"the weights of {entry.trial} were not among those kept; a larger keep_top keeps more") from None
+        raise _AbsentError(
+            f"the weights of {entry.trial} were not among those kept; a larger keep_top keeps more"
+        ) from None
     except ValueError as error:
         raise UserError(f"--best: {error}; restore it from a copy, or delete it: it is then left out") from None
     if class_of(record.config).predict is not Method.predict:
@@ -165,19 +167,18 @@ def _refitted(directory: Location, seed: int, entry: Entry, record: "TrialRecord
 def _prepare(info: DatasetInfo) -> str:
     """The function that gives a network its input, as :func:`scale_tune.datasets.transforms.normalise` does."""
     seen = info.input_size
-    return PREPARE.format(
-        height=info.height,
-        width=info.width,
-        seen=seen,
-        top=(info.height - seen[0]) // 2,
-        left=(info.width - seen[1]) // 2,
-        mean=tuple(info.mean),
-        std=tuple(info.std),
-    )
+    top, left = (info.height - seen[0]) // 2, (info.width - seen[1]) // 2
+    sizes = {"height": info.height, "width": info.width, "seen": seen}
+    edges = {"top": top, "bottom": top + seen[0], "left": left, "right": left + seen[1]}
+    return PREPARE.format(**sizes, **edges, mean=tuple(info.mean), std=tuple(info.std))
 
 
 def _told(config: TrialConfig) -> dict[str, object]:
     """What a reader of the card would train them with again."""
     rest = config.model_dump(mode="json", include={"method", "variant_of", "epochs", "seeds", "schedule", "splits"})
     named = {name: value for name, value in rest.items() if value is not None}
-    return named | {"dataset": config.dataset.name, "model": config.model.name, "weights": config.model.weights} | config.flat()
+    return (
+        named
+        | {"dataset": config.dataset.name, "model": config.model.name, "weights": config.model.weights}
+        | config.flat()
+    )
