@@ -60,6 +60,6 @@ def _accuracies(row: Row) -> str:
     lines = ["| accuracy | mean ± std | 95 % interval |", "|---|---|---|"]
     for name, words in METRICS.items():
         low, high = row[f"{name}_low"], row[f"{name}_high"]
-        interval = "–" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
+        interval: str = "–" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
         lines.append(f"| {words} | {mean_and_std(row[f'{name}_mean'], row[f'{name}_std'])} | {interval} |")
     return "\n".join(lines)
