@@ -99,6 +99,7 @@ class Wandb(Tracker):
             save_code=False,
             x_disable_stats=True,
             x_disable_meta=True,
+            x_save_requirements=False,
             x_start_time=curve.started,
         )
         run = wandb.init(
