@@ -60,7 +60,8 @@ class Beside:
         except OSError as error:  # no room for a log or a process: the search says it better
             self.say(f"warning: trackers are not brought up: {error}; {self._how_to_catch_up()}")
             return self
-        threading.Thread(target=self._pass_on, args=(self._process,), daemon=True).start()
+        self._lines = threading.Thread(target=self._pass_on, args=(self._process,), daemon=True)
+        self._lines.start()
         return self
 
     def __exit__(
@@ -71,6 +72,9 @@ class Beside:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            self._lines.join(SAY_SECONDS)
+            if self._process.stdin is not None:
+                self._process.stdin.close()
 
     def finish(self) -> None:
         """Wait for what is left to be written once the search has ended; Ctrl-C ends that, and so does time."""
@@ -96,8 +100,10 @@ class Beside:
         return f"make up for it by\n  python analyze.py {path} --track {','.join(self.names)}"
 
     def _pass_on(self, process: "subprocess.Popen[str]") -> None:
-        for line in process.stdout or ():
-            self.say(line.rstrip())
+        if process.stdout is not None:
+            with process.stdout as lines:
+                for line in lines:
+                    self.say(line.rstrip())
         if process.wait() != 0 and not self._expected:
             log = "" if self.run.path.local is None else f", see {self.run.path.local / LOG}"
             self.say(f"warning: trackers are no longer brought up{log}; {self._how_to_catch_up()}")

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import optuna
@@ -24,7 +24,8 @@ from tests.support.runs import REASON, fast_spec
 
 Shown = dict[tuple[str, int, str, int], list[float]]
 """By trial, seed, name and epoch, every value that a tracker holds: one, if all is well."""
-SPEC = fast_spec(methods=["scale"], num_samples=4, epochs=3, scheduler={"name": "none"})
+OPTIONS = {"methods": ["scale"], "num_samples": 4, "epochs": 3, "scheduler": {"name": "none"}}
+SPEC = fast_spec(**OPTIONS)
 
 
 def bring_up(run: RunDir, *names: str, tolerant: bool = False) -> dict[TrackerName, Exception]:
@@ -39,8 +40,9 @@ def bring_up(run: RunDir, *names: str, tolerant: bool = False) -> dict[TrackerNa
 class Life:
     """A search whose trials are made up: it goes on by the epoch, and a trial fails, is tried again, and is pruned."""
 
-    def __init__(self, directory: Path) -> None:
-        self.run = create_run(Location.of(directory), f"life-{secrets.token_hex(4)}", SPEC, {"dataset": FINGERPRINT})
+    def __init__(self, directory: Path, track: Sequence[str] = ()) -> None:
+        spec = fast_spec(**OPTIONS, track=track)
+        self.run = create_run(Location.of(directory), f"life-{secrets.token_hex(4)}", spec, {"dataset": FINGERPRINT})
         self.ledger = Ledger(self.run.ledger, SPEC)
         self.names = [self.ledger.next_trial().name for _ in range(4)]
 
