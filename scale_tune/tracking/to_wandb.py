@@ -110,7 +110,7 @@ class Wandb(Tracker):
             group=curve.trial,
             job_type=curve.method,
             tags=[curve.state],
-            config=curve.config,
+            config=dict(curve.config),
             settings=settings,
         )
         try:

@@ -60,18 +60,9 @@ def test_a_run_without_a_result_is_analysed_and_said_to_be_so(runs, name, said):
 
 
 def test_a_run_without_trackers_is_shown_in_one_afterwards_and_its_ledger_copied(runs, tmp_path):
-    path = runs["target"].path
-    options = (
-        "--dfr",
-        "none",
-        "--export",
-        tmp_path / "out",
-        "--track",
-        "tensorboard",
-        "--optuna",
-        tmp_path / "copy.log",
-    )
-    result = call("analyze", path, *options)
+    path, copy = runs["target"].path, tmp_path / "copy.log"
+    shown = ("--track", "tensorboard", "--optuna", copy)
+    result = call("analyze", path, "--dfr", "none", "--export", tmp_path / "out", *shown)
     assert result.returncode == 0, result.stderr
     assert f"tensorboard has it all: tensorboard --logdir {path}/tensorboard" in result.stdout
     assert_shown_once(runs["target"], "tensorboard")

@@ -61,6 +61,7 @@ class Life:
         self.train(lost, 2)
         self.train(steady, 2, seconds=9.0)  # its last checkpoint was damaged, so it trains the epoch again
         yield
+        self.ledger.fail(hopeless, REASON)
         self.end(steady)
         self.end(lost)
         self.train(pruned, 2)

@@ -12,7 +12,9 @@ from scale_tune.tracking.to_tensorboard import FILE
 from tests.conftest import REPOSITORY
 from tests.support.trackers import Life, assert_shown_once, bring_up, expected, in_tensorboard, mlflow_runs, wandb_runs
 
-HEAVY = [pytest.param(name, marks=pytest.mark.drill) for name in TrackerName if name != "tensorboard"]
+QUIET = pytest.mark.filterwarnings("ignore")
+"""Others' packages warn of each other."""
+HEAVY = [pytest.param(name, marks=[pytest.mark.drill, QUIET]) for name in TrackerName if name != "tensorboard"]
 NAMES = ["tensorboard", *HEAVY]
 KILLED = """
 import importlib, os, signal, sys
@@ -66,6 +68,7 @@ def test_a_tracker_that_comes_late_has_it_all(life, name):
 
 
 @pytest.mark.drill
+@QUIET
 @pytest.mark.parametrize(("name", "module", "owner", "method", "calls"), DEATHS)
 def test_what_a_killed_writer_left_is_made_whole(life, name, module, owner, method, calls):
     command = [sys.executable, "-c", KILLED, str(life.run.path), name, module, owner, method, str(calls)]
@@ -126,6 +129,7 @@ def _hparams(directory: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.drill
+@QUIET
 def test_mlflow_and_wandb_know_states_errors_and_configs(life):
     for _ in life.stages():
         bring_up(life.run, "mlflow", "wandb")
