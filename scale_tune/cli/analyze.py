@@ -73,10 +73,10 @@ def analyze(
         from scale_tune.storage.location import Location
         from scale_tune.storage.rundir import RunDir
         from scale_tune.tables.labels import selecting
+        from scale_tune.workflows.catching_up import parse_trackers
+        from scale_tune.workflows.catching_up import track as bring_up
         from scale_tune.workflows.evaluate import check_runs, evaluate, parse_protocols
         from scale_tune.workflows.reporting import check_report, write_reports
-        from scale_tune.workflows.tracking import parse_trackers
-        from scale_tune.workflows.tracking import track as bring_up
 
         console = console_of()
         if address is not None and runs_as_job(address):

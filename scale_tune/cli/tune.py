@@ -164,7 +164,7 @@ def _launch(
     run = check_new_run(where, name)
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
-        from scale_tune.tracking.registry import check_trackers
+        from scale_tune.tracking.tracker_registry import check_trackers
         from scale_tune.workflows.rehearsal import rehearse
         from scale_tune.workflows.resolving import preparation
 
@@ -227,7 +227,7 @@ def _resume(
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
         from scale_tune.spec import usercode
-        from scale_tune.tracking.registry import check_trackers
+        from scale_tune.tracking.tracker_registry import check_trackers
         from scale_tune.workflows.resolving import preparation
 
         check_trackers(spec.track, run)

@@ -10,8 +10,8 @@ from scale_tune.spec.config import TrackerName
 from scale_tune.storage.lock import only_tracking
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tracking.curves import curves_of
-from scale_tune.tracking.registry import tracker_class
 from scale_tune.tracking.tracker import Tracker
+from scale_tune.tracking.tracker_registry import tracker_class
 from scale_tune.training.records import RECORD_FILE, is_checkpoint, read_record
 
 

@@ -26,7 +26,7 @@ from scale_tune.storage.lock import only_driver
 from scale_tune.storage.provenance import changes, provenance
 from scale_tune.storage.rundir import RunDir, check_new_run, create_run
 from scale_tune.tracking.beside import Beside
-from scale_tune.tracking.registry import check_trackers
+from scale_tune.tracking.tracker_registry import check_trackers
 from scale_tune.workflows.confirm import DIRECTORY, confirmation_of, confirmation_spec, unconfirmed
 
 console = Console(markup=False, highlight=False, soft_wrap=True)

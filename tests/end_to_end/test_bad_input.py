@@ -7,7 +7,7 @@ import time
 import pytest
 
 from scale_tune.spec.loading import load_spec
-from scale_tune.tracking import registry
+from scale_tune.tracking import tracker_registry
 from tests.conftest import REPOSITORY
 from tests.support.commands import call, run
 
@@ -167,7 +167,7 @@ def test_help_answers_in_under_a_second():
 @pytest.mark.parametrize("options", [[], ["--dry-run"]])
 def test_a_tracker_that_is_not_installed_is_refused_before_anything_starts(space, tmp_path, monkeypatch, options):
     installed = importlib.util.find_spec
-    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "wandb" else installed(name))
+    monkeypatch.setattr(tracker_registry, "find_spec", lambda name: None if name == "wandb" else installed(name))
     path = space("methods: [erm]\ntrack: [tensorboard, wandb]\nnum_samples: 1")
     result = call("tune", path, "--storage", tmp_path / "runs", *options)
     assert_refused(result, "track: wandb is not installed; pip install 'scale-tune[wandb]'")

@@ -14,7 +14,7 @@ STAGES = [
     ("scale_tune.ledger.studies scale_tune.tables.collect scale_tune.workflows.evaluate scale_tune.workflows.ablating"
      " scale_tune.datasets.ahead",
      ["ray", "torch", "torchvision", "scipy", "sklearn", "matplotlib", "plotly", "jinja2"]),
-    ("scale_tune.tracking.follower scale_tune.workflows.tracking",
+    ("scale_tune.tracking.follower scale_tune.workflows.catching_up",
      ["ray", "torch", "torchvision", "scipy", "sklearn", "tensorboardX"]),
     ("scale_tune.workflows.reporting", ["ray", "torch", "torchvision", "matplotlib"]),
     ("scale_tune.workflows.driver", ["torch", "torchvision", "matplotlib"]),

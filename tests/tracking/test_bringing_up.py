@@ -163,7 +163,7 @@ def test_two_processes_do_not_write_one_tracker(life, monkeypatch):
 
 
 def test_a_tracker_that_fails_does_not_keep_others_from_being_whole_and_is_whole_the_next_time(life, monkeypatch):
-    from scale_tune.tracking import registry
+    from scale_tune.tracking import tracker_registry
     from scale_tune.tracking.to_tensorboard import TensorBoard
 
     class Unreachable(TensorBoard):
@@ -180,7 +180,7 @@ def test_a_tracker_that_fails_does_not_keep_others_from_being_whole_and_is_whole
 
     monkeypatch.setattr(
         "scale_tune.tracking.bringing_up.tracker_class",
-        lambda name: Unreachable if name == "mlflow" else registry.tracker_class(name),
+        lambda name: Unreachable if name == "mlflow" else tracker_registry.tracker_class(name),
     )
     for _ in life.stages():
         pass

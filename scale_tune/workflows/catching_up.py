@@ -8,7 +8,7 @@ from scale_tune.spec.config import TrackerName
 from scale_tune.spec.frozen import nearest
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tracking.bringing_up import BringingUp
-from scale_tune.tracking.registry import check_trackers
+from scale_tune.tracking.tracker_registry import check_trackers
 from scale_tune.workflows.confirm import confirmation_of
 
 SAY_SECONDS = 3.0
