@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -46,6 +47,12 @@ def analyze(
     confirm: Annotated[
         bool, typer.Option("--confirm", help="Train the best --top-k configs of each method again on fresh seeds.")
     ] = False,
+    track: Annotated[
+        str | None, typer.Option(help="Trackers to bring up to the runs, as tensorboard,wandb. See docs/tracking.md.")
+    ] = None,
+    optuna: Annotated[
+        str | None, typer.Option(metavar="FILE", help="New file for optuna-dashboard, a copy of the run's ledger.")
+    ] = None,
     address: Address = None,
 ) -> None:
     """Compare the methods of runs: select, refit the last layer (DFR), print a comparison, write tables and report.
@@ -67,12 +74,15 @@ def analyze(
       python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
     """
     try:
+        from scale_tune.ledger.export import export_studies
         from scale_tune.report.terminal import comparison_tables
         from scale_tune.report.text import comparison_latex, difference_lines, winners_table
         from scale_tune.storage.location import Location
         from scale_tune.storage.rundir import RunDir
         from scale_tune.tables.labels import selecting
         from scale_tune.workflows.best import check_best, export_best
+        from scale_tune.workflows.catching_up import parse_trackers
+        from scale_tune.workflows.catching_up import track as bring_up
         from scale_tune.workflows.evaluate import check_runs, evaluate, parse_protocols
         from scale_tune.workflows.reporting import check_report, write_reports
 
@@ -83,7 +93,13 @@ def analyze(
                 address,
                 command="analyze",
                 arguments=arguments(context, {}),
-                paths={"RUN_DIR": run_dirs, "--export": [export], "--report": [report], "--best": [best]},
+                paths={
+                    "RUN_DIR": run_dirs,
+                    "--export": [export],
+                    "--report": [report],
+                    "--best": [best],
+                    "--optuna": [optuna],
+                },
                 works_on=" ".join(str(Location.of(path)) for path in run_dirs),
             )
             raise typer.Exit(code)
@@ -95,6 +111,12 @@ def analyze(
         networks = None if best is None else Location.of(best)
         if networks is not None:
             check_best(runs, networks)
+        trackers = parse_trackers(track, runs)
+        if optuna is not None:
+            if len(runs) > 1:
+                raise UserError(f"--optuna {optuna} is for one run")
+            export_studies(runs[0].ledger, Path(optuna))
+        shown = not trackers or bring_up(runs, trackers, partial(console.print, soft_wrap=True))
         if confirm:
             evaluate(runs, protocols, where, console.print, format_, address)  # which configs DFR selects
             if not _confirm(runs, top_k, address):
@@ -119,6 +141,8 @@ def analyze(
         console.print(f"note: {note}", soft_wrap=True)
     for path in (*found.written, *pages, *exported):
         console.print(f"wrote {path}", soft_wrap=True)
+    if not shown:
+        raise typer.Exit(STOPPED)
 
 
 def _confirm(runs: "list[RunDir]", top_k: int, address: str | None) -> bool:

@@ -1,4 +1,7 @@
-"""Only one driver and one analysis work on a run: locks that the system drops with the process that held them."""
+"""Only one driver, one analysis, and one process for each tracker work on a run.
+
+By locks, which the system drops with the process that held them.
+"""
 
 import hashlib
 import json
@@ -15,6 +18,9 @@ from filelock import FileLock, Timeout
 from scale_tune.errors import UserError
 from scale_tune.storage.database import Database
 from scale_tune.storage.rundir import RunDir
+
+PATIENCE_SECONDS = 5.0
+"""In which what belongs to a driver that was killed has ended as well."""
 
 
 @contextmanager
@@ -69,10 +75,29 @@ def only_analysis(run: RunDir) -> Iterator[None]:
 
 
 @contextmanager
-def _file_lock(path: Path) -> Iterator[bool]:
+def only_tracking(run: RunDir, tracker: str) -> Iterator[None]:
+    """Hold what a tracker has of a run for this process; see :func:`only_analysis` for what can't be held.
+
+    Raises:
+        UserError: another process brings it up, and does so still after some seconds.
+    """
+    if run.path.local is None or not run.writable:
+        yield
+        return
+    with _file_lock(run.path.local / f".{tracker}.lock", PATIENCE_SECONDS) as free:
+        if not free:
+            raise UserError(
+                f"another process brings {tracker} up to the run {run.path}, as a search does while it runs; "
+                "wait for it or stop it"
+            )
+        yield
+
+
+@contextmanager
+def _file_lock(path: Path, patience: float = 0) -> Iterator[bool]:
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except Timeout:
         yield False
         return
