@@ -36,6 +36,10 @@ class RunDir:
         """The directory of one trial."""
         return self.trials / name
 
+    def error(self, name: str) -> Location:
+        """Of a trial that has failed, what it raised, with the whole traceback; the ledger has it as well."""
+        return self.trial(name) / "error.log"
+
     @cached_property
     def ledger(self) -> Path | Database:
         """Where the ledger is: beside the spec, unless the run was started with a database."""
