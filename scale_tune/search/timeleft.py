@@ -17,6 +17,12 @@ from scale_tune.spec.space import RunSpec
 
 PRIOR_TRIALS = 2.0
 """What is likely of a scheduler counts as much as so many trials that were seen."""
+HALF_LIFE = 8.0
+"""A trial counts half as much as the one so many numbers later: searches get better, and stop trials sooner."""
+MEDIAN_STARTUP = 5
+"""The median of fewer complete trials stops none, so the first ones tell nothing of the others."""
+GOLDEN = 0.6180339887498949
+"""Whose multiples, less their whole part, are spread most evenly."""
 SMOOTH_SECONDS, SMOOTH_SHARE = 15.0, 0.05
 """A new estimate counts in full after so long, or after this share of the time that has passed."""
 
@@ -32,6 +38,11 @@ class _Pace:
     """How many of these each trial had that began here: others may have left it theirs."""
     wanted: int = 0
     """How many there are where nothing is left by others."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether anything was."""
+        return bool(self.epochs or self.preparing)
 
 
 @dataclass(kw_only=True)
@@ -106,17 +117,17 @@ class TimeLeft:
     def _estimate(self, trials: Sequence[LedgerTrial], now: float) -> float | None:
         by_method = {method: [t for t in trials if t.method == method] for method in self.spec.methods}
         at_work = {trial.method for trial in trials if trial.name in self.work}
-        if self._shown is None and (not at_work or any(not self._paces[method].epochs for method in at_work)):
+        if self._shown is None and (not at_work or any(not self._paces[method].measured for method in at_work)):
             return None
         busy: list[float] = []
         waiting: list[float] = []
         for method, own in by_method.items():
-            further = expected_epochs(own, self.spec, method)
+            going_on = chances(own, self.spec, method)
             each, preparing, preparations = self._costs(method, own, now)
             for trial in own:
                 if trial.state.ended:
                     continue
-                rest = further[min(len(trial.objectives), len(further) - 1)] * each
+                rest = expected_epochs(going_on, len(trial.objectives), luck(trial.number)) * each
                 work = self.work.get(trial.name)
                 if work is None:
                     waiting.append(rest + (0.0 if trial.objectives else preparations * preparing))
@@ -126,19 +137,19 @@ class TimeLeft:
                     rest += ((work.of or preparations) - work.prepared) * preparing
                     current = preparing
                 busy.append(max(rest - min(now - work.since, current), 0.0))
-            new = self.spec.method_samples(method) - len(own)
-            waiting += [further[0] * each + preparations * preparing] * new
+            for number in range(len(own), self.spec.method_samples(method)):
+                waiting.append(expected_epochs(going_on, 0, luck(number)) * each + preparations * preparing)
         return _dealt_out(busy, waiting)
 
     def _costs(self, method: str, own: Sequence[LedgerTrial], now: float) -> tuple[float, float, float]:
         """Seconds of an epoch, seconds of one that prepares, and how many of the latter a new trial has."""
         pace = self._paces[method]
-        first = [now - w.since for t in own if (w := self.work.get(t.name)) is not None and not t.objectives]
-        if pace.epochs:
-            each = fmean(pace.epochs)
-        else:
-            others = [fmean(other.epochs) for other in self._paces.values() if other.epochs]
-            each = max([*pace.preparing[-1:], *([fmean(others)] if others else []), *first], default=0.0)
+        if pace.measured:
+            each = fmean(pace.epochs or pace.preparing)
+        else:  # as long as others' epochs, or as its first one takes already
+            first = [now - w.since for trial in own if (w := self.work.get(trial.name)) is not None]
+            others = [seconds for other in self._paces.values() for seconds in other.epochs]
+            each = max([fmean(others or [0.0]), *first])
         preparing = fmean(pace.preparing) if pace.preparing else each
         return each, preparing, fmean(pace.preparations) if pace.preparations else pace.wanted
 
@@ -152,22 +163,45 @@ def _dealt_out(busy: Collection[float], waiting: Collection[float]) -> float:
     return max(free)
 
 
-def expected_epochs(trials: Collection[LedgerTrial], spec: RunSpec, method: str) -> list[float]:
-    """How many more epochs a trial of a method trains that goes on after 0, 1, 2, … of them; after the last one 0."""
+def chances(trials: Collection[LedgerTrial], spec: RunSpec, method: str) -> list[float]:
+    """How likely a trial of a method goes on after epoch 0, 1, 2, …; after the last one not at all."""
     total = spec.method_epochs(method)
-    reached, stopped = [0] * (total + 1), [0] * (total + 1)
+    reached, stopped = [0.0] * (total + 1), [0.0] * (total + 1)
+    newest = max((trial.number for trial in trials), default=0)
     for trial in trials:
+        if spec.scheduler.name == "median" and trial.number < MEDIAN_STARTUP:
+            continue
         epochs = min(len(trial.objectives), total)
-        reached[epochs] += 1
-        stopped[epochs] += trial.state is LedgerState.PRUNED
+        weight = 0.5 ** ((newest - trial.number) / HALF_LIFE)
+        reached[epochs] += weight
+        stopped[epochs] += weight * (trial.state is LedgerState.PRUNED)
     for epoch in range(total, 0, -1):
         reached[epoch - 1] += reached[epoch]
-    further = [0.0] * (total + 1)
-    for epoch in range(total - 1, -1, -1):
-        after = epoch + 1  # which it will train, and go on from with some chance
-        went_on = reached[after] - stopped[after] + PRIOR_TRIALS * _likely(spec, method, after)
-        further[epoch] = 1 + further[after] * went_on / (reached[after] + PRIOR_TRIALS)
-    return further
+    found = [
+        (reached[epoch] - stopped[epoch] + PRIOR_TRIALS * _likely(spec, method, epoch))
+        / (reached[epoch] + PRIOR_TRIALS)
+        for epoch in range(1, total)
+    ]
+    return [1.0, *found, 0.0]
+
+
+def expected_epochs(going_on: Sequence[float], epochs: int, luck: float) -> int:
+    """How many more epochs a trial trains that goes on after so many.
+
+    Args:
+        going_on: of the method, its :func:`chances`.
+        epochs: that it has trained.
+        luck: from 0, of one that is never stopped, to 1.
+    """
+    chance, epoch = 1.0, epochs + 1
+    while epoch < len(going_on) - 1 and (chance := chance * going_on[epoch]) > luck:
+        epoch += 1
+    return min(epoch, len(going_on) - 1) - epochs
+
+
+def luck(number: int) -> float:
+    """From 0 to 1, evenly spread over the trials of a method and over any that follow each other."""
+    return (0.5 + number * GOLDEN) % 1
 
 
 def _likely(spec: RunSpec, method: str, epoch: int) -> float:
