@@ -137,8 +137,9 @@ def _refuse_with_resume(given: dict[str, Any]) -> None:
 
 
 def _refuse_with_status(context: typer.Context) -> None:
-    given = [p for p in context.command.params if p.name not in ("status", "address")]
-    if refused := [p.opts[0] for p in given if context.params[p.name or ""] != p.default]:
+    others = [p for p in context.command.params if p.name not in ("status", "address")]
+    sources = {p.opts[0]: context.get_parameter_source(p.name or "") for p in others}
+    if refused := [option for option, source in sources.items() if source and source.name == "COMMANDLINE"]:
         raise UserError(f"{', '.join(refused)} can't be given with --status, which shows a run as it is; leave it out")
 
 

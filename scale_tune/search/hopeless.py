@@ -27,7 +27,9 @@ def failed_alike(trials: Collection[LedgerTrial], failed: Sequence[str], samples
         samples: how many trials the method will have.
     """
     by_name = {trial.name: trial for trial in trials}
-    found = [by_name[name] for name in failed if name in by_name and by_name[name].state is LedgerState.FAILED]
+    found = [
+        by_name[name] for name in dict.fromkeys(failed) if name in by_name and by_name[name].state is LedgerState.FAILED
+    ]
     failed_before = sum(trial.state is LedgerState.FAILED for trial in trials) - len(found)
     if not found or len(found) < min(FIRST, samples - failed_before):
         return []
@@ -56,7 +58,7 @@ def in_short(error: str) -> str:
     lines = error.strip().splitlines() or [""]
     frames = [number for number, line in enumerate(lines) if re.match(r'\s+File "', line)]
     if not frames:
-        return lines[0]
+        return lines[-1] if lines[0].startswith("Traceback") else lines[0]
     return next((line for line in lines[frames[-1] :] if not line.startswith(" ")), lines[-1])
 
 

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_trials_first
 from scale_tune.spec.space import RunSpec
@@ -49,24 +49,25 @@ def methods_table(trials: Iterable[LedgerTrial], spec: RunSpec, unended: str = "
 
 def methods_overview(
     trials: Sequence[LedgerTrial], spec: RunSpec, width: int, unended: str = "running"
-) -> Table | Columns:
+) -> Table | Text:
     """A row per method if there is room for its columns, else several methods in a line."""
     table = methods_table(trials, spec, unended)
-    return table if Console(width=10 * LONGEST_NAME).measure(table).maximum <= width else brief_methods(trials, spec)
+    needed = Console(width=10 * LONGEST_NAME).measure(table).maximum
+    return table if needed <= width else brief_methods(trials, spec, width)
 
 
-def brief_methods(trials: Iterable[LedgerTrial], spec: RunSpec) -> Columns:
+def brief_methods(trials: Iterable[LedgerTrial], spec: RunSpec, width: int) -> Text:
     """As :func:`methods_table`, several methods in a line: how many of its trials ended, and the best objective."""
     cells = []
     for method, own in _by_method(trials, spec).items():
         ended = sum(trial.state.ended for trial in own)
         cells.append(f"{method} {ended}/{spec.method_samples(method)} {_objective(best_trial(own))}".rstrip())
-    return Columns(cells, padding=(0, GAP, 0, 0), equal=True)
+    return _in_lines(cells, width)
 
 
-def running_trials(trials: Iterable[LedgerTrial], spec: RunSpec, preparing: Preparing) -> Columns:
+def running_trials(trials: Iterable[LedgerTrial], spec: RunSpec, preparing: Preparing, width: int) -> Text:
     """How far each of some trials is, several in a line."""
-    return Columns([how_far(trial, spec, preparing) for trial in trials], padding=(0, GAP, 0, 0), equal=True)
+    return _in_lines([how_far(trial, spec, preparing) for trial in trials], width)
 
 
 def how_far(trial: LedgerTrial, spec: RunSpec, preparing: Preparing) -> str:
@@ -104,6 +105,20 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h{minutes:02d}m"
     return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+
+
+def _in_lines(cells: Sequence[str], width: int) -> Text:
+    """As many in a line as have room, below each other where none is much longer than the others."""
+    longest = max(map(len, cells), default=0)
+    padding = longest if 2 * longest + GAP <= width else 0
+    lines = [""]
+    for cell in cells:
+        if lines[-1] and len(lines[-1]) + GAP + len(cell) > width:
+            lines.append("")
+        lines[-1] += " " * GAP * bool(lines[-1]) + cell.ljust(padding)
+        if padding and len(lines[-1]) + GAP + padding > width:
+            lines.append("")
+    return Text("\n".join(line.rstrip() for line in lines if line), overflow="fold")
 
 
 def _by_method(trials: Iterable[LedgerTrial], spec: RunSpec) -> dict[str, list[LedgerTrial]]:

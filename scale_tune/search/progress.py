@@ -124,15 +124,15 @@ class Progress:
         self, trials: Sequence[LedgerTrial], spec: RunSpec, left: float | None
     ) -> Iterator[list[RenderableType]]:
         """From the fullest to the briefest."""
-        at_work = self._at_work(trials)
+        at_work, width = self._at_work(trials), self.console.width
         bar = self._bar(trials, spec, left)
         running: list[RenderableType] = ["waiting for a worker …"]
         if at_work:
-            running = ["running (epochs trained)", running_trials(at_work, spec, self._preparing())]
+            running = ["running (epochs trained)", running_trials(at_work, spec, self._preparing(), width)]
         best = best_trial(trials)
         ends: list[RenderableType] = [] if best is None else [best_line(best)]
-        yield [bar, methods_overview(trials, spec, self.console.width), *running, *ends]
-        yield [bar, brief_methods(trials, spec), *running, *ends]
+        yield [bar, methods_overview(trials, spec, width), *running, *ends]
+        yield [bar, brief_methods(trials, spec, width), *running, *ends]
         yield [bar, *running, *ends]
         yield [bar, *ends]
         yield [bar]

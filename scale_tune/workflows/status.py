@@ -64,7 +64,7 @@ def _parts(
     yield methods_overview(trials, spec, width, unended)
     if running:
         yield f"{unended} (epochs trained)"
-        yield running_trials(running, spec, {})
+        yield running_trials(running, spec, {}, width)
     if (best := best_trial(trials)) is not None:
         yield best_line(best)
     if (last := _last_heard(run, trials)) is not None:
