@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from scale_tune.cli.common import APP, exit_with, shown_steps
+from scale_tune.cli.common import APP, COMMAND, exit_with, shown_steps
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
 ablation_app = typer.Typer(**APP)
 
 
-@ablation_app.command()
+@ablation_app.command(**COMMAND)
 def ablation(
     context: typer.Context,
     run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR", help="Directory of a run.")],

@@ -9,7 +9,7 @@ import typer
 
 from scale_tune.cli.ablate import ablation_app
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
-from scale_tune.cli.common import APP, Address, exit_with, shown_steps
+from scale_tune.cli.common import APP, COMMAND, Address, exit_with, shown_steps
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -29,7 +29,7 @@ def main() -> None:
         analyze_app()
 
 
-@analyze_app.command()
+@analyze_app.command(**COMMAND)
 def analyze(
     context: typer.Context,
     run_dirs: Annotated[list[str], typer.Argument(metavar="RUN_DIR…", help="Directories of runs.")],

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from scale_tune.cli.usage import Command
 from scale_tune.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from scale_tune.steps import Steps
 
+COMMAND: dict[str, Any] = {"cls": Command}
+"""Of every command."""
 APP: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 """Settings of every command."""
 

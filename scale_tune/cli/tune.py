@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
-from scale_tune.cli.common import APP, Address, exit_with, shown_steps
+from scale_tune.cli.common import APP, COMMAND, Address, exit_with, shown_steps
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -27,7 +27,7 @@ OVERRIDES = {
 """Which key of a search space each option sets."""
 
 
-@tune_app.command()
+@tune_app.command(**COMMAND)
 def tune(
     context: typer.Context,
     space: Annotated[Path | None, typer.Argument(help="Search space, a YAML file. See search_spaces/.")] = None,
@@ -254,7 +254,7 @@ def _settings_by_key(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
-            raise UserError(f"--set {setting!r} must be KEY=VALUE, as --set scheduler.name=none")
+            raise UserError(f"--set: must be KEY=VALUE, as scheduler.name=none, got {setting!r}")
         by_key[key] = _parse_value(value, f"--set {setting}")
     return by_key
 

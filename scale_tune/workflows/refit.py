@@ -260,6 +260,7 @@ def refit_missing(missing: Sequence[tuple[AnalysedRun, PendingRefit]], address: 
             for number, ((run, network), refitted) in enumerate(zip(missing, found, strict=True), 1):
                 run.add(network, refitted)
                 say(f"{number} of {len(missing)}: {network.what}")
+        say("comparing …")
     finally:  # an analysis may be interrupted
         for analysed in {id(run): run for run, _ in missing}.values():
             analysed.keep()
