@@ -62,7 +62,7 @@ MISTAKES = [
     # Their types and values.
     in_space("methods: [erm]\nepochs: ten", "2", "'ten'", "must be a valid integer"),
     in_space("methods: [erm]\nepochs: 0", "2", "0", "greater than or equal to 1"),
-    in_space("methods: [erm]\nepochs: '3'", "2", "'3'", "remove the quotes"),
+    in_space("methods: [erm]\nepochs: '3'", "2", "'3'", "a number in quotes is text; remove them"),
     in_space("methods: [erm]\nnum_samples: 2.5", "2", "2.5", "must be a valid integer"),
     in_space("methods: [erm]\nseeds: [0, 0]", "2", "0", "list it once"),
     in_space("methods: [erm]\nseeds: []", "2", "[]", "at least 1"),
@@ -89,7 +89,12 @@ MISTAKES = [
     in_space("methods: [erm]\ndataset: {name: digits, strength: 1}", "2", "strength", "'spurious_strength'"),
     in_space("methods: [erm]\ndataset: {name: digits, spurious_strength: 1.5}", "2", "1.5", "less than or equal to 1"),
     in_space("methods: [erm]\ndataset: {name: table}", "2", "csv", "is missing"),
-    in_space("methods: [erm]\ndataset: {name: waterbirds}", "", "waterbird_complete95", "$SCALE_TUNE_DATA"),
+    in_space(
+        "methods: [erm]\ndataset: {name: waterbirds}",
+        "",
+        "waterbird_complete95",
+        "SCALE_TUNE_DATA sets another directory",
+    ),
     # Options.
     in_tune("", "search space", "--resume", "--help"),
     in_tune(f"{DIGITS} --methods erm,scal", "command line: methods.scal", "'scal'", "did you mean 'scale'?"),
