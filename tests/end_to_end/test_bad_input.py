@@ -1,13 +1,14 @@
 """Bad input: one clear message, exit code 2, no traceback, and nothing written."""
 
 import re
+import subprocess
 import time
 
 import pytest
 
 from scale_tune.spec.loading import load_spec
 from tests.conftest import REPOSITORY
-from tests.support.commands import call, run
+from tests.support.commands import call, command, run
 
 DIGITS = REPOSITORY / "search_spaces" / "digits.yaml"
 
@@ -142,6 +143,29 @@ def test_so_it_is_of_real_processes(space, tmp_path, script, arguments, message)
     path = space("methods: [erm]\nepoch: 3")
     assert_refused(run(script, *arguments, cwd=tmp_path), message)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "first"),
+    [
+        ("tune", [DIGITS, "--dry-run"], "checking "),
+        ("tune", ["--resume", "absent"], "reading the run absent"),
+        ("tune", ["--status", "absent"], "reading the run absent"),
+        ("analyze", ["absent"], "reading absent"),
+        ("analyze", ["ablation", "absent", "--rows", "lr", "--cols", "momentum"], "reading absent"),
+    ],
+)
+def test_within_a_second_something_is_on_the_screen(tmp_path, script, arguments, first):
+    times = []
+    for _ in range(3):
+        started = time.monotonic()
+        with subprocess.Popen(
+            command(script, *arguments), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path
+        ) as process:
+            assert process.stdout.readline().startswith(first)
+            times.append(time.monotonic() - started)
+            process.kill()
+    assert min(times) < 1, "the best of three, on a machine that may be busy"
 
 
 def test_help_answers_in_under_a_second():
