@@ -166,6 +166,8 @@ def test_a_run_whose_ledger_is_in_a_database_is_seen_from_outside(tmp_path, post
     ledger = Ledger(database, spec)
     name = ledger.next_trial().name
     ledger.report(name, [0.25])
+    ledger._storage.remove_session()
+    ledger._storage.engine.dispose()
     (run.trial(name) / "checkpoint-00001.safetensors").write(b"")
     with only_driver(run):
         result = call("tune", "--status", run.path)
