@@ -83,7 +83,7 @@ class Progress:
             self._live.update(self._display(trials, ledger.spec, left), refresh=True)
             return
         self._say_ended(trials, ledger.spec)
-        if now - self._said >= min(MOST_LINE_SECONDS, max(LINE_SECONDS, LINE_SHARE * self.elapsed)):
+        if not ledger.done and now - self._said >= min(MOST_LINE_SECONDS, max(LINE_SECONDS, LINE_SHARE * self.elapsed)):
             self.say(self._line(trials, ledger.spec, left))
 
     def say(self, text: str) -> None:
@@ -101,12 +101,13 @@ class Progress:
         ended = {trial.name for trial in trials if trial.state.ended}
         known = self._known_to_have_ended
         self._known_to_have_ended = ended
+        best = best_trial(trials)
         if known is None:  # an earlier start of the driver has said it
+            self._best = best.name if best is not None and best.state.ended else None
             return
         for trial in trials:
             if trial.name in ended - known and trial.error is None:  # a failure is said at once
                 self.say(f"{trial.name} {trial.state}, {how_long(trial)}")
-        best = best_trial(trials)
         if best is not None and best.state.ended and best.name != self._best:
             self._best = best.name
             self.say(best_line(best))
