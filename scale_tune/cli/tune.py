@@ -1,6 +1,7 @@
-"""The command ``tune.py``: launch, resume, prepare."""
+"""The command ``tune.py``: launch, resume, prepare; ``init`` is in :mod:`scale_tune.cli.init`."""
 
 import re
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ import typer
 
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
 from scale_tune.cli.common import APP, COMMAND, Address, exit_with, shown_steps
+from scale_tune.cli.init import init_app
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -25,6 +27,14 @@ OVERRIDES = {
     "gpus_per_trial": "resources.gpus_per_trial",
 }
 """Which key of a search space each option sets."""
+
+
+def main() -> None:
+    """The command ``tune.py``: a new search space if its first argument is ``init``, else a search."""
+    if sys.argv[1:2] == ["init"]:
+        init_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} init")
+    else:
+        tune_app()
 
 
 @tune_app.command(**COMMAND)
@@ -75,6 +85,10 @@ def tune(
       python tune.py --resume runs/demo --num-samples 20
 
       python tune.py --status runs/demo
+
+    A search space of your own is begun by init, and docs/keys.md explains all of its keys:
+
+      python tune.py init --dataset celeba --methods erm,scale my.yaml
 
     Exit codes: 0 done; 2 bad input; 3 stopped, and can be resumed; 4 ended without a usable result, as the first
     trials of a method failed alike or none completed: --resume RUN_DIR --retry-failed, once that is mended.
@@ -266,4 +280,4 @@ def _parse_value(text: str, option: str) -> Any:
 
 
 if __name__ == "__main__":  # as a job
-    tune_app()
+    main()
