@@ -3,7 +3,8 @@
 #
 # A search on all nodes of a Slurm job, submitted from the directory of this checkout, with its environment active.
 # Five minutes before the time limit the search is stopped and the job requeues itself; started again, it goes on.
-# The exit code is tune.py's: 0 done, 2 bad input, 3 stopped.
+# The exit code is tune.py's: 0 done, 2 bad input, 3 stopped, 4 without a usable result; it goes on
+# by itself after 3 alone.
 #
 #SBATCH --job-name=scale-tune
 #SBATCH --nodes=2

@@ -10,11 +10,12 @@ import typer
 
 from scale_tune.cli.ablate import ablation_app
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
-from scale_tune.cli.common import APP, Address, console_of, exit_with
+from scale_tune.cli.common import APP, COMMAND, Address, exit_with, shown_steps
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
 if TYPE_CHECKING:
+    from scale_tune.steps import Steps
     from scale_tune.storage.rundir import RunDir
 
 analyze_app = typer.Typer(**APP)
@@ -29,7 +30,7 @@ def main() -> None:
         analyze_app()
 
 
-@analyze_app.command()
+@analyze_app.command(**COMMAND)
 def analyze(
     context: typer.Context,
     run_dirs: Annotated[list[str], typer.Argument(metavar="RUN_DIR…", help="Directories of runs.")],
@@ -73,6 +74,9 @@ def analyze(
 
       python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
     """
+    steps = shown_steps(context)
+    steps.doing(f"reading {', '.join(run_dirs)}")
+    console = steps.console
     try:
         from scale_tune.ledger.export import export_studies
         from scale_tune.report.terminal import comparison_tables
@@ -86,7 +90,6 @@ def analyze(
         from scale_tune.workflows.evaluate import check_runs, evaluate, parse_protocols
         from scale_tune.workflows.reporting import check_report, write_reports
 
-        console = console_of()
         if address is not None and runs_as_job(address):
             parse_protocols(dfr)
             code = run_as_job(
@@ -118,10 +121,11 @@ def analyze(
             export_studies(runs[0].ledger, Path(optuna))
         shown = not trackers or bring_up(runs, trackers, partial(console.print, soft_wrap=True))
         if confirm:
-            evaluate(runs, protocols, where, console.print, format_, address)  # which configs DFR selects
-            if not _confirm(runs, top_k, address):
+            evaluate(runs, protocols, where, steps, format_, address)  # which configs DFR selects
+            if not _confirm(runs, top_k, address, steps):
                 raise typer.Exit(STOPPED)
-        found = evaluate(runs, protocols, where, console.print, format_, address)
+        found = evaluate(runs, protocols, where, steps, format_, address)
+        steps.doing("writing the report")
         pages = write_reports(runs, found, page)
         exported, left_out = ([], []) if networks is None else export_best(runs[0], found, networks)
     except UserError as error:
@@ -129,6 +133,7 @@ def analyze(
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on: what was refitted is kept, and nothing else was written")
         raise typer.Exit(STOPPED) from None
+    steps.pause()
     for winners in found.winners():
         console.print(winners_table(winners))
     for table in comparison_tables(found.comparison, console.width, str(pages[0])):
@@ -145,10 +150,11 @@ def analyze(
         raise typer.Exit(STOPPED)
 
 
-def _confirm(runs: "list[RunDir]", top_k: int, address: str | None) -> bool:
+def _confirm(runs: "list[RunDir]", top_k: int, address: str | None, steps: "Steps") -> bool:
+    steps.doing("loading Ray")
     from scale_tune.workflows.driver import confirm
 
-    return all(confirm(run, top_k, address) for run in runs)
+    return all(confirm(run, top_k, address, steps) for run in runs)
 
 
 if __name__ == "__main__":  # as a job

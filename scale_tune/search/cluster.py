@@ -100,7 +100,10 @@ def check_reachable(address: str) -> None:
         if port is not None:
             socket.create_connection((parts.hostname or "", port), timeout=10).close()
     except (OSError, ValueError) as error:
-        raise UserError(f"can't connect to a Ray cluster at --address {address}: {error}") from None
+        raise UserError(
+            f"can't connect to a Ray cluster at --address {address}: {error}; see that its head runs, or leave "
+            "--address out to start Ray here"
+        ) from None
 
 
 def room(resources: ResourceSpec) -> int:

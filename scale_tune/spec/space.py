@@ -150,8 +150,9 @@ class RunSpec(Frozen):
     @field_validator("seeds")
     @classmethod
     def _seeds_are_distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed stands twice; a repeated seed is the same run again")
+        for seed in seeds:
+            if seeds.count(seed) > 1:
+                raise ValueError(f"{seed} stands twice, but a repeated seed is the same run again; list it once")
         return seeds
 
     @model_validator(mode="after")

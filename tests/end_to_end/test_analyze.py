@@ -120,7 +120,7 @@ def test_an_ablation_shows_the_grid_and_writes_table_latex_and_figures(runs):
         (["--rows", "lr", "--cols", "batch_size", "--difference", "erm_target,scale"], "the ablation has no 'scale'"),
         (["--rows", "lr", "--cols", "batch_size", "--at", "lr=7"], "the run has no lr of '7'"),
         (["--rows", "lr", "--cols", "batch_size", "--published"], "there are no published numbers on digits"),
-        (["--rows", "lr", "--cols", "batch_size", "--plot", "bars"], "Invalid value for '--plot'"),
+        (["--rows", "lr", "--cols", "batch_size", "--plot", "bars"], "--plot: 'bars' is not one of"),
         (["--rows", "lr", "--cols", "batch_size", "--dfr", "scale,dfr"], "--dfr: an ablation shows one protocol"),
         (["--rows", "lr", "--cols", "batch_size", "--dfr", "drf"], "--dfr: there is no protocol 'drf'"),
     ],

@@ -179,6 +179,22 @@ def test_a_run_without_a_name_could_not_be_found_again():
 # Jobs
 
 
+@pytest.mark.parametrize(("code", "again"), [(0, False), (2, False), (3, True), (4, False)])
+def test_a_job_is_given_back_to_the_scheduler_if_its_search_can_go_on_and_not_if_it_has_failed(tmp_path, code, again):
+    """All but the search's end, and the time that it took, is played."""
+    (tmp_path / "launch_or_resume.sh").write_text(f"exit {code}")
+    script = f"""
+        source {CLUSTER}/search_on_nodes.sh
+        here={tmp_path} SECONDS=$((TOO_SOON + 1))
+        ray() {{ :; }}
+        start_ray() {{ address=here:1; }}
+        requeue() {{ touch {tmp_path}/requeued; }}
+        search 1 here space.yaml --name x
+    """
+    assert subprocess.run(["bash", "-c", script], capture_output=True, check=False).returncode == code
+    assert (tmp_path / "requeued").exists() is again
+
+
 class Job:
     """A job's script, started as its scheduler would, again and again."""
 

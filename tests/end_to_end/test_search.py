@@ -41,8 +41,12 @@ def test_a_search_stopped_and_killed_is_resumed_extended_and_analysed(space, tmp
     killed = ledger_of(directory)
     assert any(not t.state.ended for t in killed)
 
+    logged = len((directory / "ray.log").read_text())
     result = run("tune", "--resume", directory, "--num-samples", 2)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert (directory / "ray.log").read_text()[logged:] == "", "where nothing goes wrong, Ray has nothing to say"
+    assert "epochs, " in result.stdout
+    assert "still " in result.stdout or "running " in result.stdout
     trials = assert_search_is_whole(directory, dict.fromkeys(METHODS, 2), tmp_path / "check")
     kept = {trial.name: trial for trial in trials}
     for trial in killed:
