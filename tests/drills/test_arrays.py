@@ -1,94 +1,73 @@
-"""An array of small jobs, by the script itself on real raylets: tasks come, are killed, run out of time, and come back."""
+"""An array of small jobs, by its script on real raylets: tasks come, are killed, run out of time, and come back."""
 
 import os
 import signal
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from scale_tune.ledger.studies import read_trials
-from tests.support.jobs import Job, executable
-from tests.support.searches import assert_search_is_whole
-from tests.conftest import REPOSITORY
+from scale_tune.ledger.studies import LedgerState
+from scale_tune.storage.rundir import RunDir
+from tests.support.jobs import Task, array
+from tests.support.searches import assert_trained_as_if_never_interrupted, ledger_of
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
-SAMPLES, EPOCHS = 6, 60
+SAMPLES, EPOCHS = 6, 120
 TAKEN_OVER = 60
 """Seconds that a search may be without a head."""
 
 
-class Task(Job):
-    """One task of the array, as Slurm starts it: alone on its node as far as it can see."""
-
-    def __init__(self, directory: Path, number: int) -> None:
-        environment = {
-            "SLURM_ARRAY_JOB_ID": "17",
-            "SLURM_ARRAY_TASK_ID": str(number),
-            "SLURM_CPUS_ON_NODE": "1",
-            "SLURM_GPUS_ON_NODE": "1",
-            "SLURM_SUBMIT_DIR": str(REPOSITORY),
-            "SCALE_TUNE_CACHE": str(directory / f"disk-{number}"),
-        }
-        super().__init__(directory, "slurm_array.sh", environment)
-        self.number = number
-        self.log = directory / f"log-{number}"
-
-    def submit(self) -> None:
-        self.process = self.start("--gpus-per-trial", 1, "--num-samples", SAMPLES, "--epochs", EPOCHS)
-
-    def is_head(self) -> bool:
-        return self.process.poll() is None and bool(self.processes("tune.py"))
-
-    def trains(self) -> bool:
-        return any("ray::" in command and "train" in command for command in self.processes())
-
-
 @pytest.fixture
 def tasks(tmp_path):
-    tasks = [Task(tmp_path, number) for number in range(1, 4)]
-    executable(tasks[0].fakes, "scontrol", f'echo "$*" >>{tmp_path}/requeued')
+    tasks = array(tmp_path, 3, "--gpus-per-trial", 1, "--num-samples", SAMPLES, "--epochs", EPOCHS)
     yield tasks
     for task in tasks:
         task.kill()
 
 
-def test_tasks_join_as_they_come_and_outlive_their_heads(tasks, tmp_path):
+def test_a_search_goes_on_whichever_tasks_of_an_array_come_and_go(tasks, tmp_path):
     first, *others = tasks
     first.submit()
-    first.wait_until(lambda: first.epochs() > 2, first.process)
+    first.wait_for(lambda: first.epochs() > 2)
     for task in others:
         task.submit()
     for task in others:
-        task.wait_until(task.trains, task.process)
+        task.wait_for(lambda task=task: trains(task))
 
-    first.kill()
-    first.process.wait(10)
+    first.kill()  # or its node is lost
+    interrupted = next(trial for trial in ledger_of(first.run) if trial.state is LedgerState.RUNNING)
     second = next_head(others)
     (third,) = (task for task in others if task is not second)
-    third.wait_until(third.trains, third.process)
+    third.wait_for(lambda: trains(third))
 
     os.kill(second.process.pid, signal.SIGUSR1)  # its time is nearly up
-    assert second.end(second.process) == 3, second.log.read_text()
-    assert (tmp_path / "requeued").read_text() == f"requeue 17_{second.number}\n"
     assert next_head([third]) is third
+    assert second.ended() == 3, second.log.read_text()
+    assert (tmp_path / "requeued").read_text() == f"requeue 17_{second.number}\n"
     second.submit()
-    second.wait_until(second.trains, second.process)
 
-    assert [task.end(task.process) for task in (second, third)] == [0, 0], third.log.read_text()
-    first.submit()  # as if the queue had let it in only now
-    assert first.end(first.process) == 0
-    assert_search_is_whole(first.run, {"erm_target": SAMPLES}, tmp_path / "check")
+    assert [task.ended() for task in (second, third)] == [0, 0], third.log.read_text()
+    first.submit()  # the queue lets it in only now
+    assert first.ended() == 0
+    trials = ledger_of(first.run)
+    assert [(trial.state, len(trial.objectives)) for trial in trials] == [(LedgerState.COMPLETE, EPOCHS)] * SAMPLES
+    assert_trained_as_if_never_interrupted(RunDir(first.run), trials[interrupted.number], tmp_path / "check")
+    assert all(any(task.disk.iterdir()) for task in tasks), "a task has used another's cache"
+
+
+def trains(task: Task) -> bool:
+    return any("ray::" in command and "train" in command for command in task.processes())
 
 
 def next_head(tasks: list[Task]) -> Task:
-    """Which of them has the search go on, in time."""
+    """Which of them becomes the head in time; the search has gone on then."""
     since, before = time.monotonic(), tasks[0].epochs()
-    while tasks[0].epochs() <= before:
+    while not (heads := [task for task in tasks if task.says("this task is the head")]):
         assert time.monotonic() - since < TAKEN_OVER, "\n".join(task.log.read_text() for task in tasks)
         time.sleep(0.1)
-    print("taken over in", time.monotonic() - since)
-    (head,) = (task for task in tasks if task.is_head())
+    print(f"head after {time.monotonic() - since:.1f} s")
+    (head,) = heads
+    head.wait_for(lambda: head.epochs() > before)
+    print(f"training after {time.monotonic() - since:.1f} s")
     return head

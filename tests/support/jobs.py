@@ -40,9 +40,11 @@ class Job:
     def __init__(self, directory: Path, script: str, environment: dict[str, str]) -> None:
         self.directory = directory
         self.script = CLUSTER / script
+        self.submitted_from = REPOSITORY
         self.log = directory / "log"
         self.run = directory / "runs" / "x"
         self.fakes = directory / "bin"
+        self.scripts: list[subprocess.Popen] = []
         self.mark = f"JOB_OF_THIS_TEST={uuid.uuid4()}"
         name, _, value = self.mark.partition("=")
         self.environment = os.environ | environment | {
@@ -61,10 +63,12 @@ class Job:
 
     def start_command(self, command: list, **environment: str) -> subprocess.Popen:
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                command, cwd=REPOSITORY, env=self.environment | environment,
+            script = subprocess.Popen(
+                command, cwd=self.submitted_from, env=self.environment | environment,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
+        self.scripts.append(script)
+        return script
 
     def end(self, process: subprocess.Popen) -> int:
         """Its exit code, when nothing is left of what it started."""
@@ -98,10 +102,50 @@ class Job:
         assert [(trial.state.value, len(trial.objectives)) for trial in trials] == [("complete", epochs)] * 2
 
     def kill(self) -> None:
-        """Whatever is left when a test has failed."""
+        """kill -9 of whatever is left of it."""
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if self.mark.encode() in (process / "environ").read_bytes().split(b"\0"):
                     os.kill(int(process.name), signal.SIGKILL)
             except OSError:
                 continue
+        for script in self.scripts:
+            script.wait(10)
+
+
+class Task(Job):
+    """A task of a Slurm array, alone on a node as far as it can see."""
+
+    def __init__(self, directory: Path, number: int, *options: object) -> None:
+        self.disk = directory / f"disk-{number}"
+        environment = {
+            "SLURM_ARRAY_JOB_ID": "17",
+            "SLURM_ARRAY_TASK_ID": str(number),
+            "SLURM_CPUS_ON_NODE": "1",
+            "SLURM_GPUS_ON_NODE": "1",
+            "SLURM_SUBMIT_DIR": str(REPOSITORY),
+            "SCALE_TUNE_CACHE": str(self.disk),
+        }
+        super().__init__(directory, "slurm_array.sh", environment)
+        self.number = number
+        self.log = directory / f"log-{number}"
+        self.options = options
+
+    def submit(self, **environment: str) -> None:
+        self.process = self.start(*self.options, **environment)
+
+    def says(self, text: str) -> bool:
+        return self.log.exists() and text in self.log.read_text()
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        self.wait_until(condition, self.process)
+
+    def ended(self) -> int:
+        """Its exit code, see :meth:`end`."""
+        return self.end(self.process)
+
+
+def array(directory: Path, tasks: int, *options: object) -> list[Task]:
+    """The tasks of an array, none of which is submitted yet; what is requeued stands in ``requeued``."""
+    executable(directory / "bin", "scontrol", f'echo "$*" >>{directory}/requeued')
+    return [Task(directory, number, *options) for number in range(1, tasks + 1)]
