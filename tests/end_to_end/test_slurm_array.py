@@ -1,6 +1,6 @@
 """How the tasks of cluster/slurm_array.sh agree on a head and on the end, whatever tune.py's exit code is.
 
-Ray and tune.py are stand-ins, of which the latter ends when the test says so. They are real in tests/drills/test_arrays.py.
+Ray and tune.py are stand-ins, and the latter ends when the test says so. They are real in tests/drills/test_arrays.py.
 """
 
 import os
