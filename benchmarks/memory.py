@@ -12,6 +12,12 @@ import tempfile
 import threading
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch.profiler import profile
+
+    from scale_tune.datasets.splits import DatasetSplits
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -30,12 +36,10 @@ def main() -> None:
             for method in METHODS:
                 case = [network, height, width, batch_size, method]
                 process, counted = (in_a_process([*case, kind]) for kind in ("process", "tensors"))
-                print(
-                    f"{network} {height} x {width}, batches of {batch_size}, {method}: process {process['peak']:,.0f} MiB "
-                    f"(before {process['before']:,.0f}); tensors {counted['train']:,.0f} MiB in training, "
-                    f"{counted['evaluate']:,.0f} in evaluation, of which {counted['seed']:,.0f} for each seed",
-                    flush=True,
-                )
+                what = f"{network} {height} x {width}, batches of {batch_size}, {method}"
+                of_process = f"process {process['peak']:,.0f} MiB (before {process['before']:,.0f})"
+                of_tensors = f"tensors {counted['train']:,.0f} in training, {counted['evaluate']:,.0f} in evaluation"
+                print(f"{what}: {of_process}; {of_tensors}, {counted['seed']:,.0f} for each seed", flush=True)
 
 
 def in_a_process(case: list) -> dict[str, float]:
@@ -60,7 +64,7 @@ def measured(network: str, height: int, width: int, batch_size: int, method: str
     splits = random_splits(height, width, batch_size, EVALUATION_BATCH)
     with Anonymous() as anonymous:
         before = anonymous.now()
-        with profile() if kind == "tensors" else nullcontext() as trained:
+        with profiling() if kind == "tensors" else nullcontext() as trained:
             replica = Replica(config, 0, splits, torch.device("cpu"))
             replica._train(1, 1.0)
             # What a trial keeps besides: the weights of the best epoch.
@@ -68,7 +72,7 @@ def measured(network: str, height: int, width: int, batch_size: int, method: str
             replica._train(2, 1.0)
             kept = sum(tensor.nbytes for tensor in [*replica.tensors().values(), *best.values()])
             kept += sum(p.grad.nbytes for p in replica.method.network.parameters() if p.grad is not None)
-        with profile() if kind == "tensors" else nullcontext() as evaluated:
+        with profiling() if kind == "tensors" else nullcontext() as evaluated:
             replica.evaluate("val")
     if kind == "process":
         return {"before": before / MIB, "peak": anonymous.peak / MIB}
@@ -101,13 +105,13 @@ class Anonymous:
         self.thread.join()
 
 
-def profile():
+def profiling() -> "profile":
     import torch
 
     return torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True)
 
 
-def most_alive(profiled) -> int:
+def most_alive(profiled: "profile") -> int:
     """The most bytes of tensors that were alive at once, of those made since the profile began."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         profiled.export_chrome_trace(file.name)
@@ -120,7 +124,7 @@ def most_alive(profiled) -> int:
     return most
 
 
-def random_splits(height: int, width: int, learned: int, judged: int):
+def random_splits(height: int, width: int, learned: int, judged: int) -> "DatasetSplits":
     import numpy as np
 
     from scale_tune.datasets.groups import EvaluationGroups, Groups

@@ -5,7 +5,7 @@
 # PATH, that is, with the environment that is active. Five minutes before the walltime is up the search is stopped
 # and a job like it submitted, which goes on. QSUB overrides the directives below in all these jobs:
 #   QSUB='-l select=4:ncpus=16:ngpus=2 -l walltime=24:00:00 -q gpu' bash cluster/pbs.sh …
-# The exit code is tune.py's: 0 done, 2 bad input, 3 stopped.
+# The exit code is tune.py's: 0 done, 2 bad input, 3 stopped, 4 ended without a usable result.
 #
 #PBS -N scale-tune
 #PBS -S /bin/bash

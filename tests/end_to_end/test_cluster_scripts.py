@@ -6,6 +6,7 @@ The schedulers are stand-ins that run on this machine what they are given: no mo
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -17,8 +18,11 @@ import yaml
 from scale_tune.cli.tune import tune_app
 from scale_tune.ledger.studies import read_trials
 from scale_tune.spec.loading import load_spec
+from scale_tune.tables.collect import load_results
 from tests.conftest import REPOSITORY
+from tests.support.commands import call
 from tests.support.jobs import CLUSTER, Job, executable
+from tests.support.runs import fast_spec, make_run
 
 SCRIPTS = sorted(path.name for path in CLUSTER.glob("*.sh"))
 
@@ -48,13 +52,64 @@ def test_the_ray_cluster_is_valid_by_rays_schema():
 
 def test_the_readme_gives_commands_that_are_taken():
     readme = (CLUSTER / "README.md").read_text()
-    commands = re.findall(r"(?:tune\.py|slurm\.sh|pbs\.sh) (search_spaces/[^'\n]+)", readme)
-    assert len(commands) == 4
+    commands = re.findall(r"(?:tune\.py|slurm\.sh|slurm_array\.sh|pbs\.sh) (search_spaces/[^'\n]+)", readme)
+    assert len(commands) == 6
     for command in commands:
         space = parsed(shlex.split(command))["space"]
         load_spec(REPOSITORY / str(space), {}, None, None)
     for name in re.findall(r"\]\(([^)]+)\)", readme):
         assert (CLUSTER / name).exists()
+
+
+def block_of_the_readme(heading: str) -> str:
+    """The bash of a section."""
+    section = (CLUSTER / "README.md").read_text().split(f"## {heading}\n")[1]
+    return section.split("```bash\n")[1].split("```")[0]
+
+
+def test_what_is_copied_home_can_be_analysed_there(tmp_path):
+    spec = fast_spec(methods=["erm_target"], num_samples=3, epochs=2)
+    run = make_run(tmp_path / "runs", spec, leave_running="erm_target-00001", name="dominoes")
+    (run.path / ".lock").write(b"")
+    copying, analysing = block_of_the_readme("Getting results home").splitlines()
+    left_out = [word.partition("=")[2] for word in shlex.split(copying) if word.startswith("--exclude=")]
+    home = tmp_path / "home"
+    shutil.copytree(tmp_path / "runs", home / "runs", ignore=shutil.ignore_patterns(*left_out))
+    assert not list(home.rglob(".*")) + list(home.rglob("checkpoint-*"))
+    shutil.move(tmp_path / "runs", tmp_path / "of the cluster")
+
+    result = call(*shlex.split(analysing.replace(".py", "").removeprefix("python ")), cwd=home)
+    assert result.returncode == 0, result.stdout + result.stderr
+    there, here = (load_results(path / "dominoes") for path in (tmp_path / "of the cluster", home / "runs"))
+    assert here["trials"]["objective"].equals(there["trials"]["objective"])
+    ended = there["epochs"]["trial"] != "erm_target-00001"  # of which what it did so far is in its checkpoint
+    assert here["epochs"].equals(there["epochs"][ended].reset_index(drop=True))
+
+
+def test_commands_in_a_container_are_those_of_the_path(tmp_path):
+    lines = block_of_the_readme("The environment of a job")
+    executable(tmp_path / "bin", "apptainer", '[ "$1" = exec ] || exit 0; echo "$@" >>called; shift 3; exec "$@"')
+    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    script = f"set -e\n{lines}\npython -c 'import sys; print(*sys.argv[1:])' 'two words'"
+    result = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("two words\n", "")
+    assert (tmp_path / "called").read_text().startswith(f"exec --nv {tmp_path}/scale-tune.sif python -c ")
+
+
+@pytest.mark.parametrize("script", ["slurm.sh", "slurm_array.sh"])
+def test_prepared_data_are_copied_to_the_nodes_own_disk(script, tmp_path):
+    shared, disk = tmp_path / "shared", tmp_path / "disk"
+    (shared / "digits-0").mkdir(parents=True)
+    disk.mkdir()
+    source = (CLUSTER / script).read_text().replace("/shared/scale-tune-cache", str(shared))
+    lines = [
+        line.removeprefix("# ") for line in source.splitlines() if line.startswith("#") and "SCALE_TUNE_CACHE" in line
+    ]
+    assert len(lines) == 2
+    executable(tmp_path / "bin", "srun", 'while [[ $1 == -* ]]; do shift; done; exec "$@"')
+    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SLURM_TMPDIR": str(disk), "SLURM_JOB_ID": "17"}
+    subprocess.run(["bash", "-euc", "\n".join(lines)], env=environment, check=True)
+    assert (disk / "scale-tune-17" / "digits-0").is_dir()
 
 
 def ray_job() -> tuple[dict, dict]:
