@@ -115,7 +115,7 @@ END
 }
 
 end_started() {
-    local group; trap "" USR1 TERM INT
+    local group
     for group in ${started[@]+"${started[@]}"}; do kill -TERM -- "-$group" 2>/dev/null || true; done
     for group in ${started[@]+"${started[@]}"}; do
         for _ in {1..20}; do
