@@ -39,7 +39,7 @@ case $run in
     *) meeting=$(dirname "$run")/.$(basename "$run").array ;;
 esac
 head=$meeting/head                       # where the head's Ray is
-ended=$meeting/ended # the exit code, once there is nothing left to do for this array
+ended=$meeting/ended-$SLURM_ARRAY_JOB_ID # the exit code, once there is nothing left to do for this array
 mkdir -p "$meeting"
 exec 9>>"$meeting/lock"
 
