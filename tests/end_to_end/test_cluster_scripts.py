@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,10 @@ import yaml
 from scale_tune.cli.tune import tune_app
 from scale_tune.ledger.studies import read_trials
 from scale_tune.spec.loading import load_spec
+from scale_tune.storage.rundir import RunDir
 from scale_tune.tables.collect import load_results
+from scale_tune.workflows.evaluate import evaluate
 from tests.conftest import REPOSITORY
-from tests.support.commands import call
 from tests.support.jobs import CLUSTER, Job, executable
 from tests.support.runs import fast_spec, make_run
 
@@ -78,8 +80,9 @@ def test_what_is_copied_home_can_be_analysed_there(tmp_path):
     assert not list(home.rglob(".*")) + list(home.rglob("checkpoint-*"))
     shutil.move(tmp_path / "runs", tmp_path / "of the cluster")
 
-    result = call(*shlex.split(analysing.replace(".py", "").removeprefix("python ")), cwd=home)
-    assert result.returncode == 0, result.stdout + result.stderr
+    *command, directory = shlex.split(analysing)
+    assert command == ["python", "analyze.py"]
+    evaluate([RunDir(home / directory)], (), None, lambda line: None)
     there, here = (load_results(path / "dominoes") for path in (tmp_path / "of the cluster", home / "runs"))
     assert here["trials"]["objective"].equals(there["trials"]["objective"])
     ended = there["epochs"]["trial"] != "erm_target-00001"  # of which what it did so far is in its checkpoint
@@ -88,7 +91,9 @@ def test_what_is_copied_home_can_be_analysed_there(tmp_path):
 
 def test_commands_in_a_container_are_those_of_the_path(tmp_path):
     lines = block_of_the_readme("The environment of a job")
-    executable(tmp_path / "bin", "apptainer", '[ "$1" = exec ] || exit 0; echo "$@" >>called; shift 3; exec "$@"')
+    inside = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    apptainer = f'[ "$1" = exec ] || exit 0; echo "$@" >>called; shift 3; PATH={inside} exec "$@"'
+    executable(tmp_path / "bin", "apptainer", apptainer)
     environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     script = f"set -e\n{lines}\npython -c 'import sys; print(*sys.argv[1:])' 'two words'"
     result = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
