@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 
 from scale_tune.accuracies import Cells
+from scale_tune.analysis.intervals import NO_SEED
 from scale_tune.analysis.measured import Counts, Measured
 from scale_tune.tables.refits import KEY
 
 SPLITS = ("val", "test")
-NO_SEED = -1
-"""Stands for the seed of a network that was not trained; no other has it."""
 STRATUM = ["label", "evaluation_group", "aligned"]
 """What the images of a cell are pooled by."""
 

@@ -7,7 +7,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from scale_tune.analysis.counts import NO_SEED, measured, rows_of_refits, rows_of_trial
+from scale_tune.analysis.counts import measured, rows_of_refits, rows_of_trial
+from scale_tune.analysis.intervals import NO_SEED
 from scale_tune.analysis.knowledge import Knowledge, of_pretrained, of_refitted, of_trained
 from scale_tune.analysis.measured import Measured
 from scale_tune.analysis.selection import Data, data_of, eligible, ranked, select_best, select_best_dfr

@@ -31,7 +31,8 @@ sampling*, Technometrics 24). The worst class likewise.
 on all images and of methods that agree no more than by chance, so it is rather too long. Images that were made from
 the same picture, as in digits, count as different ones, so it is rather too short for them. Seeds of which most are
 alike and few fail have no normal distribution, and three of them don't show it. Two seeds have no interval: t is 12.7,
-and theirs would be 3.3 times as long on average as that of three.
+and theirs would be 3.3 times as long on average as that of three. The mean of a single seed has one of its images
+alone, which is said; a difference between methods that were trained from one seed has none: the seed may have made it.
 
 ``benchmarks/coverage.py`` simulates how often intervals hold the truth, and how long they are.
 """
@@ -51,7 +52,10 @@ FEWEST_SEEDS = 3
 
 SEEDS_AND_IMAGES, IMAGES = "seeds and images", "images"
 TOO_FEW = "no interval: two seeds tell too little of how much seeds differ"
-"""What the tables say of an interval."""
+ONE_SEED = "no interval: one seed tells nothing of how much seeds differ"
+"""What the tables say of an interval; the last of a difference alone."""
+NO_SEED = -1
+"""Stands for the seed of a network that was not trained; no other has it."""
 SEEDS, SPLITS = "seeds", "seeds and their splits"
 """What the tables say that a difference is paired over."""
 
@@ -118,7 +122,8 @@ def paired_differences(first: Measured, second: Measured) -> dict[str, Differenc
     if not seeds:
         return {}
     first, second = first.of_seeds(seeds), second.of_seeds(seeds)
-    interval = kind_of_interval(len(seeds))
+    interval = ONE_SEED if len(seeds) == 1 and seeds != (NO_SEED,) else kind_of_interval(len(seeds))
+    supported = interval in (SEEDS_AND_IMAGES, IMAGES)
     found = {}
     for accuracy in (name for name in first.parts if name in second.parts):
         one, other = _estimate(first.parts[accuracy]), _estimate(second.parts[accuracy])
@@ -126,8 +131,8 @@ def paired_differences(first: Measured, second: Measured) -> dict[str, Differenc
         found[accuracy] = Difference(
             seeds=len(seeds),
             difference=one.mean - other.mean,
-            low=None if interval == TOO_FEW else low,
-            high=None if interval == TOO_FEW else high,
+            low=low if supported else None,
+            high=high if supported else None,
             interval=interval,
             paired_over=SEEDS if len(set(first.fingerprints)) == 1 else SPLITS,
         )

@@ -19,7 +19,7 @@ from scale_tune.analysis.axes import Axes
 from scale_tune.analysis.cells import Cell, measured_of
 from scale_tune.analysis.contrasts import excludes_0
 from scale_tune.analysis.entries import RunTables
-from scale_tune.analysis.intervals import intervals
+from scale_tune.analysis.intervals import IMAGES, intervals, kind_of_interval
 from scale_tune.analysis.panels import Panel
 from scale_tune.errors import UserError
 from scale_tune.spec.config import DfrProtocol
@@ -216,7 +216,8 @@ def _beside(run: RunTables, ours: Cell, published: float | None, publication: Pu
         return Beside(ours=ours, missing=NOT_PUBLISHED)
     split, _, accuracy = publication.metric.partition("_")
     counted = measured_of(ours, run.tables["groups"], split)
-    found = {} if counted is None else intervals(counted)
+    one_seed = ours.trial is not None and kind_of_interval(ours.seeds) == IMAGES  # which may have made the difference
+    found = {} if counted is None or one_seed else intervals(counted)
     if accuracy not in found:
         return Beside(ours=ours, published=published)
     low, high = (float(end - published) for end in found[accuracy])

@@ -16,9 +16,9 @@ class Verdict:
     winner: Row
     """The row of the comparison that is highest on val. Test never chooses."""
     rivals: list[Row]
-    """The differences on test between the winner and each other method, those nearest on val first, with the other
-    method's row as ``rival``; a difference is None where the two can't be paired, its ends also where its seeds are
-    too few."""
+    """The differences on test, by the accuracy that selects, between the winner and each other method, those nearest on
+    val first, with the other method's row as ``rival``; a difference is None where the two can't be paired, its ends
+    also where its seeds are too few."""
     confirmed: Row | None
     """The winner's config on fresh seeds, if the run was confirmed."""
 
@@ -58,10 +58,10 @@ def with_result(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differences_to(winner: Row, differences: pd.DataFrame) -> dict[str, Row]:
-    """By method of the same run, how much better the winner is on the worst group of test."""
+    """By method of the same run, how much better the winner is on test, by the accuracy that selected it."""
     run, method = winner["run"], winner["method"]
     rows = differences[(differences["run"] == run) & (differences["other_run"] == run)]
-    rows = rows[(rows["dataset"] == winner["dataset"]) & (rows["accuracy"] == "worst_group")]
+    rows = rows[(rows["dataset"] == winner["dataset"]) & (rows["accuracy"] == winner["selected_by"])]
     found = {row["other_method"]: row for row in rows_of(rows[rows["method"] == method])}
     for row in rows_of(rows[rows["other_method"] == method]):
         turned = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}

@@ -25,7 +25,7 @@ def ablation(
     at: Annotated[
         str | None, typer.Option(help="One value of the rows alone, as spurious_strength=1.", metavar="ROW=VALUE")
     ] = None,
-    dfr: Annotated[str, typer.Option(help="Protocol of DFR, scale or dfr; or none.")] = "scale",
+    dfr: Annotated[str, typer.Option(help="Protocol of DFR: scale, dfr, class or train; or none.")] = "scale",
     plot: Annotated[
         Literal["lines", "heatmap"],
         typer.Option(help="Lines over the columns, a panel for each row; or heat maps, one for each method."),

@@ -1,7 +1,7 @@
 """Deep feature reweighting (Kirichenko et al., 2023): refit the last layer of a trained network on balanced data.
 
 An L1 logistic regression by liblinear on the frozen features, one-vs-rest for more than two classes. Features are the
-input of the last layer in eval mode, of images without augmentation. Both protocols choose C by the run's objective
+input of the last layer in eval mode, of images without augmentation. All protocols choose C by the run's objective
 on val (of equal ones the smallest, the strongest penalty), from one fit for each C, then average the coefficients of
 several fits at the chosen C. Test is not read before that.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from scale_tune.accuracies import ACCURACIES
+from scale_tune.spec.config import DfrProtocol
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables.config_columns import config_fields, own_fields
 from scale_tune.tables.schemas import GONE, REFITTED, UNDEFINED, field
@@ -168,7 +169,7 @@ _REFITTED = (
         "of which network: of a trial at its best epoch, the trial's method, which is erm; or pretrained, the model's "
         "ImageNet weights or file",
     ),
-    field("protocol", pa.string(), "how the last layer was refitted: scale or dfr"),
+    field("protocol", pa.string(), f"how the last layer was refitted: {', '.join(DfrProtocol)}"),
 )
 _FINGERPRINT = field("fingerprint", pa.string(), "SHA-256 of the splits that it was fitted and judged on")
 

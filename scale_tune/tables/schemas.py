@@ -116,7 +116,8 @@ _OF_LOWEST = {
 
 _INTERVAL = (
     "what the intervals account for: 'seeds and images'; or 'images' for a single seed, of which the spread over seeds "
-    "is not known; or why there are none: 'no interval: two seeds tell too little of how much seeds differ'"
+    "is not known, so that a difference has none; or why there are none, as 'no interval: two seeds tell too little of "
+    "how much seeds differ'"
 )
 
 COMPARISON = pa.schema(

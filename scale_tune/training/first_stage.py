@@ -1,8 +1,9 @@
 """What prepares a trial, kept for others: those that differ in the second stage alone have one first stage.
 
-A file in the run's directory ``prepared`` holds the state of all seeds after the last epoch of preparation, under a key
-of all that it depends on. So a trial that begins from it becomes, bit for bit, what it would have become by itself, on
-one kind of machine. Two that prepare at the same time write the same file, one after the other.
+A file in the run's directory ``prepared`` holds what the preparation has changed of the state of all seeds, under a key
+of all that it depends on. The rest of a state is of a trial's own, as the learning rate that an optimizer of the second
+stage was given. So a trial that begins from the file becomes, bit for bit, what it would have become by itself, on one
+kind of machine. Two that prepare at the same time write the same file, one after the other.
 """
 
 import hashlib
@@ -48,7 +49,7 @@ class Prepared:
         self._path = directory / f"{key}.safetensors"
 
     def load(self) -> tuple[TrialRecord, dict[str, Tensor]] | None:
-        """What another trial has prepared: its record at that time, and the state of all seeds."""
+        """What another trial has prepared: its record at that time, and what it changed of the state of all seeds."""
         try:
             return load_tensors(self._path)
         except FileNotFoundError:

@@ -192,6 +192,12 @@ class Replica:
         """All of the replica's state between two epochs, by name."""
         return state_of(self.method)
 
+    def changed_tensors(self) -> dict[str, Tensor]:
+        """Those of :meth:`tensors` that are not as they were before anything was trained."""
+        self._set_rate(1.0)  # the schedule's factor is no change: every epoch sets its own
+        before = Replica(self.config, self.seed, self.splits, self.device).tensors()
+        return {name: now for name, now in self.tensors().items() if not _same(now, before.get(name))}
+
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take up the state that :meth:`tensors` gave."""
         load_state(self.method, tensors)
@@ -250,6 +256,10 @@ def _groups(labels: Tensor, attributes: Tensor, info: DatasetInfo) -> Tensor:
     return labels * info.groups.num_attributes + attributes
 
 
+def _same(now: Tensor, before: Tensor | None) -> bool:
+    return before is not None and now.dtype == before.dtype and torch.equal(now.cpu(), before.cpu())
+
+
 def _pieces(samples: int) -> Iterator[NDArray[np.int64]]:
     """The indices of an evaluation's batches."""
     for start in range(0, samples, EVALUATION_BATCH):
@@ -258,6 +268,8 @@ def _pieces(samples: int) -> Iterator[NDArray[np.int64]]:
 
 def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) -> int:
     """Take a step of each stage on the first samples, to see whether method and model can train on such images at all.
+
+    And whether the state that they then have can be saved and taken up, without which no trial gets past an epoch.
 
     Returns:
         How many features the network has.
@@ -269,6 +281,7 @@ def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) ->
     try:
         replica = Replica(config, config.seeds[0], few, device)
         replica.take_one_step()
+        Replica(config, config.seeds[0], few, device).load_tensors(replica.tensors())
         return replica.method.network.num_features
     except UserError:
         raise

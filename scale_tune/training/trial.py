@@ -126,8 +126,17 @@ class Trial:
         # If all diverged, the trial has ended; one that took this up would end without a checkpoint to be closed by.
         whole = self.record.prepared == self.record.preparation and not self.record.finished
         if self._shared is not None and whole:
-            self._shared.save(self.record, tensors)
+            self._shared.save(self.record, self._changed_tensors())
         save_checkpoint(self.directory, self.record, tensors)
+
+    def _changed_tensors(self) -> dict[str, Tensor]:
+        """What the preparation has changed; all else is as the method's set-up made it, by the trial's own options."""
+        tensors: dict[str, Tensor] = {}
+        for replica, record in zip(self.replicas, self.record.replicas, strict=True):
+            if record.diverged_epoch is None:
+                changed = replica.changed_tensors()
+                tensors |= {f"seed-{replica.seed}/{name}": tensor for name, tensor in changed.items()}
+        return tensors
 
     def _take_up(self, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
         """Begin after the preparation of another trial."""
@@ -135,7 +144,7 @@ class Trial:
         for replica, own, other in zip(self.replicas, self.record.replicas, record.replicas, strict=True):
             own.diverged_epoch = other.diverged_epoch
             if own.diverged_epoch is None:
-                replica.load_tensors(_below(f"seed-{replica.seed}/", tensors))
+                replica.load_tensors(replica.tensors() | _below(f"seed-{replica.seed}/", tensors))
 
     def _train_replica(self, replica: Replica, record: ReplicaRecord, epoch: int) -> None:
         try:

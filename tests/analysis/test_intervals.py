@@ -10,6 +10,8 @@ from scipy.stats import binomtest, t, ttest_1samp
 from scale_tune.accuracies import ACCURACIES, Cells
 from scale_tune.analysis.intervals import (
     IMAGES,
+    NO_SEED,
+    ONE_SEED,
     SEEDS,
     SEEDS_AND_IMAGES,
     SPLITS,
@@ -161,6 +163,22 @@ def test_two_seeds_have_no_interval_and_say_why():
     assert difference.difference == pytest.approx(-0.15)
     assert difference.interval == TOO_FEW
     assert [kind_of_interval(n) for n in (1, 2, 3, 10)] == [IMAGES, TOO_FEW, SEEDS_AND_IMAGES, SEEDS_AND_IMAGES]
+
+
+def test_one_seed_does_not_tell_methods_apart_unless_nothing_was_trained():
+    difference = paired_differences(of_values(0.9), of_values(0.1))["average"]
+    assert (difference.seeds, difference.low, difference.high) == (1, None, None)
+    assert (difference.difference, difference.interval) == (pytest.approx(0.8), ONE_SEED)
+    low, high = intervals(of_counts([[90]]))["average"]
+    assert (low, high) == pytest.approx(score_interval(90, 100)), "a mean has one of its images, and is said to"
+    overlapping = of_values(0.9, 0.8, seeds=(0, 1)), of_values(0.1, 0.2, seeds=(1, 2))
+    assert paired_differences(*overlapping)["average"].interval == ONE_SEED
+    untrained = paired_differences(of_values(0.9, seeds=(NO_SEED,)), of_values(0.1, seeds=(NO_SEED,)))["average"]
+    assert (untrained.low, untrained.high, untrained.interval) == (
+        pytest.approx(0.8, abs=CLOSE),
+        pytest.approx(0.8, abs=CLOSE),
+        IMAGES,
+    )
 
 
 def test_methods_that_differ_by_the_same_in_every_seed_differ_by_that_for_sure():

@@ -57,6 +57,8 @@ def run_of(**fields):
         ("mine", (False, "labels and attributes", True, 1400, 2, 3)),
         ("dfr (scale)", (False, "labels", True, 1400, 1, 20)),
         ("dfr (dfr)", (False, "labels and attributes", True, 1400, 1, 20)),
+        ("dfr (class)", (False, "labels", True, 1400, 1, 20)),
+        ("dfr (train)", (True, "none", True, 5000, 1, 20)),
         ("pretrained (scale)", (False, "labels", True, 1400, 1, 0)),
     ],
 )

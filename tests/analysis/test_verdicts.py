@@ -6,7 +6,7 @@ import pytest
 
 from scale_tune.analysis.comparison import compare, differences
 from scale_tune.analysis.verdicts import verdicts
-from tests.support.tables import RunTables, make_tables, trial
+from tests.support.tables import RunTables, group_rows, make_spec, make_tables, trial
 
 
 def judged(*runs: RunTables, of: str = "run"):
@@ -23,6 +23,20 @@ def test_the_winner_is_the_best_of_the_runs_own_methods_and_its_rivals_are_the_o
     assert [rival["rival"]["method"] for rival in verdict.rivals] == ["erm_target", "erm"]
     assert [rival["difference"] for rival in verdict.rivals] == pytest.approx([0.1, 0.4])
     assert verdict.confirmed is None
+
+
+def test_the_difference_is_that_of_the_accuracy_that_selects():
+    groups = [
+        row
+        for method, conflicting, aligned in (("erm", 50, 90), ("scale", 60, 70))
+        for split in ("val", "test")
+        for row in group_rows(f"{method}-00000", split, [conflicting] * 3, [aligned] * 3)
+    ]
+    trials = [trial("erm-00000", 0.7), trial("scale-00000", 0.65)]
+    for objective, winner, difference in (("worst_group", "scale", 0.1), ("average", "erm", 0.05)):
+        (verdict,) = judged(make_tables(trials, groups, spec=make_spec(objective=objective)))
+        assert verdict.winner["method"] == winner
+        assert verdict.rivals[0]["difference"] == pytest.approx(difference)
 
 
 def test_of_equal_methods_the_first_wins():

@@ -1,22 +1,24 @@
 """What each versioned piece of code makes, as a hash. A change that alters it must raise the version beside it.
 
-Otherwise a machine that has prepared the data before would go on with the old ones. Whoever raises a version notes here
-what the new one makes.
+Otherwise a machine that has prepared the data, or kept features, before would go on with the old ones. Whoever raises a
+version notes here what the new one makes.
 """
 
+import dataclasses
 import hashlib
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from scale_tune.datasets import celeba, load_dataset, pictures, sources
+from scale_tune.datasets import celeba, load_dataset, pictures, sources, transforms
 from scale_tune.datasets.celeba import Celeba, CelebaOptions
 from scale_tune.datasets.contract import DatasetOptions
-from scale_tune.datasets.digits import Digits
+from scale_tune.datasets.digits import INFO, Digits
 from scale_tune.datasets.dominoes import Dominoes, DominoesOptions
-from scale_tune.datasets.splits import SPLIT_NAMES
+from scale_tune.datasets.splits import SPLIT_NAMES, PaddedCrop
 from scale_tune.datasets.table import Table, TableOptions
 from scale_tune.datasets.waterbirds import Waterbirds
 from tests.support.sources import (
@@ -99,7 +101,17 @@ def make_table_splits(tmp_path) -> str:
     return "-".join(of_plans(Table(TableOptions(csv=str(path), **size)).plan(), images=True) for size in sizes)
 
 
+def make_inputs(tmp_path) -> str:
+    """Of a network: of images as they are, and cropped and mirrored. Resampling depends on the machine's rounding."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (6, 3, 12, 10), dtype=torch.uint8, generator=generator)
+    info = dataclasses.replace(INFO, height=12, width=10, central_crop=(8, 7), random_crop=PaddedCrop(padding=3))
+    augmented = transforms.augment(images, dataclasses.replace(info, flip=True), generator)
+    return sha(*(transforms.normalise(each, info).numpy() for each in (images, augmented)))
+
+
 MAKERS = {
+    "transforms": (make_inputs, {"transforms": transforms.VERSION}),
     "pictures": (make_pictures, pictures.VERSIONS),
     "sources": (make_sources, sources.VERSIONS),
     "digits": (make_digits, Digits.versions),
@@ -110,6 +122,7 @@ MAKERS = {
 }
 
 MADE = {
+    ("transforms", 2): "1da2415adc34e032",
     ("pictures", 1): "4230d7701df1e56c",
     ("sources", 1): "7745cabe9fe097a9",
     ("digits", 1): "14c7592aac41916f",

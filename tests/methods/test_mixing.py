@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare, kstest
+from scipy.stats import binomtest, chisquare, kstest
 from torch.nn.functional import cross_entropy, one_hot
 
 from scale_tune.datasets import load_splits
@@ -12,6 +12,7 @@ from scale_tune.methods.lisa import selected_partners
 from scale_tune.methods.mixing import beta, mixed, mixed_loss
 from scale_tune.spec.config import DatasetConfig, Hyperparameters, TrialConfig
 from scale_tune.training.replica import Replica
+from tests.support.small import MOMENTUM, observed, parameters
 
 DIGITS = DatasetConfig(name="digits", spurious_strength=0.9)
 
@@ -129,3 +130,44 @@ def test_lisa_goes_by_its_probability(few, p_sel, monkeypatch):
     assert set(asked) == {p_sel == 1.0}
     assert 0 < record.diagnostics["paired"] <= 1
     assert "train" not in record.splits, "a mixed image has no label of its own"
+
+
+def test_lisa_mixes_within_a_label_as_often_as_it_is_asked_to(monkeypatch):
+    asked = []
+
+    def spy(labels, attributes, *, within_label):
+        asked.append(within_label)
+        return selected_partners(labels, attributes, within_label=within_label)
+
+    monkeypatch.setattr("scale_tune.methods.lisa.selected_partners", spy)
+    observed("lisa", options={"p_sel": 0.25}).train(10)
+    assert len(asked) == 150
+    assert binomtest(sum(asked), len(asked), 0.25).pvalue > 0.01
+
+
+@pytest.mark.parametrize("method", ["mixup", "lisa"])
+def test_the_steps_are_sgd_on_mixed_images_and_mixed_labels(method, monkeypatch):
+    """The reference mixes pair by pair, with the partners and lambdas that were drawn."""
+    drawn = []
+
+    def spy(batch, partners, lam):
+        drawn.append((partners, lam))
+        return mixed(batch, partners, lam)
+
+    monkeypatch.setattr(f"scale_tune.methods.{method}.mixed", spy)
+    ours = observed(method).train(1)
+    network = ours.before.train()
+    sgd = torch.optim.SGD(network.parameters(), lr=0.02, momentum=MOMENTUM, weight_decay=0.01)
+    for batch, (partners, lam) in zip(ours.batches("train"), drawn, strict=True):
+        assert len(lam.unique()) == {"mixup": 1, "lisa": len(batch)}[method]
+        x, y = batch.images, one_hot(batch.labels, 2)
+        pairs = list(zip(range(len(batch)), partners.tolist(), lam.expand(len(batch)).tolist(), strict=True))
+        if method == "lisa":
+            cells = list(zip(batch.labels.tolist(), batch.attributes.tolist(), strict=True))
+            assert all(i == j or (cells[i][0] == cells[j][0]) != (cells[i][1] == cells[j][1]) for i, j, _ in pairs)
+            assert any(i != j for i, j, _ in pairs)
+        images, labels = (torch.stack([w * of[i] + (1 - w) * of[j] for i, j, w in pairs]) for of in (x, y))
+        sgd.zero_grad()
+        cross_entropy(network(images), labels).backward()
+        sgd.step()
+    torch.testing.assert_close(parameters(ours.method.network), parameters(network), rtol=1e-4, atol=1e-5)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.stats import chi2, chisquare
 
+from scale_tune.methods import PooledOptions, registered_methods
 from scale_tune.methods.sampling import subsampled
 from tests.support.small import BALANCED, BIASED, assert_same_bits, observed, plain_sgd, small_splits
 
@@ -85,7 +86,16 @@ def test_the_steps_are_those_of_erm_on_what_was_drawn(name):
     assert_same_bits(ours.method.network.state_dict(), reference.state_dict())
 
 
-@pytest.mark.parametrize("name", ["rwg", "subg", "suby", "group_dro", "jtt", "erm_all"])
+POOLING = [name for name, cls in registered_methods() if issubclass(cls.Options, PooledOptions)]
+
+
+def test_every_method_of_train_alone_can_learn_from_target_too():
+    """ERM as erm_all."""
+    of_train = {name for name, cls in registered_methods() if cls.learns_from == ("train",)}
+    assert set(POOLING) == of_train - {"erm", "erm_all"}
+
+
+@pytest.mark.parametrize("name", [*POOLING, "erm_all"])
 def test_what_is_pooled_are_the_samples_of_train_and_then_those_of_target(name):
     splits = small_splits()
     ours = observed(name, splits, options={} if name == "erm_all" else {"with_target": True}).prepare().train(1)

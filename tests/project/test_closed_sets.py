@@ -19,7 +19,7 @@ PROTOCOLS = {"spec/config.py"}
 
 
 def distinctions(tree: ast.AST) -> list[tuple[int, str]]:
-    """Where the code distinguishes by one of the names: in comparisons, cases, keys and look-ups."""
+    """Where the code distinguishes by one of the names: in comparisons, cases, keys, look-ups and lists."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
@@ -28,8 +28,12 @@ def distinctions(tree: ast.AST) -> list[tuple[int, str]]:
             values = [node.value]
         elif isinstance(node, ast.Dict):
             values = [key for key in node.keys if key is not None]
+        elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+            values = node.elts
         elif isinstance(node, ast.Subscript):
             values = [node.slice]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):  # as name.startswith(…), table.get(…)
+            values = node.args
         else:
             continue
         inner = (each for value in values for each in ast.walk(value))
@@ -48,5 +52,9 @@ def test_nothing_distinguishes_methods_datasets_or_networks_by_name():
 
 
 def test_it_would_notice():
-    code = "if method == 'erm': pass\nmatch d:\n    case 'digits': pass\nx = {'scale': 1}\ny = t['small_cnn']"
-    assert {value for _, value in distinctions(ast.parse(code))} == {"erm", "digits", "scale", "small_cnn"}
+    code = (
+        "if method == 'erm': pass\nmatch d:\n    case 'digits': pass\nx = {'scale': 1}\ny = t['small_cnn']\n"
+        "SPECIAL = ('jtt',)\nLIST = ['afr']\nSET = {'lisa'}\nm.startswith('rwg')\n"
+    )
+    found = {value for _, value in distinctions(ast.parse(code))}
+    assert found == {"erm", "digits", "scale", "small_cnn", "jtt", "afr", "lisa", "rwg"}

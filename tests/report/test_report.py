@@ -575,6 +575,19 @@ def test_another_objective_is_named(objective):
     assert f"Validation, by {objective} accuracy, chose" in first_screen(given)
 
 
+def test_the_headline_is_about_the_accuracy_that_selects():
+    given = analysed(spec_of(objective="minority"))
+    comparison = given.comparison.copy()
+    comparison["test_minority_mean"] = 0.9 - 0.2 * np.arange(len(comparison))
+    first, second = comparison["method"][:2]
+    text = first_screen(replace(given, comparison=comparison, differences=differences_of(comparison)))
+    assert f"has the highest minority accuracy on {given.spec.dataset.name}?" in text
+    assert re.search(rf"{first} \(\S+\) reaches 0\.900 ± \S+ test minority accuracy", text)
+    assert f"+0.200 over {second}" in text
+    assert "worst" not in text
+    assert "is most accurate on its worst group of" in first_screen(analysed())
+
+
 @pytest.mark.parametrize(("objective", "other"), [("worst_group", "average"), ("average", "worst_group")])
 def test_the_winner_is_the_highest_by_what_selected(objective, other):
     given = analysed(spec_of(objective=objective))

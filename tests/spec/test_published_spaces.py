@@ -5,6 +5,8 @@ import pytest
 from scale_tune.datasets.ahead import dataset_variants
 from scale_tune.spec.loading import load_spec
 from scale_tune.spec.plan import print_plan
+from scale_tune.training import replica
+from scale_tune.workflows.rehearsal import rehearse
 from scale_tune.workflows.resolving import preparation, resolved
 from tests.conftest import REPOSITORY
 
@@ -102,6 +104,34 @@ def test_the_published_ablation(plan_of):
     assert_trains_as_published(spec)
     variants = dataset_variants(spec)
     assert len({tuple(v.options.items()) for v in variants}) == len(variants) == 36 * 3
+
+
+PRETRAINED = {
+    "dominoes": "and resnet18 with the weights imagenet, untrained",
+    "celeba": "and resnet50 with the weights imagenet, untrained",
+    "waterbirds": "and resnet50 with the weights imagenet, untrained",
+}
+NONE = "none: no method here is refitted, as erm is"
+EVERY = "every erm trial that runs to its end"
+
+
+@pytest.mark.parametrize(
+    ("name", "of_erm", "on"),
+    [
+        *((f"{dataset}_erm", f"{EVERY}, 3 seeds each", "") for dataset in DATASETS),
+        *((f"{dataset}_{method}", NONE, "") for dataset in DATASETS for method in ("erm_target", "scale")),
+        ("dominoes_ablation", f"{EVERY} on each of the 36 datasets, 3 seeds each", " on each of the 36 datasets"),
+    ],
+)
+def test_the_plan_says_what_dfr_will_cover(name, of_erm, on, tmp_path, monkeypatch):
+    """Every ERM config of every cell, and the pretrained network; without the data and a step on them."""
+    monkeypatch.setenv("SCALE_TUNE_DATA", str(tmp_path))
+    monkeypatch.setattr(replica, "try_out", lambda *_: 512)
+    spec = load_spec(REPOSITORY / "search_spaces" / f"{name}.yaml", check=resolved)
+    lines: list[str] = []
+    rehearse(spec, lines.append)
+    found = [line[10:].strip() for line in lines if line.startswith(("DFR", "           and"))]
+    assert found == [of_erm, PRETRAINED[spec.dataset.name] + on]
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

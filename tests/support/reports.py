@@ -177,16 +177,17 @@ def comparison_of(name: str, tables: dict[str, pd.DataFrame], spec: RunSpec, wid
 
 
 def differences_of(comparison: pd.DataFrame, width: float = 0.04) -> pd.DataFrame:
-    """Between all pairs of methods with a result."""
+    """Between all pairs of methods with a result, on the worst group and by what selected."""
     columns = ["dataset", "run", "method", "other_run", "other_method", "accuracy", "seeds", "difference", "low"]
     found = comparison.dropna(subset="test_worst_group_mean").to_dict("records")
     rows = []
     for i, one in enumerate(found):
         for other in found[i + 1 :]:
-            difference = one["test_worst_group_mean"] - other["test_worst_group_mean"]
             names = (one["dataset"], one["run"], one["method"], other["run"], other["method"])
-            ends = (difference, difference - width, difference + width, "seeds and images", "seeds")
-            rows.append((*names, "worst_group", one["seeds"], *ends))
+            for accuracy in dict.fromkeys(("worst_group", one["selected_by"])):
+                difference = one[f"test_{accuracy}_mean"] - other[f"test_{accuracy}_mean"]
+                ends = (difference, difference - width, difference + width, "seeds and images", "seeds")
+                rows.append((*names, accuracy, one["seeds"], *ends))
     return pd.DataFrame(rows, columns=[*columns, "high", "interval", "paired_over"])
 
 

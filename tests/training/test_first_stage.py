@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig, ModelOptions
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint
@@ -23,6 +24,7 @@ FEW = {(0, 0): 14, (0, 1): 3, (1, 0): 4, (1, 1): 11}
 OPTIONS = {
     "jtt": {"first_epochs": FIRST, "upweight": 3},
     "finetune": {"first_epochs": FIRST, "finetune_lr_factor": 0.5},
+    "afr": {"first_epochs": FIRST, "last_layer_lr": 0.05, "steps_per_epoch": 3},
 }
 
 
@@ -128,9 +130,19 @@ def test_a_damaged_checkpoint_of_the_first_stage_costs_one_epoch(tmp_path, caplo
     assert outcome(ended(resumed)) == outcome(ended(opened(tmp_path / "b")))
 
 
-@pytest.mark.parametrize(("method", "options"), [("jtt", {"upweight": 20}), ("finetune", {"finetune_lr_factor": 0.1})])
-def test_trials_that_differ_in_the_second_stage_share_the_first(method, options, tmp_path, trained_first):
+@pytest.mark.parametrize("interrupted", [False, True], ids=["at once", "interrupted"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("jtt", {"upweight": 20}),
+        ("finetune", {"finetune_lr_factor": 0.1}),
+        ("afr", {"last_layer_lr": 0.5, "afr_gamma": 1.0, "afr_lambda": 0.1, "steps_per_epoch": 2}),
+    ],
+)
+def test_trials_that_differ_in_the_second_stage_share_the_first(method, options, interrupted, tmp_path, trained_first):
     shared = tmp_path / "prepared"
+    if interrupted:
+        opened(tmp_path / "first", asked(method), prepared=shared).train_epoch()
     ended(opened(tmp_path / "first", asked(method), prepared=shared))
     assert len(trained_first) == 2 * FIRST
     other = asked(method, options=options, epochs=4, objective="average")
@@ -142,6 +154,56 @@ def test_trials_that_differ_in_the_second_stage_share_the_first(method, options,
     alone = ended(opened(tmp_path / "alone", other))
     assert len(trained_first) == 4 * FIRST
     assert outcome(taken) == outcome(alone)
+
+
+OWN = """
+import torch
+from scale_tune import MethodOptions, Method, Step, descend
+from torch.nn.functional import cross_entropy
+
+class Rates(MethodOptions):
+    second_lr: float = 0.1
+    weight: float = 1.0
+
+class Own(Method):
+    learns_from = ("train",)
+    Options = Rates
+    second_stage = ("second_lr", "weight")
+
+    def setup(self):
+        self.network = self.new_network()
+        self.optimizer = self.sgd(self.network.parameters())
+        self.of_second_stage = self.sgd(self.network.parameters(), lr=self.options.second_lr)
+        self.weight = torch.tensor(self.options.weight)
+        self.stage = "first"
+
+    @classmethod
+    def prepares(cls, options):
+        return 2
+
+    def begin_epoch(self, epoch):
+        self.stage = "first" if epoch < 1 else "second"
+
+    def step(self, batches):
+        loss = cross_entropy(self.network(batches["train"].images), batches["train"].labels)
+        if self.stage == "first":
+            descend(loss, self.optimizer)
+        else:
+            descend(loss * self.weight, self.of_second_stage)
+        return Step()
+"""
+
+
+def test_what_an_own_method_has_made_of_its_second_stages_options_is_not_taken_from_another(tmp_path):
+    usercode.provide({"own_stages.py": OWN})
+    first, other = (
+        small_config("own", options=options, schedule="cosine").model_copy(update={"file": "own_stages.py"})
+        for options in ({"second_lr": 0.01, "weight": 1.0}, {"second_lr": 0.3, "weight": 0.5})
+    )
+    ended(opened(tmp_path / "first", first, prepared=tmp_path / "prepared"))
+    taken = opened(tmp_path / "second", other, prepared=tmp_path / "prepared")
+    assert not taken.preparing
+    assert outcome(ended(taken)) == outcome(ended(opened(tmp_path / "alone", other)))
 
 
 def test_a_variant_shares_the_first_stage_of_its_method(tmp_path, trained_first):

@@ -15,6 +15,7 @@ from scale_tune.search import side_by_side as refits
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, Splits, TrialConfig
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.rundir import RunDir
+from scale_tune.tables.collect import collect
 from scale_tune.training.kept_features import load_features, save_features
 from scale_tune.training.records import read_final_record
 from scale_tune.workflows.evaluate import evaluate
@@ -162,3 +163,30 @@ def test_a_poisoned_test_split_chooses_no_refit(run, found, tmp_path):
     assert (poisoned["test_minority"] < whole["test_minority"]).all(), "it was read, for the result alone"
     chosen = ["dataset", "method", "trial", "val_worst_group_mean"]
     pd.testing.assert_frame_equal(other.comparison[chosen], found.comparison[chosen])
+
+
+def test_of_several_configs_test_does_not_choose_the_one_that_dfr_shows(tmp_path):
+    """With a test that nobody can read, the chosen config is worse on it than the other one, and chosen again."""
+    space = {"lr": {"type": "choice", "values": [0.001, 0.01]}, "batch_size": 256, "dataset.noise": 0.1}
+    options = {"space": space, "sampler": "grid", "epochs": 1, "seeds": list(SEEDS), "splits": "per_seed"}
+    made = make_run(tmp_path / "runs", fast_spec(methods={"erm": {}}, scheduler={"name": "none"}, **options))
+
+    def shown() -> pd.Series:
+        board = evaluate([made], [DfrProtocol.SCALE], None, lambda line: None).comparison.set_index("method")
+        assert (board["trials"] == 2).all(), "both configs are there to choose from"
+        return board.loc["dfr (scale)"]
+
+    before = shown()
+    random = np.random.default_rng(0)
+    for seed in SEEDS:
+        kept = load_features(made.trial(before["trial"]), seed)
+        test = kept.splits["test"]
+        unreadable = dataclasses.replace(test, labels=random.permutation(test.labels))
+        save_features(made.trial(before["trial"]), dataclasses.replace(kept, splits=kept.splits | {"test": unreadable}))
+    shutil.rmtree(made.results.local)
+    after = shown()
+    refitted = collect(made)["dfr"].to_pandas().groupby("trial")["test_worst_group"].mean()
+    assert refitted[before["trial"]] < refitted.drop(before["trial"]).item()
+    assert after["trial"] == before["trial"]
+    assert after["val_worst_group_mean"] == before["val_worst_group_mean"]
+    assert after["test_worst_group_mean"] < before["test_worst_group_mean"]

@@ -1,5 +1,9 @@
-"""What a dry run says of DFR: which networks are refitted, and how much space their features take."""
+"""What a dry run says of DFR: which networks are refitted, how much space their features take; and what it refuses."""
 
+import pytest
+
+from scale_tune.errors import UserError
+from scale_tune.spec import usercode
 from scale_tune.workflows.rehearsal import rehearse
 from tests.support.runs import fast_spec
 
@@ -39,3 +43,39 @@ def test_without_erm_nothing_is_refitted_but_a_pretrained_network():
 def test_without_the_datasets_files_the_size_is_told_by_image():
     lines = said(methods=["erm"], dataset={"name": "dominoes"}, model={"name": "resnet18"})
     assert "keeps 2.06 kB of features for each image of target, val, test and some of train, and seed" in lines[1]
+
+
+OWN = """
+from scale_tune import Method, Step, descend
+from torch.nn.functional import cross_entropy
+
+class Mine(Method):
+    learns_from = ("train",)
+
+    def setup(self):
+        self.network = self.new_network()
+        self.optimizer = self.sgd(self.network.parameters())
+        {in_setup}
+
+    def begin_epoch(self, epoch):
+        {in_epoch}
+
+    def step(self, batches):
+        descend(cross_entropy(self.network(batches["train"].images), batches["train"].labels), self.optimizer)
+        return Step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("in_setup", "in_epoch", "message"),
+    [
+        ("self.seen = set()", "pass", "the method's attribute seen can't be saved, a set"),
+        ("self.seen = None", "self.seen = {1: 2}", "attribute seen can't be saved, a dict .* another value"),
+        ("pass", "self.second = self.new_network()", "they differ in .*module/second/"),
+    ],
+    ids=["a set", "keys that are numbers", "a network that setup does not make"],
+)
+def test_a_method_whose_state_could_not_be_saved_or_taken_up_is_refused(in_setup, in_epoch, message):
+    usercode.provide({"mine.py": OWN.format(in_setup=in_setup, in_epoch=in_epoch)})
+    with pytest.raises(UserError, match=f"the method mine can't .*{message}"):
+        rehearse(fast_spec(methods={"mine": {"file": "mine.py"}}), lambda line: None)

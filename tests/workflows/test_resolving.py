@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from scale_tune.datasets import dataset_of, registered_options
 from scale_tune.errors import UserError
@@ -17,42 +17,66 @@ from scale_tune.spec.parameters import Choice, FloatRange, IntRange
 from scale_tune.spec.space import RunSpec
 from scale_tune.workflows.resolving import resolved
 
-NUMBERS = st.one_of(
-    st.sampled_from([-1, 0, 1, 2, 3, 4, 16, 20, 21, 64, 1000, 2000, 40000]),
-    st.sampled_from([-0.5, 0.0, 1e-4, 0.05, 0.5, 0.95, 1.0, 1.5]),
-)
-TEXTS = st.sampled_from(["linear", "step", "none", "gender", "blond", "x"])
-OPTIONS = {name: [*model.model_fields] for name, model in registered_options()}
+VALUES = [-1, 0, 1, 2, 3, 4, 16, 20, 21, 64, 1000, 2000, 40000, -0.5, 0.0, 1e-4, 0.05, 0.5, 0.95, 1.0, 1.5]
+VALUES += ["linear", "constant", "none", "gender", "blond", "val", "x", True, False]
+NEEDED = {"table": {"csv": "list.csv"}}
+"""Options that a dataset can't be without."""
+
+
+def taken(model: type[BaseModel], option: str, value) -> bool:
+    """Whether an option takes a value by itself, whatever others there are."""
+    try:
+        model.model_validate({option: value})
+    except ValidationError as error:
+        return not any(each["loc"][:1] == (option,) for each in error.errors())
+    return True
+
+
+def possible(model: type[BaseModel], prefix: str = "") -> dict[str, list]:
+    """Of each option the values that it takes, by how a search space calls it."""
+    found = {f"{prefix}{name}": [v for v in VALUES if taken(model, name, v)] for name in model.model_fields}
+    return {name: known for name, known in found.items() if known}
+
+
+OF_METHODS = {name: possible(cls.Options) for name, cls in registered_methods()}
+OF_DATASETS = {name: possible(model, "dataset.") for name, model in registered_options()}
+OF_ALL = possible(Hyperparameters)
 
 
 @st.composite
-def parameters(draw):
-    """A parameter as YAML has it, right or wrong."""
-    kind = draw(st.sampled_from(["constant", "choice", "float", "int"]))
-    if kind == "constant":
-        return draw(NUMBERS | TEXTS)
-    if kind == "choice":
-        return {"type": kind, "values": draw(st.lists(NUMBERS | TEXTS, min_size=1, max_size=3, unique=True))}
-    low, high = sorted([draw(NUMBERS), draw(NUMBERS)])
-    return {"type": kind, "low": low, "high": high}
+def parameters(draw, known: list):
+    """A parameter as YAML has it; by itself most are right."""
+    among = st.sampled_from(VALUES if draw(st.integers(0, 19)) == 7 else known)
+    kind = draw(st.sampled_from(["constant", "choice", "choice", "float", "int"]))
+    numbers = draw(st.lists(among, min_size=2, max_size=3, unique=True)) if len(known) > 1 else []
+    if kind in ("float", "int"):
+        types = (int, float) if kind == "float" else (int,)
+        of_kind = [number for number in numbers if type(number) in types]
+        if len(of_kind) > 1:
+            return {"type": kind, "low": min(of_kind), "high": max(of_kind)}
+        kind = "choice"
+    return {"type": kind, "values": numbers} if kind == "choice" and numbers else draw(among)
+
+
+@st.composite
+def spaces(draw, known: dict[str, list]):
+    """Up to two of these options."""
+    chosen = draw(st.lists(st.sampled_from(sorted(known)), max_size=2, unique=True)) if known else []
+    return {name: draw(parameters(known[name])) for name in chosen}
 
 
 @st.composite
 def specs(draw):
-    """Search spaces of which many are wrong."""
-    dataset = draw(st.sampled_from(sorted(set(OPTIONS) - {"table"})))
-    names = [*Hyperparameters.model_fields, *(f"dataset.{option}" for option in OPTIONS[dataset])]
-    chosen = draw(st.lists(st.sampled_from(names), max_size=3, unique=True))
-    methods = {}
-    for method, cls in registered_methods():
-        own = draw(st.lists(st.sampled_from([*cls.Options.model_fields, *names]), max_size=2, unique=True))
-        methods[method] = {"space": {name: draw(parameters()) for name in own}}
-    fixed = {option: draw(NUMBERS | TEXTS) for option in draw(st.sets(st.sampled_from(OPTIONS[dataset]), max_size=1))}
-    picked = draw(st.sets(st.sampled_from(sorted(methods)), min_size=1))
+    """Search spaces of which some are wrong, most of them only in how options go together."""
+    dataset = draw(st.sampled_from(sorted(OF_DATASETS)))
+    shared = OF_ALL | OF_DATASETS[dataset]
+    picked = draw(st.lists(st.sampled_from(sorted(OF_METHODS)), min_size=1, max_size=2, unique=True))
+    fixed = draw(st.lists(st.sampled_from(sorted(OF_DATASETS[dataset])), max_size=1))
+    values = {name.removeprefix("dataset."): draw(st.sampled_from(OF_DATASETS[dataset][name])) for name in fixed}
     return {
-        "dataset": {"name": dataset, **fixed},
-        "methods": {method: methods[method] for method in sorted(picked)},
-        "space": {name: draw(parameters()) for name in chosen},
+        "dataset": {"name": dataset, **values, **NEEDED.get(dataset, {})},
+        "methods": {method: {"space": draw(spaces(OF_METHODS[method]))} for method in picked},
+        "space": draw(spaces(shared)),
         "sampler": "random",
     }
 
@@ -70,21 +94,32 @@ def values(parameter) -> list:
     return [parameter.value]
 
 
-@settings(max_examples=300, deadline=None)
-@given(specs())
-def test_every_corner_of_what_passes_can_be_loaded_and_trained(data):
-    spec, message = None, ""
-    try:
-        spec = validate_spec(data, {}, "space.yaml", resolved)
-    except UserError as error:
-        message = str(error)
-    assert all(line.startswith("space.yaml: ") for line in message.splitlines())
-    for method in spec.methods if spec else ():
-        space = spec.method_space(method)
-        for point in product(*(values(parameter) for parameter in space.values())):
-            config = spec.trial_config(method, dict(zip(space, point, strict=True)))
-            dataset_of(config.dataset)
-            method_class(method).Options.model_validate(config.options)
+def test_every_corner_of_what_passes_can_be_loaded_and_trained():
+    seen = {"passed": 0, "refused": 0, "corners": 0}
+
+    @settings(max_examples=300, deadline=None)
+    @given(specs())
+    def check(data):
+        spec, message = None, ""
+        try:
+            spec = validate_spec(data, {}, "space.yaml", resolved)
+        except UserError as error:
+            message = str(error)
+        assert all(line.startswith("space.yaml: ") for line in message.splitlines())
+        seen["passed" if spec else "refused"] += 1
+        for method in spec.methods if spec else ():
+            space = spec.method_space(method)
+            for point in product(*(values(parameter) for parameter in space.values())):
+                config = spec.trial_config(method, dict(zip(space, point, strict=True)))
+                dataset_of(config.dataset)
+                method_class(method).Options.model_validate(config.options)
+                seen["corners"] += 1
+
+    check()
+    # Of spaces that are all refused, or have one point each, nothing would be learned.
+    assert seen["passed"] > 100
+    assert seen["refused"] > 10
+    assert seen["corners"] > 2 * seen["passed"]
 
 
 def test_corners_and_not_one_value_at_a_time():
