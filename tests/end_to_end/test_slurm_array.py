@@ -173,5 +173,6 @@ def test_a_run_in_an_object_store_has_its_tasks_meet_where_they_were_submitted(t
     for task in tasks[:2]:
         task.arguments = [*task.arguments, "--storage", "s3://lab/runs"]
     head_and_member(tasks)
+    assert Path(".x.array", "head").exists()
     Path("code").write_text("0")
     assert [task.ended() for task in tasks[:2]] == [0, 0]
