@@ -24,7 +24,7 @@ while (($#)); do
             [ -z "$where" ] || exec echo "$explicit"
             exec "${tune[@]}" "${arguments[@]}"
             ;;
-        --*=* | --dry-run | --prepare | [!-]*) option=("$1") ;;
+        --*=* | --dry-run | --prepare | --retry-failed | [!-]*) option=("$1") ;;
         *) option=("${@:1:2}") ;;
     esac
     shift ${#option[@]}

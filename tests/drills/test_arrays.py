@@ -13,7 +13,7 @@ from tests.support.searches import assert_trained_as_if_never_interrupted, ledge
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
-SAMPLES, EPOCHS = 6, 100
+SAMPLES, EPOCHS = 6, 70
 TAKEN_OVER = 60
 """Seconds that a search may be without a head."""
 

@@ -207,6 +207,25 @@ def test_a_run_that_is_there_is_resumed_with_what_resume_takes(tmp_path):
     assert str(parsed(resume)["resume"]) == "/shared/runs/x"
 
 
+def test_failed_trials_are_tried_again_by_a_run_that_is_there(tmp_path):
+    command = ["bash", CLUSTER / "launch_or_resume.sh", "space.yaml", "--retry-failed", "--name=x"]
+    assert tune_command(tmp_path, command, run_exists=True)[1:] == ["--resume", "runs/x", "--retry-failed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "run"),
+    [
+        (["space.yaml", "--name", "x", "--seeds", "0,1"], "runs/x"),
+        (["--storage=s3://lab/runs/", "space.yaml", "--name=x"], "s3://lab/runs/x"),
+        (["--resume", "/shared/runs/x", "--num-samples", "7"], "/shared/runs/x"),
+        (["--resume=/shared/runs/x"], "/shared/runs/x"),
+    ],
+)
+def test_where_the_run_is_can_be_asked(arguments, run, tmp_path):
+    command = ["bash", CLUSTER / "launch_or_resume.sh", "--where", *arguments]
+    assert tune_command(tmp_path, command, run_exists=True) == [run]
+
+
 def test_a_run_is_sought_where_tune_would_put_it(tmp_path):
     command = ["bash", CLUSTER / "launch_or_resume.sh", "space.yaml", "--name=x"]
     assert tune_command(tmp_path, command, run_exists=True)[1:] == ["--resume", "runs/x"]
