@@ -1,6 +1,7 @@
-"""The command ``tune.py``: launch, resume, prepare."""
+"""The command ``tune.py``: launch, resume, prepare; ``init`` is in :mod:`scale_tune.cli.init`."""
 
 import re
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ import typer
 
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
 from scale_tune.cli.common import APP, Address, exit_with
+from scale_tune.cli.init import init_app
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -24,6 +26,14 @@ OVERRIDES = {
     "gpus_per_trial": "resources.gpus_per_trial",
 }
 """Which key of a search space each option sets."""
+
+
+def main() -> None:
+    """The command ``tune.py``: a new search space if its first argument is ``init``, else a search."""
+    if sys.argv[1:2] == ["init"]:
+        init_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} init")
+    else:
+        tune_app()
 
 
 @tune_app.command()
@@ -69,6 +79,10 @@ def tune(
       python tune.py search_spaces/digits.yaml --name demo
 
       python tune.py --resume runs/demo --num-samples 20
+
+    A search space of your own is begun by init, and docs/keys.md explains all of its keys:
+
+      python tune.py init --dataset celeba --methods erm,scale my.yaml
     """
     try:
         as_job = runs_as_job(address) and not (dry_run or prepare)
@@ -238,4 +252,4 @@ def _parse_value(text: str, option: str) -> Any:
 
 
 if __name__ == "__main__":  # as a job
-    tune_app()
+    main()

@@ -61,9 +61,10 @@ class Splits(StrEnum):
 class DatasetConfig(BaseModel):
     """A dataset by name, with the options that its own class checks (:mod:`scale_tune.datasets`)."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, use_attribute_docstrings=True)
 
     name: str = Field(strict=True)
+    """A dataset of the package, or what you call your own. Its options stand beside it."""
     file: str | None = Field(default=None, strict=True)
     """The Python file that defines it, if the package does not."""
 
@@ -105,9 +106,13 @@ class Hyperparameters(Frozen):
     """What a search may vary. The defaults are the fixed values of the published Dominoes ablation."""
 
     lr: float = Field(default=1e-3, gt=0)
+    """Learning rate of SGD."""
     weight_decay: float = Field(default=1e-3, ge=0)
+    """L2 penalty: how much of a weight is added to its gradient."""
     batch_size: int = Field(default=16, ge=2)
+    """Images in a batch; of a method that learns from train and target at once, in a batch of each."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    """How much of the last step goes into the next."""
 
 
 WITH_TARGET = "with_target"

@@ -57,6 +57,12 @@ def parse_yaml(text: str, source: str) -> tuple[Any, dict[Path, int]]:
     return value, lines
 
 
+def on_one_line(value: Any) -> str:
+    """Plain data as YAML that may stand behind a key."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True)
+    return text.removesuffix("...\n").strip()
+
+
 def _construct(loader: _Loader, node: yaml.Node, path: Path, lines: dict[Path, int], source: str) -> Any:
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode):

@@ -4,7 +4,6 @@ The schedulers are stand-ins that run on this machine what they are given: no mo
 """
 
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -50,17 +49,6 @@ def test_the_ray_cluster_is_valid_by_rays_schema():
     validate_config(config)
     with pytest.raises(Exception, match="'clustername' was unexpected"):
         validate_config(config | {"clustername": "x"})
-
-
-def test_the_readme_gives_commands_that_are_taken():
-    readme = (CLUSTER / "README.md").read_text()
-    commands = re.findall(r"(?:tune\.py|slurm\.sh|slurm_array\.sh|pbs\.sh) (search_spaces/[^'\n]+)", readme)
-    assert len(commands) == 6
-    for command in commands:
-        space = parsed(shlex.split(command))["space"]
-        load_spec(REPOSITORY / str(space), {}, None, None)
-    for name in re.findall(r"\]\(([^)]+)\)", readme):
-        assert (CLUSTER / name).exists()
 
 
 def block_of_the_readme(heading: str) -> str:
