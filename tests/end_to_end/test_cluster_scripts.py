@@ -52,9 +52,9 @@ def test_the_ray_cluster_is_valid_by_rays_schema():
 
 
 def block_of_the_readme(heading: str) -> str:
-    """The bash of a section."""
+    """The first commands of a section."""
     section = (CLUSTER / "README.md").read_text().split(f"## {heading}\n")[1]
-    return section.split("```bash\n")[1].split("```")[0]
+    return section.split("```")[1].partition("\n")[2]
 
 
 def test_what_is_copied_home_can_be_analysed_there(tmp_path):
