@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from scale_tune.cli.common import APP, exit_with
+from scale_tune.cli.common import APP, COMMAND, exit_with
 from scale_tune.errors import UserError
 
 init_app = typer.Typer(**APP)
 
 
-@init_app.command()
+@init_app.command(**COMMAND)
 def init(
     file: Annotated[Path | None, typer.Argument(help="File to write. [default: print it]")] = None,
     dataset: Annotated[str, typer.Option(help="Dataset, as waterbirds.")] = "",

@@ -27,7 +27,9 @@ class _Range(Frozen):
                 ("low",), f"the range is empty: low and high are both {self.low!r}; write the value alone"
             )
         if self.log and self.low <= 0:
-            raise LocatedError(("low",), f"a logarithmic range must lie above 0, but low is {self.low!r}")
+            raise LocatedError(
+                ("low",), f"a logarithmic range must lie above 0, but low is {self.low!r}; raise it, or leave log out"
+            )
         return self
 
     def extremes(self) -> tuple[Scalar, ...]:

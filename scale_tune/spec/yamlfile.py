@@ -74,7 +74,9 @@ def _construct(loader: _Loader, node: yaml.Node, path: Path, lines: dict[Path, i
         key = str(_scalar(loader, key_node, source))
         line = key_node.start_mark.line + 1
         if key in mapping:
-            raise UserError(f"{source}:{line}: the key {key!r} stands twice, first in line {lines[*path, key]}")
+            raise UserError(
+                f"{source}:{line}: the key {key!r} stands twice, first in line {lines[*path, key]}; leave one out"
+            )
         lines[*path, key] = line
         mapping[key] = _construct(loader, value_node, (*path, key), lines, source)
     return mapping
