@@ -337,7 +337,7 @@ def test_the_most_frequent_reason_comes_first():
 )
 def test_whole_numbers_are_shown_as_drawn(parameter):
     space = {"batch_size": parameter, "lr": 0.1}
-    spec = spec_of(methods=["scale"], space=space, num_samples=20)
+    spec = spec_of(methods=["scale"], space=space, num_samples=30)
     tables = tables_of(spec, lambda number: "complete")
     tables["trials"] = tables["trials"].astype({"config.batch_size": float})  # as a column with gaps is
     given = analysed(spec, tables=tables)

@@ -126,7 +126,7 @@ def drawn(found: Parallel, look: Look) -> go.Figure:
         for i in chosen:
             x += [*range(len(found.axes)), None]
             y += [*(axis.places[i] for axis in found.axes), None]
-            names += [f"{found.trials[i]}, {text(axis.label)} {_said(axis.values[i])}" for axis in found.axes] + [""]
+            names += [f"{text(found.trials[i])}, {text(axis.label)} {_said(axis.values[i])}" for axis in found.axes] + [""]
         figure.add_scatter(
             x=x,
             y=y,
