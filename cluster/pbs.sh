@@ -29,6 +29,13 @@ fi
 
 cd "$PBS_O_WORKDIR" || exit
 PATH=$PBS_O_PATH
+
+# What the environment takes where it isn't active when the job is submitted; cluster/README.md has more of it:
+#
+# module load python/3.11 cuda/12.6
+# source ~/miniforge3/etc/profile.d/conda.sh && conda activate scale-tune
+# export PATH=$PBS_O_WORKDIR/container:$PATH  # Apptainer
+
 # shellcheck source=cluster/search_on_nodes.sh
 source "$(dirname "$script")/search_on_nodes.sh"
 
@@ -52,7 +59,8 @@ on_this_node() {
 on_other_nodes() {
     local task
     for task in "${tasks[@]:1}"; do
-        pbsdsh -n "$task" -- "$(command -v env)" RAY_AUTH_MODE=token "$@" "${share[@]}" &
+        pbsdsh -n "$task" -- "$(command -v env)" RAY_AUTH_MODE=token PATH="$PATH" \
+            ${LD_LIBRARY_PATH+LD_LIBRARY_PATH="$LD_LIBRARY_PATH"} "$@" "${share[@]}" &
     done
     wait
 }

@@ -17,6 +17,15 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
 
+# What the environment takes where it isn't active when the job is submitted, and data on the nodes' own disks:
+# cluster/README.md has more of both.
+#
+# module load python/3.11 cuda/12.6
+# source ~/miniforge3/etc/profile.d/conda.sh && conda activate scale-tune
+# export PATH=$SLURM_SUBMIT_DIR/container:$PATH  # Apptainer
+# export SCALE_TUNE_CACHE=${SLURM_TMPDIR:-${TMPDIR:-/tmp}}/scale-tune-$SLURM_JOB_ID
+# srun --ntasks-per-node=1 bash -c 'mkdir -p "$SCALE_TUNE_CACHE" && cp -r /shared/scale-tune-cache/. "$SCALE_TUNE_CACHE"'
+
 # Slurm runs a copy of this script, from elsewhere.
 # shellcheck source=cluster/search_on_nodes.sh
 source "$SLURM_SUBMIT_DIR/cluster/search_on_nodes.sh"

@@ -185,12 +185,14 @@ def _launch(
     from scale_tune.storage.rundir import check_new_run
 
     where = Location.of(storage)
-    check_new_run(where, name)
+    run = check_new_run(where, name)
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
+        from scale_tune.tracking.tracker_registry import check_trackers
         from scale_tune.workflows.rehearsal import rehearse
         from scale_tune.workflows.resolving import preparation
 
+        check_trackers(spec.track, run)
         print_plan(spec, preparation(spec))
         rehearse(spec, steps)
         return True
@@ -252,8 +254,10 @@ def _resume(
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
         from scale_tune.spec import usercode
+        from scale_tune.tracking.tracker_registry import check_trackers
         from scale_tune.workflows.resolving import preparation
 
+        check_trackers(spec.track, run)
         usercode.provide(run.sources())
         print_plan(spec, preparation(spec))
         return True

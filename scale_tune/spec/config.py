@@ -42,6 +42,15 @@ class DfrProtocol(StrEnum):
     """As DFR's authors do without target: on group-balanced subsamples of train, with scaling."""
 
 
+class TrackerName(StrEnum):
+    """What shows a search besides its own report (:mod:`scale_tune.tracking`)."""
+
+    TENSORBOARD = "tensorboard"
+    WANDB = "wandb"
+    MLFLOW = "mlflow"
+    TRACKIO = "trackio"
+
+
 class Schedule(StrEnum):
     """The learning rate over the epochs, for the backbone and the heads alike."""
 
@@ -150,3 +159,15 @@ class TrialConfig(Frozen):
         """Every value that a search may vary, by the name that search spaces and tables use."""
         values: dict[str, Any] = self.hyperparameters.model_dump(mode="json") | self.options
         return values | {f"dataset.{option}": value for option, value in self.dataset.options.items()}
+
+    def values(self) -> dict[str, Any]:
+        """Every value but the seeds, by the names that tables and trackers use."""
+        return self.flat() | {
+            "epochs": self.epochs,
+            "schedule": self.schedule.value,
+            "objective": self.objective.value,
+            "splits": self.splits.value,
+            "model": self.model.name,
+            "weights": self.model.weights,
+            "dataset": self.dataset.name,
+        }

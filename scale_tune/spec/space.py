@@ -14,6 +14,7 @@ from scale_tune.spec.config import (
     Schedule,
     Seeds,
     Splits,
+    TrackerName,
     TrialConfig,
 )
 from scale_tune.spec.frozen import Frozen, Lenient, LocatedError, nearest
@@ -115,6 +116,8 @@ class RunSpec(Frozen):
     """Of each method on each dataset, this many of the best completed trials keep their weights."""
     resources: ResourceSpec = ResourceSpec()
     """What each trial gets, and how many run at once."""
+    track: Annotated[tuple[TrackerName, ...], Lenient] = ()
+    """Trackers that show the search while it runs, as ``[tensorboard, wandb]``; ``docs/tracking.md`` has them all."""
 
     _plain_values = field_validator("space", mode="before")(with_constants)
 
@@ -131,6 +134,18 @@ class RunSpec(Frozen):
             if not re.fullmatch(r"[a-z][a-z0-9_]*", str(method)):
                 raise LocatedError((method,), "a method's name is of small letters, digits and _, as group_dro")
         return {method: {} if own is None else own for method, own in methods.items()}
+
+    @field_validator("track", mode="before")
+    @classmethod
+    def _trackers_are_known(cls, track: Any) -> Any:
+        if not isinstance(track, list | tuple):
+            return track
+        for i, name in enumerate(track):
+            if name not in list(TrackerName):
+                raise LocatedError((i,), f"there is no tracker {name!r}; {nearest(name, TrackerName)}")
+            if name in track[:i]:
+                raise LocatedError((i,), f"{name} stands twice; list it once")
+        return tuple(map(TrackerName, track))
 
     @field_validator("seeds")
     @classmethod

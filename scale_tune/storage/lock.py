@@ -1,4 +1,7 @@
-"""Only one driver and one analysis work on a run: locks that the system drops with the process that held them."""
+"""Only one driver, one analysis, and one process for each tracker work on a run.
+
+By locks, which the system drops with the process that held them.
+"""
 
 import fcntl
 import hashlib
@@ -18,6 +21,8 @@ from scale_tune.storage.database import Database
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 
+PATIENCE_SECONDS = 5.0
+"""In which what belongs to a driver that was killed has ended as well."""
 LOCK = ".lock"
 """Beside the ledger of a directory."""
 
@@ -93,6 +98,25 @@ def only_analysis(run: RunDir) -> Iterator[None]:
     with _file_lock(run.path.local / ".analysis.lock") as free:
         if not free:
             raise UserError(f"the run {run.path} is already being analysed by another process; wait for it or stop it")
+        yield
+
+
+@contextmanager
+def only_tracking(run: RunDir, tracker: str) -> Iterator[None]:
+    """Hold what a tracker has of a run for this process; see :func:`only_analysis` for what can't be held.
+
+    Raises:
+        UserError: another process brings it up, and does so still after some seconds.
+    """
+    if run.path.local is None or not run.writable:
+        yield
+        return
+    with _file_lock(run.path.local / f".{tracker}.lock", PATIENCE_SECONDS) as free:
+        if not free:
+            raise UserError(
+                f"another process brings {tracker} up to the run {run.path}, as a search does while it runs; "
+                "wait for it or stop it"
+            )
         yield
 
 

@@ -26,6 +26,8 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.lock import only_driver
 from scale_tune.storage.provenance import changes, provenance
 from scale_tune.storage.rundir import RunDir, check_new_run, create_run
+from scale_tune.tracking.beside import Beside
+from scale_tune.tracking.tracker_registry import check_trackers
 from scale_tune.workflows.confirm import DIRECTORY, confirmation_of, confirmation_spec, unconfirmed
 
 
@@ -58,7 +60,7 @@ def launch(
         KeyboardInterrupt: it was stopped before there was a run.
     """
     stop = Stop(budget)
-    check_new_run(storage, name)
+    check_trackers(spec.track, check_new_run(storage, name))
     database = _new_database(storage, name, ledger)
     if address is None:  # here its progress can be shown
         for dataset in _any_config(spec).datasets.values():
@@ -109,6 +111,7 @@ def resume(
         UserError: another driver works on it, the ledger is gone or damaged, or the data has changed.
     """
     stop = Stop(budget)
+    check_trackers(spec.track, run)
     usercode.provide(run.sources())
     with only_driver(run):
         try:
@@ -228,8 +231,11 @@ def _drive(
 def _searched(search: Search, reconnect: Callable[[], None], steps: Steps) -> bool:
     """Whether every trial has ended."""
     try:
-        with search.progress:
-            return run_search(search, reconnect)
+        with search.progress as progress, Beside(search.run, search.spec.track, progress.say) as trackers:
+            done = run_search(search, reconnect)
+            if done:
+                trackers.finish()
+            return done
     except KeyboardInterrupt:
         return False
     except Exception as error:  # Ray ends a search by errors of many kinds; the ledger and checkpoints are whole

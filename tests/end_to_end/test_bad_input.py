@@ -1,5 +1,6 @@
 """Bad input: one clear message, exit code 2, no traceback, and nothing written."""
 
+import importlib.util
 import re
 import subprocess
 import time
@@ -7,6 +8,7 @@ import time
 import pytest
 
 from scale_tune.spec.loading import load_spec
+from scale_tune.tracking import tracker_registry
 from tests.conftest import REPOSITORY
 from tests.support.commands import call, command, run
 
@@ -41,6 +43,12 @@ def assert_refused(result, message: str) -> None:
             "dataset: there is no dataset 'digist'; did you mean 'digits'",
         ),
         ("methods: [ermm]", "did you mean 'erm'?"),
+        (
+            "methods: [erm]\ntrack: [tensorbord]",
+            "track.0: there is no tracker 'tensorbord'; did you mean 'tensorboard'?",
+        ),
+        ("methods: [erm]\ntrack: [tensorboard, tensorboard]", "track.1: tensorboard stands twice; list it once"),
+        ("methods: [erm]\ntrack: tensorboard", "track: must be a list, got 'tensorboard'"),
     ],
 )
 def test_a_wrong_space_is_refused(space, tmp_path, text, message):
@@ -178,3 +186,13 @@ def test_help_answers_in_under_a_second():
             assert result.returncode == 0
             assert "Usage" in result.stdout
         assert min(times) < 1, "the best of three, on a machine that may be busy"
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_a_tracker_that_is_not_installed_is_refused_before_anything_starts(space, tmp_path, monkeypatch, options):
+    installed = importlib.util.find_spec
+    monkeypatch.setattr(tracker_registry, "find_spec", lambda name: None if name == "wandb" else installed(name))
+    path = space("methods: [erm]\ntrack: [tensorboard, wandb]\nnum_samples: 1")
+    result = call("tune", path, "--storage", tmp_path / "runs", *options)
+    assert_refused(result, "track: wandb is not installed; pip install 'scale-tune[wandb]'")
+    assert not (tmp_path / "runs").exists()

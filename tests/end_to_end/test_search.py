@@ -12,6 +12,7 @@ from scale_tune.tables import collect as results
 from scale_tune.tables import run_schemas
 from tests.support.commands import kill_group, run, start, wait_until
 from tests.support.searches import assert_search_is_whole, descendants, epochs_in_ledger, ledger_of, wait_for_end
+from tests.support.trackers import assert_shown_once
 
 pytestmark = pytest.mark.ray
 
@@ -21,7 +22,8 @@ METHODS = ("erm", "erm_target", "scale")
 def test_a_search_stopped_and_killed_is_resumed_extended_and_analysed(space, tmp_path):
     """What else may happen to one is in tests/drills."""
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
-    driver = start("tune", space, "--name", "demo", "--storage", tmp_path / "runs", "--num-samples", 1, log=log)
+    options = ("--storage", tmp_path / "runs", "--num-samples", 1, "--set", "track=[tensorboard]")
+    driver = start("tune", space, "--name", "demo", *options, log=log)
     wait_until(lambda: epochs_in_ledger(directory) >= 1, driver, log)
     os.kill(driver.pid, signal.SIGTERM)
     assert driver.wait(60) == 3, log.read_text()
@@ -50,6 +52,9 @@ def test_a_search_stopped_and_killed_is_resumed_extended_and_analysed(space, tmp
     for trial in killed:
         assert kept[trial.name].objectives[: len(trial.objectives)] == trial.objectives
         assert kept[trial.name].params == trial.params
+
+    assert f"tensorboard has it all: tensorboard --logdir {directory}/tensorboard" in result.stdout
+    assert_shown_once(RunDir(directory), "tensorboard")
 
     result = run("analyze", directory, "--export", tmp_path / "tables")
     assert result.returncode == 0, result.stdout + result.stderr

@@ -35,7 +35,7 @@ TOGETHER = {"docs/example.md": ("python", "sql"), "docs/extending.md": ("python"
 """Snippets that make a whole, which test_docs.py and test_extending.py run."""
 APPS = {"tune": tune_app, "init": init_app, "analyze": analyze_app, "ablation": ablation_app}
 COMMANDS = {"tune.py": "tune", "scale-tune": "tune", "analyze.py": "analyze", "scale-analyze": "analyze"}
-OTHERS_OPTIONS = {"--dashboard-host"}
+OTHERS_OPTIONS = {"--dashboard-host", "--logdir", "--project", "--backend-store-uri", "--nv"}
 """Of programs of somebody else's, which the pages speak of."""
 ELSEWHERE = ("s3://", "postgresql://")
 """What a command would have to reach."""
@@ -188,8 +188,10 @@ RULES = {
     "pip": install,
     "sbatch": submit,
     "bash": submit,
+    "optuna-dashboard": name_files,
     "ray": ray,
     "kubectl": name_files,
+    "rsync": name_files,
     "cd": name_files,
     "make_images.py": script,
 }
