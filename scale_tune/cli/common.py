@@ -52,6 +52,7 @@ def console_of() -> "Console":
 def say(console: "Console", line: str) -> None:
     """Print a line: on a terminal wrapped between words, the rest set in; whole elsewhere, so that grep works."""
     if console.file.isatty():
-        whole_words = {"break_long_words": False, "break_on_hyphens": False}
-        line = textwrap.fill(line, console.width, subsequent_indent="  ", **whole_words)
+        line = textwrap.fill(
+            line, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
     console.print(line, soft_wrap=True)
