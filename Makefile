@@ -62,6 +62,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/shellcheck cluster/*.sh .ci/run
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy

@@ -1,6 +1,6 @@
 """Search hyperparameters on a Ray cluster: ``python tune.py --help``."""
 
-from scale_tune.cli.tune import tune_app
+from scale_tune.cli.tune import main
 
 if __name__ == "__main__":
-    tune_app()
+    main()

@@ -4,15 +4,27 @@
 # Launches the run if it isn't there yet, and goes on with it otherwise: what is to be started again after an
 # interruption can be started by one and the same command. A run goes on as it was launched, so of the options
 # only those are passed on that --resume takes.
+#
+# launch_or_resume.sh --where SPACE --name NAME …  prints the run's directory, and starts nothing
 set -euo pipefail
 
 tune=(python "$(dirname "${BASH_SOURCE[0]}")/../tune.py")
+where='' explicit=''
+if [ "${1-}" = --where ]; then
+    where=yes
+    shift
+fi
 arguments=("$@") storage=runs name='' resumed=()
 
 while (($#)); do
     case $1 in
-        --resume | --resume=* | --help) exec "${tune[@]}" "${arguments[@]}" ;;
-        --*=* | --dry-run | --prepare | [!-]*) option=("$1") ;;
+        --resume=*) explicit=${1#*=} ;;&
+        --resume) explicit=${2-} ;;&
+        --resume | --resume=* | --help)
+            [ -z "$where" ] || exec echo "$explicit"
+            exec "${tune[@]}" "${arguments[@]}"
+            ;;
+        --*=* | --dry-run | --prepare | --retry-failed | [!-]*) option=("$1") ;;
         *) option=("${@:1:2}") ;;
     esac
     shift ${#option[@]}
@@ -30,6 +42,7 @@ if [ -z "$name" ]; then
     exit 2
 fi
 run="${storage%/}/$name"
+[ -z "$where" ] || exec echo "$run"
 if "${tune[@]}" --resume "$run" --dry-run >/dev/null 2>&1; then
     exec "${tune[@]}" --resume "$run" ${resumed[@]+"${resumed[@]}"}
 fi

@@ -5,7 +5,8 @@
 # PATH, that is, with the environment that is active. Five minutes before the walltime is up the search is stopped
 # and a job like it submitted, which goes on. QSUB overrides the directives below in all these jobs:
 #   QSUB='-l select=4:ncpus=16:ngpus=2 -l walltime=24:00:00 -q gpu' bash cluster/pbs.sh …
-# The exit code is tune.py's: 0 done, 2 bad input, 3 stopped.
+# The exit code is tune.py's: 0 done, 2 bad input, 3 stopped, 4 without a usable result; it goes on
+# by itself after 3 alone.
 #
 #PBS -N scale-tune
 #PBS -S /bin/bash
@@ -28,6 +29,13 @@ fi
 
 cd "$PBS_O_WORKDIR" || exit
 PATH=$PBS_O_PATH
+
+# What the environment takes where it isn't active when the job is submitted; cluster/README.md has more of it:
+#
+# module load python/3.11 cuda/12.6
+# source ~/miniforge3/etc/profile.d/conda.sh && conda activate scale-tune
+# export PATH=$PBS_O_WORKDIR/container:$PATH  # Apptainer
+
 # shellcheck source=cluster/search_on_nodes.sh
 source "$(dirname "$script")/search_on_nodes.sh"
 
@@ -51,7 +59,8 @@ on_this_node() {
 on_other_nodes() {
     local task
     for task in "${tasks[@]:1}"; do
-        pbsdsh -n "$task" -- "$(command -v env)" RAY_AUTH_MODE=token "$@" "${share[@]}" &
+        pbsdsh -n "$task" -- "$(command -v env)" RAY_AUTH_MODE=token PATH="$PATH" \
+            ${LD_LIBRARY_PATH+LD_LIBRARY_PATH="$LD_LIBRARY_PATH"} "$@" "${share[@]}" &
     done
     wait
 }

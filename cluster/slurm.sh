@@ -3,7 +3,8 @@
 #
 # A search on all nodes of a Slurm job, submitted from the directory of this checkout, with its environment active.
 # Five minutes before the time limit the search is stopped and the job requeues itself; started again, it goes on.
-# The exit code is tune.py's: 0 done, 2 bad input, 3 stopped.
+# The exit code is tune.py's: 0 done, 2 bad input, 3 stopped, 4 without a usable result; it goes on
+# by itself after 3 alone.
 #
 #SBATCH --job-name=scale-tune
 #SBATCH --nodes=2
@@ -15,6 +16,15 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
+
+# What the environment takes where it isn't active when the job is submitted, and data on the nodes' own disks:
+# cluster/README.md has more of both.
+#
+# module load python/3.11 cuda/12.6
+# source ~/miniforge3/etc/profile.d/conda.sh && conda activate scale-tune
+# export PATH=$SLURM_SUBMIT_DIR/container:$PATH  # Apptainer
+# export SCALE_TUNE_CACHE=${SLURM_TMPDIR:-${TMPDIR:-/tmp}}/scale-tune-$SLURM_JOB_ID
+# srun --ntasks-per-node=1 bash -c 'mkdir -p "$SCALE_TUNE_CACHE" && cp -r /shared/scale-tune-cache/. "$SCALE_TUNE_CACHE"'
 
 # Slurm runs a copy of this script, from elsewhere.
 # shellcheck source=cluster/search_on_nodes.sh

@@ -4,5 +4,13 @@
 class UserError(Exception):
     """Something the user can put right: the message names what, the value, and the remedy.
 
-    The commands print the message, without a traceback, and exit with code 2.
+    The commands print the message, without a traceback, and exit with its code, which is 2.
     """
+
+    exit_code = 2
+
+
+class NoResultError(UserError):
+    """A search that was begun as it should be has ended without anything to select from, or would."""
+
+    exit_code = 4

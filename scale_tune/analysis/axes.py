@@ -95,7 +95,7 @@ def axes_of(run: RunTables, rows: str, cols: str, by: str | None) -> Axes:
     named = {"--rows": rows, "--cols": cols} | ({} if by is None else {"--by": by})
     columns = {option: _column(run, name, option) for option, name in named.items()}
     if len(set(columns.values())) < len(columns):
-        raise UserError(f"{', '.join(columns)} must name different parameters")
+        raise UserError(f"{', '.join(columns)} must name different parameters, got {', '.join(named.values())}")
     fields = trials_schema(run.spec)
     row, col = (fields.field(column).with_name(Axes.short(column)) for column in list(columns.values())[:2])
     return Axes(fields=(row, col), columns=tuple(columns.values()))

@@ -115,6 +115,11 @@ def entries(runs: Sequence[RunTables]) -> list[Entry]:
     return [found[i] for found in by_data.values() for i in best_first(entry.mean("val") for entry in found)]
 
 
+def refit_name(trial: str | None, features: str, protocol: str) -> str:
+    """What a comparison calls a refit, as its rows of ``dfr`` have it."""
+    return f"{features if pd.isna(trial) else 'dfr'} ({protocol})"
+
+
 def _row_of(trials: pd.DataFrame, trial: str | None) -> Row:
     (row,) = rows_of(trials[trials["trial"] == trial])
     return row
@@ -186,7 +191,7 @@ def _dfr_entries(run: RunTables, data: Data, trials: pd.DataFrame) -> list[Entry
             Entry(
                 run=run,
                 data=data,
-                method=f"{features if pd.isna(of_trial) else 'dfr'} ({protocol})",
+                method=refit_name(of_trial, str(features), protocol),
                 trials=trials[trials["trial"].isin(refitted)],
                 eligible=refitted.nunique(),
                 trial=None if pd.isna(of_trial) else of_trial,

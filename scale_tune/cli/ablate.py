@@ -4,15 +4,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from scale_tune.cli.common import APP, console_of, exit_with, say
+from scale_tune.cli.common import APP, COMMAND, exit_with, say, shown_steps
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
 ablation_app = typer.Typer(**APP)
 
 
-@ablation_app.command()
+@ablation_app.command(**COMMAND)
 def ablation(
+    context: typer.Context,
     run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR", help="Directory of a run.")],
     rows: Annotated[str, typer.Option(help="Parameter of the rows, as spurious_strength.")],
     cols: Annotated[str, typer.Option(help="Parameter of the columns, as val_target_size.")],
@@ -46,6 +47,9 @@ def ablation(
     first, unless --dfr is none. Written are the cells (parquet), the tables (LaTeX) and the figure (PDF, SVG, PNG).
     A run in a directory called ablation is compared by ./ablation.
     """
+    steps = shown_steps(context)
+    steps.doing(f"reading {run_dir}")
+    console = steps.console
     try:
         from scale_tune.report.pivots import beside_tables, contrast_tables, pivot_tables
         from scale_tune.storage.location import Location
@@ -53,7 +57,6 @@ def ablation(
         from scale_tune.workflows.ablating import Shown, ablate_run
         from scale_tune.workflows.evaluate import parse_protocols
 
-        console = console_of()
         protocol, *others = parse_protocols(dfr) or (None,)
         if others:
             raise UserError(f"--dfr: an ablation shows one protocol, got {dfr!r}; give one of them, or none")
@@ -69,12 +72,13 @@ def ablation(
             published=published,
         )
         where = None if export is None else Location.of(export)
-        found = ablate_run(RunDir(run_dir), shown, where, console.print)
+        found = ablate_run(RunDir(run_dir), shown, where, steps)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on: what was refitted is kept, and nothing else was written")
         raise typer.Exit(STOPPED) from None
     except UserError as error:
         exit_with(error)
+    steps.pause()
     tables = list(pivot_tables(found.ablation))
     tables += [] if found.contrasts is None else contrast_tables(found.contrasts)
     tables += [] if found.comparison is None else beside_tables(found.comparison)

@@ -7,11 +7,16 @@ from urllib.parse import urlsplit
 
 import typer
 
+from scale_tune.cli.usage import Command
 from scale_tune.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scale_tune.steps import Steps
+
+COMMAND: dict[str, Any] = {"cls": Command}
+"""Of every command."""
 APP: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 """Settings of every command."""
 
@@ -37,9 +42,17 @@ Address = Annotated[
 
 
 def exit_with(error: UserError) -> NoReturn:
-    """Bad input: the message, and exit code 2."""
+    """The message, and the exit code: 2 for bad input, 4 for a search without a usable result."""
     typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(2) from None
+    raise typer.Exit(error.exit_code) from None
+
+
+def shown_steps(context: typer.Context) -> "Steps":
+    """What a command tells of its steps, until it ends."""
+    from scale_tune.steps import Steps  # a tenth of a second, which --help need not wait for
+
+    steps: Steps = context.with_resource(Steps(console_of()))
+    return steps
 
 
 def console_of() -> "Console":

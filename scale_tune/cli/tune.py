@@ -1,6 +1,7 @@
-"""The command ``tune.py``: launch, resume, prepare."""
+"""The command ``tune.py``: launch, resume, prepare; ``init`` is in :mod:`scale_tune.cli.init`."""
 
 import re
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
-from scale_tune.cli.common import APP, Address, exit_with
+from scale_tune.cli.common import APP, COMMAND, Address, exit_with, shown_steps
+from scale_tune.cli.init import init_app
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
 if TYPE_CHECKING:
     from scale_tune.spec.space import RunSpec
+    from scale_tune.steps import Steps
 
 tune_app = typer.Typer(**APP)
 
@@ -26,7 +29,15 @@ OVERRIDES = {
 """Which key of a search space each option sets."""
 
 
-@tune_app.command()
+def main() -> None:
+    """The command ``tune.py``: a new search space if its first argument is ``init``, else a search."""
+    if sys.argv[1:2] == ["init"]:
+        init_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} init")
+    else:
+        tune_app()
+
+
+@tune_app.command(**COMMAND)
 def tune(
     context: typer.Context,
     space: Annotated[Path | None, typer.Argument(help="Search space, a YAML file. See search_spaces/.")] = None,
@@ -55,6 +66,9 @@ def tune(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as scheduler.name=none.")
     ] = None,
+    status: Annotated[
+        str | None, typer.Option(metavar="RUN_DIR", help="Show how far a run is, whoever drives it; change nothing.")
+    ] = None,
     prepare: Annotated[
         bool, typer.Option("--prepare", help="Download and prepare the data, print its groups.")
     ] = False,
@@ -69,22 +83,40 @@ def tune(
       python tune.py search_spaces/digits.yaml --name demo
 
       python tune.py --resume runs/demo --num-samples 20
+
+      python tune.py --status runs/demo
+
+    A search space of your own is begun by init, and docs/keys.md explains all of its keys:
+
+      python tune.py init --dataset celeba --methods erm,scale my.yaml
+
+    Exit codes: 0 done; 2 bad input; 3 stopped, and can be resumed; 4 ended without a usable result, as the first
+    trials of a method failed alike or none completed: --resume RUN_DIR --retry-failed, once that is mended.
     """
+    steps = shown_steps(context)
     try:
         as_job = runs_as_job(address) and not (dry_run or prepare)
         options = {key: value for key, value in locals().items() if key in OVERRIDES and value is not None}
         overrides: dict[str, Any] = {OVERRIDES[key]: value for key, value in options.items()}
-        if resume is not None:
+        if status is not None:
+            _refuse_with_status(context)
+            steps.doing(f"reading the run {status}")
+            from scale_tune.workflows.status import show_status
+
+            show_status(status, steps)
+            done = True
+        elif resume is not None:
             fixed = {"SPACE": space, "--name": name, "--storage": storage, "--ledger": ledger, "--methods": methods}
             _refuse_with_resume({**fixed, "--epochs": epochs, "--seeds": seeds, "--set": settings})
             if as_job:
                 raise typer.Exit(_resume_as_job(context, resume))
-            done = _resume(resume, overrides, address, dry_run, time_budget, retry_failed)
+            done = _resume(resume, overrides, address, dry_run, time_budget, retry_failed, steps)
         elif space is None:
             raise UserError("give a search space, as search_spaces/digits.yaml, or --resume RUN_DIR; see --help")
         elif retry_failed:
             raise UserError("--retry-failed goes with --resume RUN_DIR: a new run has no failed trials")
         else:
+            steps.doing(f"checking {space}")
             from scale_tune.spec.loading import load_spec
             from scale_tune.spec.usercode import places
             from scale_tune.workflows.resolving import resolved
@@ -95,12 +127,12 @@ def tune(
             chosen = None if methods is None else [method.strip() for method in methods.split(",")]
             spec = load_spec(space, overrides, chosen, epochs, check=resolved)
             if prepare:
-                done = _prepare(spec)
+                done = _prepare(spec, steps)
             else:
                 name = _default_name(space) if name is None else name
                 if as_job:
                     raise typer.Exit(_launch_as_job(context, storage or "runs", name, places(spec.files)))
-                done = _launch(spec, storage or "runs", name, address, dry_run, ledger, time_budget)
+                done = _launch(spec, storage or "runs", name, address, dry_run, ledger, time_budget, steps)
     except UserError as error:
         exit_with(error)
     except KeyboardInterrupt:
@@ -118,17 +150,22 @@ def _refuse_with_resume(given: dict[str, Any]) -> None:
         )
 
 
+def _refuse_with_status(context: typer.Context) -> None:
+    others = [p for p in context.command.params if p.name not in ("status", "address")]
+    sources = {p.opts[0]: context.get_parameter_source(p.name or "") for p in others}
+    if refused := [option for option, source in sources.items() if source and source.name == "COMMANDLINE"]:
+        raise UserError(f"{', '.join(refused)} can't be given with --status, which shows a run as it is; leave it out")
+
+
 def _default_name(space: Path) -> str:
     stem = re.sub(r"[^A-Za-z0-9]+", "-", space.stem).strip("-")
     return f"{stem or 'run'}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _prepare(spec: "RunSpec") -> bool:
-    from rich.console import Console
-
+def _prepare(spec: "RunSpec", steps: "Steps") -> bool:
     from scale_tune.datasets.ahead import prepare
 
-    prepare(spec, Console(markup=False, highlight=False))
+    prepare(spec, steps)
     return True
 
 
@@ -140,6 +177,7 @@ def _launch(
     dry_run: bool,
     ledger: str | None,
     time_budget: str | None,
+    steps: "Steps",
 ) -> bool:
     from scale_tune.search.stopping import parse_budget
     from scale_tune.spec.plan import print_plan
@@ -147,18 +185,21 @@ def _launch(
     from scale_tune.storage.rundir import check_new_run
 
     where = Location.of(storage)
-    check_new_run(where, name)
+    run = check_new_run(where, name)
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
+        from scale_tune.tracking.tracker_registry import check_trackers
         from scale_tune.workflows.rehearsal import rehearse
         from scale_tune.workflows.resolving import preparation
 
+        check_trackers(spec.track, run)
         print_plan(spec, preparation(spec))
-        rehearse(spec, typer.echo)
+        rehearse(spec, steps)
         return True
+    steps.doing("loading Ray")
     from scale_tune.workflows.driver import launch
 
-    return launch(spec, where, name, address, ledger, budget)
+    return launch(spec, where, name, address, ledger, budget, steps)
 
 
 def _launch_as_job(context: typer.Context, storage: str, name: str, files: list[Path]) -> int:
@@ -198,7 +239,9 @@ def _resume(
     dry_run: bool,
     time_budget: str | None,
     retry_failed: bool,
+    steps: "Steps",
 ) -> bool:
+    steps.doing(f"reading the run {run_dir}")
     from scale_tune.search.stopping import parse_budget
     from scale_tune.spec.plan import print_plan
     from scale_tune.storage.rundir import RunDir
@@ -206,19 +249,22 @@ def _resume(
     run = RunDir(run_dir)
     has = run.read_spec().num_samples
     if overrides.get("num_samples", has) < has:
-        typer.echo(f"--num-samples {overrides.pop('num_samples')} changes nothing: the run has {has} of each method")
+        steps(f"--num-samples {overrides.pop('num_samples')} changes nothing: the run has {has} of each method")
     spec = run.read_spec(overrides)
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
         from scale_tune.spec import usercode
+        from scale_tune.tracking.tracker_registry import check_trackers
         from scale_tune.workflows.resolving import preparation
 
+        check_trackers(spec.track, run)
         usercode.provide(run.sources())
         print_plan(spec, preparation(spec))
         return True
+    steps.doing("loading Ray")
     from scale_tune.workflows.driver import resume
 
-    return resume(run, spec, address, budget, retry_failed=retry_failed)
+    return resume(run, spec, address, budget, steps, retry_failed=retry_failed)
 
 
 def _settings_by_key(settings: list[str]) -> dict[str, Any]:
@@ -226,7 +272,7 @@ def _settings_by_key(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
-            raise UserError(f"--set {setting!r} must be KEY=VALUE, as --set scheduler.name=none")
+            raise UserError(f"--set: must be KEY=VALUE, as scheduler.name=none, got {setting!r}")
         by_key[key] = _parse_value(value, f"--set {setting}")
     return by_key
 
@@ -238,4 +284,4 @@ def _parse_value(text: str, option: str) -> Any:
 
 
 if __name__ == "__main__":  # as a job
-    tune_app()
+    main()

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from scale_tune.datasets.contract import Dataset
@@ -18,6 +16,7 @@ from scale_tune.spec.config import WITH_TARGET, DatasetConfig, Splits, TrialConf
 from scale_tune.spec.frozen import Scalar
 from scale_tune.spec.parameters import Choice, Constant, Parameter
 from scale_tune.spec.space import DATASET, RunSpec
+from scale_tune.steps import Steps
 
 
 def dataset_variants(spec: RunSpec) -> list[DatasetConfig]:
@@ -67,36 +66,35 @@ def _ends(parameter: Parameter) -> list[Scalar]:
     return sorted({min(numbers), max(numbers)}) if len(numbers) == len(values) else values
 
 
-def prepare(spec: RunSpec, console: Console) -> None:
+def prepare(spec: RunSpec, steps: Steps) -> None:
     """Download what may be downloaded, build every variant's cache, and print its groups.
 
     Raises:
         UserError: source files are missing or broken; the message says what to put where.
     """
     for config in dataset_variants(spec):
-        _download(dataset_of(config), config.name, console)
-        splits = load_with_progress(config, console)
-        console.print(f"{splits.name} {splits.options}, fingerprint {splits.fingerprint}", soft_wrap=True)
-        console.print(groups_table(splits))
+        _download(dataset_of(config), config.name, steps)
+        splits = load_with_progress(config, steps)
+        steps(f"{splits.name} {splits.options}, fingerprint {splits.fingerprint}")
+        steps.console.print(groups_table(splits))
 
 
-def _download(dataset: Dataset, name: str, console: Console) -> None:
+def _download(dataset: Dataset, name: str, steps: Steps) -> None:
     try:
         dataset.files()
     except UserError as missing:
-        console.print(f"downloading {name} …")
+        steps.doing(f"downloading {name}")
         try:
             dataset.download()
         except UserError as error:
             raise UserError(str(missing) if str(error) == str(missing) else f"{error}\n{missing}") from None
 
 
-def load_with_progress(config: DatasetConfig, console: Console) -> DatasetSplits:
+def load_with_progress(config: DatasetConfig, steps: Steps) -> DatasetSplits:
     """Load a dataset; while it is being built, show how far that is."""
-    columns = (TextColumn("preparing {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(config.name, total=None, visible=False)
-        return load_splits(config, lambda done, total: progress.update(task, completed=done, total=total, visible=True))
+    text = f"preparing {config.name}"
+    steps.doing(text)
+    return load_splits(config, lambda done, total: steps.doing(text, done, total))
 
 
 def groups_table(splits: DatasetSplits) -> Table:

@@ -43,6 +43,7 @@ from scale_tune.datasets.pictures import (
 )
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.datasets.stratified import divide
+from scale_tune.datasets.suggested import FOR_IMAGENET
 from scale_tune.errors import UserError
 from scale_tune.seeding import derive_seed
 from scale_tune.spec.frozen import LocatedError
@@ -88,6 +89,7 @@ class Celeba(Dataset):
 
     Options = CelebaOptions
     versions: ClassVar = {"celeba": 2} | pictures.VERSIONS
+    suggested: ClassVar = FOR_IMAGENET | {"dataset": {"task": "blond"}}  # the field's: defined for every method
     options: CelebaOptions
 
     def info(self) -> DatasetInfo:

@@ -32,11 +32,14 @@ class Dataset(ABC):
         versions: versions of the code that its arrays depend on, by what each is of. Whoever changes what that code
             makes raises its number, and prepared copies are then made anew. (Of a file of a user's own, the content
             is its version.)
+        suggested: keys of a search space with which a search on it may begin, as plain data; ``tune.py init`` writes
+            them.
         options: what it is loaded with.
     """
 
     Options: ClassVar[type[DatasetOptions]] = DatasetOptions
     versions: ClassVar[Mapping[str, int]] = {}
+    suggested: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, options: Any) -> None:
         self.options = options

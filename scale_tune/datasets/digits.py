@@ -62,6 +62,19 @@ class Digits(Dataset):
 
     Options = DigitsOptions
     versions: ClassVar = {"digits": 1}
+    suggested: ClassVar = {
+        "dataset": {"spurious_strength": 0.95},  # with 1, methods that go by the groups of train are undefined
+        "model": {"name": "small_cnn"},
+        "space": {
+            "lr": {"type": "float", "low": 1e-2, "high": 2e-1, "log": True},
+            "weight_decay": {"type": "float", "low": 1e-5, "high": 1e-2, "log": True},
+            "batch_size": {"type": "choice", "values": [32, 64]},
+        },
+        "num_samples": 14,
+        "epochs": 8,
+        "schedule": "cosine",
+        "scheduler": {"name": "asha", "grace_period": 3, "reduction_factor": 2},
+    }
     options: DigitsOptions
 
     def info(self) -> DatasetInfo:

@@ -33,6 +33,7 @@ from scale_tune.datasets import sources
 from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.splits import DatasetInfo, PaddedCrop, SplitName, SplitPlan
+from scale_tune.datasets.suggested import FOR_IMAGENET
 from scale_tune.errors import UserError
 from scale_tune.seeding import derive_seed
 
@@ -80,6 +81,11 @@ class Dominoes(Dataset):
 
     Options = DominoesOptions
     versions: ClassVar = {"dominoes": 2} | sources.VERSIONS
+    suggested: ClassVar = FOR_IMAGENET | {
+        "dataset": {"spurious_strength": 0.95},  # with 1, methods that go by the groups of train are undefined
+        "model": {"name": "resnet18", "weights": "imagenet"},
+        "space": FOR_IMAGENET["space"] | {"batch_size": {"type": "int", "low": 8, "high": 64, "log": True}},
+    }
     options: DominoesOptions
 
     def info(self) -> DatasetInfo:

@@ -40,7 +40,7 @@ def dataset_class(name: str, file: str | None = None) -> type[Dataset]:
         return _checked(usercode.load_class(file, Dataset), file)
     if name not in DATASETS:
         raise UserError(
-            f"there is no dataset {name!r}; {nearest(name, DATASETS)}; one of your own is named with its file"
+            f"there is no dataset {name!r}; {nearest(name, DATASETS)} (one of your own is named with its file)"
         )
     module, _, attribute = DATASETS[name].partition(":")
     found: type[Dataset] = getattr(import_module(module), attribute)

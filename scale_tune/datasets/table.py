@@ -27,6 +27,7 @@ from scale_tune.datasets.contract import Dataset, DatasetOptions
 from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, PaddedCrop, SplitName, SplitPlan
 from scale_tune.datasets.stratified import divide
+from scale_tune.datasets.suggested import FOR_IMAGENET
 from scale_tune.datasets.tablelist import TARGET, TRAIN, VAL, Listed, read_listed
 from scale_tune.seeding import derive_seed
 from scale_tune.spec.frozen import Lenient, LocatedError
@@ -40,17 +41,17 @@ class TableOptions(DatasetOptions):
     """Options of ``table``."""
 
     csv: str
-    """The list. A relative path begins in the data directory, ``$SCALE_TUNE_DATA``."""
+    """The CSV that lists the pictures. A relative path begins in ``$SCALE_TUNE_DATA``, else in ``data``."""
     root: str | None = None
     """The folder in which the paths of the list begin; left out, that of the list."""
     path_column: str | None = None
-    """Left out: ``path``, ``filename``, ``file`` or ``img_filename``."""
+    """The column of the pictures' paths; left out, ``path``, ``filename``, ``file`` or ``img_filename``."""
     label_column: str | None = None
-    """Left out: ``label`` or ``y``."""
+    """The column of labels; left out, ``label`` or ``y``."""
     attribute_column: str | None = None
-    """Left out: ``attribute``, ``a`` or ``place``."""
+    """The column of attributes; left out, ``attribute``, ``a`` or ``place``."""
     split_column: str | None = None
-    """Left out: ``split``."""
+    """The column that says in which split a picture is; left out, ``split``."""
     splits: dict[str, SplitName] | None = None
     """The split that each value of the column means, where it is none of the usual ones."""
     target_from: Literal["val", "train"] | None = None
@@ -67,9 +68,9 @@ class TableOptions(DatasetOptions):
     crop: Pixels | Sides | None = 224
     """Side of the central square that is cut out after that, or [height, width]; null leaves them whole."""
     mean: Channels = pictures.IMAGENET_MEAN
-    """Of each channel scaled to [0, 1]; left out, ImageNet's."""
+    """Mean of each channel scaled to [0, 1]; left out, ImageNet's."""
     std: Channels = pictures.IMAGENET_STD
-    """Likewise."""
+    """Standard deviation of each channel scaled to [0, 1]; left out, ImageNet's."""
     crop_padding: int | None = Field(default=None, ge=0)
     """While training: pixels of reflected border before a random crop; left out, a fourteenth of the shorter side."""
     flip: bool = True
@@ -103,6 +104,7 @@ class Table(Dataset):
 
     Options = TableOptions
     versions: ClassVar = {"table": 1} | pictures.VERSIONS
+    suggested: ClassVar = FOR_IMAGENET
     options: TableOptions
 
     def info(self) -> DatasetInfo:

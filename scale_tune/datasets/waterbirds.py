@@ -22,6 +22,7 @@ from scale_tune.datasets.groups import EvaluationGroups, Groups
 from scale_tune.datasets.pictures import info_as_in_dfr, picture_reader, scaled
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.datasets.stratified import divide
+from scale_tune.datasets.suggested import FOR_IMAGENET
 from scale_tune.seeding import derive_seed
 
 FOLDER = "waterbird_complete95_forest2water2"
@@ -42,6 +43,7 @@ class Waterbirds(Dataset):
     """Birds on land and water."""
 
     versions: ClassVar = {"waterbirds": 2} | pictures.VERSIONS
+    suggested: ClassVar = FOR_IMAGENET
 
     def info(self) -> DatasetInfo:
         """Two classes, judged by cell."""

@@ -116,15 +116,19 @@ def read_trials(where: Path | Database) -> list[LedgerTrial]:
     Raises:
         UserError: there is no ledger, or it can't be read.
     """
+    return [as_ledger_trial(method, frozen) for method, trials in read_studies(where).items() for frozen in trials]
+
+
+def read_studies(where: Path | Database) -> dict[str, list[FrozenTrial]]:
+    """The trials of each method as Optuna has them; see :func:`read_trials`."""
     storage = open_storage(where)
     try:
         prefix = study_name(where, "")
-        return [
-            as_ledger_trial(name.removeprefix(prefix), frozen)
+        return {
+            name.removeprefix(prefix): optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
             for name in optuna.get_all_study_names(storage)
             if name.startswith(prefix)
-            for frozen in optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-        ]
+        }
     finally:
         _close(storage)
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from scale_tune.methods.erm import Erm
 from scale_tune.methods.method import MethodOptions
+from scale_tune.spec.parameters import searched
 
 if TYPE_CHECKING:
     from scale_tune.datasets.splits import SplitName
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 class FinetuneOptions(MethodOptions):
     """Its own hyperparameters."""
 
-    first_epochs: int = Field(default=5, ge=1)
+    first_epochs: int = Field(default=5, ge=1, json_schema_extra=searched(type="choice", values=[1, 5, 20]))
     """Epochs on train, before those on target."""
-    finetune_lr_factor: float = Field(default=1.0, ge=0)
-    """Of the learning rate, on target."""
+    finetune_lr_factor: float = Field(
+        default=1.0, ge=0, json_schema_extra=searched(type="choice", values=[1.0, 0.1, 0.01])
+    )
+    """The learning rate on target, as a multiple of that on train."""
 
 
 class Finetune(Erm):

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from scale_tune.methods.method import Batch, Method, PooledOptions, Step, descend
 from scale_tune.methods.sampling import reweighted
+from scale_tune.spec.parameters import searched
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class GroupDroOptions(PooledOptions):
     """Group DRO's own hyperparameters."""
 
-    eta: float = Field(default=0.01, ge=0)
+    eta: float = Field(default=0.01, ge=0, json_schema_extra=searched(type="float", low=1e-3, high=1e-1, log=True))
     """Step size of the weights q; 0 leaves them equal."""
 
 

@@ -18,6 +18,7 @@ from scale_tune.methods.erm import Erm
 from scale_tune.methods.method import Batch, PooledOptions, Step, descend
 from scale_tune.methods.mixing import beta, mixed, mixed_loss
 from scale_tune.methods.sampling import reweighted
+from scale_tune.spec.parameters import searched
 
 if TYPE_CHECKING:
     import torch
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 class LisaOptions(PooledOptions):
     """LISA's own hyperparameters."""
 
-    p_sel: float = Field(default=0.5, ge=0, le=1)
+    p_sel: float = Field(default=0.5, ge=0, le=1, json_schema_extra=searched(type="float", low=0, high=1))
     """Probability that a step mixes within a label; else it mixes within an attribute."""
-    lisa_alpha: float = Field(default=2.0, ge=0)
+    lisa_alpha: float = Field(default=2.0, ge=0, json_schema_extra=searched(type="float", low=0.1, high=10, log=True))
     """alpha of the Beta distribution of lambda; 0 mixes nothing."""
 
 

@@ -29,8 +29,8 @@ class PooledOptions(MethodOptions):
     """Of a method that learns from train, and may learn from target's samples as if they were of train."""
 
     with_target: bool = False
-    """Whether train and target are learned from as one set, which every split named train then is: so that no method
-    wins because others know less."""
+    """Whether train and target are learned from as one set, which is then what train means: so that no method wins
+    because others know less."""
 
 
 @dataclass(frozen=True, kw_only=True)

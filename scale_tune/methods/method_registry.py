@@ -47,7 +47,7 @@ def method_class(name: str, file: str | None = None) -> type[Method]:
         return _checked(usercode.load_class(file, Method), file)
     if name not in METHODS:
         raise UserError(
-            f"there is no method {name!r}; {nearest(name, METHODS)}; one of your own is named with its file"
+            f"there is no method {name!r}; {nearest(name, METHODS)} (one of your own is named with its file)"
         )
     module, _, attribute = METHODS[name].partition(":")
     found: type[Method] = getattr(import_module(module), attribute)

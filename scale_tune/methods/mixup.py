@@ -16,6 +16,7 @@ from pydantic import Field
 from scale_tune.methods.erm import Erm
 from scale_tune.methods.method import Batch, PooledOptions, Step, descend
 from scale_tune.methods.mixing import beta, mixed, mixed_loss
+from scale_tune.spec.parameters import searched
 
 if TYPE_CHECKING:
     from scale_tune.datasets.splits import SplitName
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class MixupOptions(PooledOptions):
     """Mixup's own hyperparameter."""
 
-    mixup_alpha: float = Field(default=0.2, ge=0)
+    mixup_alpha: float = Field(default=0.2, ge=0, json_schema_extra=searched(type="float", low=0.1, high=10, log=True))
     """alpha of the Beta distribution of lambda; 0 mixes nothing."""
 
 

@@ -11,6 +11,7 @@ from scale_tune.methods.method import MethodOptions
 from scale_tune.methods.regularize_mode import RegularizeMode
 from scale_tune.methods.two_gradients import TwoGradients
 from scale_tune.spec.frozen import Lenient, LocatedError
+from scale_tune.spec.parameters import searched
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 class ScaleOptions(MethodOptions):
     """SCALE's own hyperparameters."""
 
-    group_size: int = Field(default=64, ge=1)
+    group_size: int = Field(default=64, ge=1, json_schema_extra=searched(type="choice", values=[1, 4, 16, 64]))
     """Number of consecutive convolution kernels that share one task weight."""
-    regularize_mode: Annotated[RegularizeMode, Lenient] = RegularizeMode.LINEAR
-    """How the cosine becomes the task weight."""
-    task_weight: float | None = Field(default=None, ge=0)
+    regularize_mode: Annotated[RegularizeMode, Lenient] = Field(
+        default=RegularizeMode.LINEAR,
+        json_schema_extra=searched(type="choice", values=["linear", "relu", "identity", "step"]),
+    )
+    """How the cosine c becomes the task weight w: ``linear`` (c + 1) / 2, ``relu`` max(c, 0), ``identity`` c, ``step``
+    1 if c > 0 else 0, ``constant`` the task_weight, whatever c is."""
+    task_weight: float | None = Field(default=None, ge=0, json_schema_extra=searched(type="float", low=0, high=1))
     """w, of the mode ``constant`` alone, which needs it; with 0 the backbone learns from target alone."""
 
     @model_validator(mode="after")

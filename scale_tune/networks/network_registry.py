@@ -10,9 +10,11 @@ from scale_tune.spec.config import IMAGENET, RANDOM, ModelOptions
 
 if TYPE_CHECKING:
     from scale_tune.networks.classifier import Classifier
+    from scale_tune.networks.recipe import Recipe
 
 OWN = {"small_cnn": "scale_tune.networks.small_cnn"}
-"""The networks of the package. Each module has a function ``backbone(options)`` and a ``VERSION``."""
+"""The networks of the package. Each module has a ``VERSION`` and the functions ``backbone(options)``
+and ``recipe(options, num_features, num_classes)``."""
 TIMM, TORCHVISION, USERS = (f"scale_tune.networks.{kind}_networks" for kind in ("timm", "torchvision", "own"))
 
 
@@ -45,6 +47,19 @@ def build_classifier(options: ModelOptions, num_classes: int, heads: Sequence[st
         torch.manual_seed(seed)
         backbone, num_features = source.backbone(options)
         return Classifier(backbone, num_features, num_classes, heads)
+
+
+def recipe_of(options: ModelOptions, num_features: int, num_classes: int) -> "Recipe":
+    """How the trained network is built where this package is not.
+
+    Args:
+        options: the network.
+        num_features: that its last layer takes.
+        num_classes: that it tells apart.
+    """
+    source: Any = import_module(_module(options))
+    recipe: Recipe = source.recipe(options, num_features, num_classes)
+    return recipe
 
 
 def network_version(options: ModelOptions) -> str:

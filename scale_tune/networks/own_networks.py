@@ -1,8 +1,11 @@
 """Networks of a user's own: ``file.py:function``."""
 
+from pathlib import Path
+
 from torch import nn
 
 from scale_tune.errors import UserError
+from scale_tune.networks.recipe import Recipe
 from scale_tune.networks.weights import load_weights
 from scale_tune.spec import usercode
 from scale_tune.spec.config import IMAGENET, ModelOptions
@@ -36,3 +39,19 @@ def backbone(options: ModelOptions) -> tuple[nn.Module, int]:
     if options.weights_file is not None:
         load_weights(network, options, options.weights_file)
     return network, num_features
+
+
+def recipe(options: ModelOptions, num_features: int, num_classes: int) -> Recipe:
+    """The user's function, whose file is to lie beside it, and a linear layer."""
+    file, _, function = options.name.partition(":")
+    code = f'''import torch
+from torch import nn
+
+from {Path(file).stem} import {function}
+
+
+def backbone():
+    """What gives {num_features} features."""
+    return {function}()[0]
+'''
+    return Recipe.in_sequence(code, num_features, num_classes)

@@ -1,8 +1,11 @@
 """``small_cnn``: a network for small images, trained in seconds."""
 
+import inspect
+
 from torch import nn
 
 from scale_tune.errors import UserError
+from scale_tune.networks.recipe import Recipe
 from scale_tune.networks.weights import load_weights
 from scale_tune.spec.config import IMAGENET, ModelOptions
 
@@ -22,6 +25,21 @@ def backbone(options: ModelOptions) -> tuple[nn.Module, int]:
     if options.weights_file is not None:
         load_weights(network, options, options.weights_file)
     return network, num_features
+
+
+def recipe(options: ModelOptions, num_features: int, num_classes: int) -> Recipe:
+    """The code below, and a linear layer."""
+    code = f'''import torch
+from torch import nn
+
+
+{inspect.getsource(small_cnn)}
+
+def backbone():
+    """What gives {num_features} features."""
+    return small_cnn()[0]
+'''
+    return Recipe.in_sequence(code, num_features, num_classes)
 
 
 def small_cnn(width: int = 32) -> tuple[nn.Module, int]:

@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from scale_tune.errors import UserError
+from scale_tune.networks.recipe import Recipe
 from scale_tune.networks.weights import load_weights
 from scale_tune.spec.config import IMAGENET, ModelOptions
 from scale_tune.spec.frozen import nearest
@@ -34,6 +35,21 @@ def backbone(options: ModelOptions) -> tuple[nn.Module, int]:
     elif options.weights_file is not None:
         load_weights(network, options, options.weights_file, network.pretrained_cfg["classifier"])
     return network, int(getattr(network, "head_hidden_size", None) or network.num_features)
+
+
+def recipe(options: ModelOptions, num_features: int, num_classes: int) -> Recipe:
+    """Timm's network without its classifier, and a linear layer."""
+    name = options.name.removeprefix(PREFIX)
+    code = f'''import timm
+import torch
+from torch import nn
+
+
+def backbone():
+    """What gives {num_features} features."""
+    return timm.create_model("{name}", num_classes=0)
+'''
+    return Recipe.in_sequence(code, num_features, num_classes)
 
 
 def _pretrained(name: str) -> nn.Module:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from scale_tune.errors import UserError
+from scale_tune.networks.recipe import Recipe
 from scale_tune.networks.weights import load_state, load_weights
 from scale_tune.spec.config import IMAGENET, ModelOptions
 from scale_tune.spec.frozen import nearest
@@ -22,7 +23,33 @@ def backbone(options: ModelOptions) -> tuple[nn.Module, int]:
     Raises:
         UserError: torchvision has no such classifier, its last layer is not linear, or its weights can't be had.
     """
-    name = options.name
+    model, head, num_features = _without_head(options.name)
+    if options.weights == IMAGENET:
+        load_state(model, options, _imagenet_weights(options.name), head)
+    elif options.weights_file is not None:
+        load_weights(model, options, options.weights_file, head)
+    return model, num_features
+
+
+def recipe(options: ModelOptions, num_features: int, num_classes: int) -> Recipe:
+    """Torchvision's own network with a last layer of its size, so that weights have the names they have there."""
+    _, head, _ = _without_head(options.name)
+    code = f'''import torch
+from torch import nn
+from torchvision.models import get_model
+
+
+def build():
+    """The classifier, to be given weights."""
+    model = get_model("{options.name}", weights=None)
+    model.set_submodule("{head}", nn.Linear({num_features}, {num_classes}))
+    return model
+'''
+    return Recipe(code=code, backbone="", head=head)
+
+
+def _without_head(name: str) -> tuple[nn.Module, str, int]:
+    """The network whose last layer does nothing, that layer's name, and the number of features it took."""
     known = models.list_models(module=models)
     if name not in known:
         raise UserError(
@@ -34,11 +61,7 @@ def backbone(options: ModelOptions) -> tuple[nn.Module, int]:
     if not isinstance(last, nn.Linear):
         raise UserError(f"model.name: the last layer of {name!r} is not linear, so it has no features to refit")
     model.set_submodule(head, nn.Identity())
-    if options.weights == IMAGENET:
-        load_state(model, options, _imagenet_weights(name), head)
-    elif options.weights_file is not None:
-        load_weights(model, options, options.weights_file, head)
-    return model, last.in_features
+    return model, head, last.in_features
 
 
 def _imagenet_weights(name: str) -> dict[str, Tensor]:

@@ -83,15 +83,17 @@ class LedgerScheduler(FIFOScheduler):
             search.progress.say(f"{name}: {note}")
         match report.outcome:
             case Failed(traceback=text):
-                ledger.fail(name, text)
-                search.progress.say(f"{name} has failed: {text.strip().splitlines()[-1]:.300}")
+                search.fail(name, text)
             case Full(where=where):
                 search.stop.wish(f"there is no space left {where}")
             case Unfit(why=why):
                 search.unfit(name, why)
-            case Prepared():
-                pass
+            case Prepared(epochs=epochs, of=of):
+                search.progress.time.prepared(name, ledger.trial(name).method, epochs, of, time.monotonic())
             case Progressed(objectives=objectives, finished=finished):
+                known = ledger.trial(name)
+                now = time.monotonic()
+                search.progress.time.trained(name, known.method, len(objectives), len(known.objectives), now)
                 pruned = ledger.report(name, objectives, finished=finished)
                 if finished:
                     ledger.complete(name)
@@ -111,9 +113,23 @@ class DriverCallback(tune.Callback):
         """Called once the search begins; Ray Tune has taken the signals."""
         self.search.stop.install()
 
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Called when a worker takes a trial up."""
+        known = self.search.ledger.trial(trial.config["trial"])
+        self.search.progress.time.begun(known.name, anew=not known.objectives, now=time.monotonic())
+        # After the search Ray reads what a logger of its own would have written here, and warns of each trial without.
+        file = Path(trial.local_path) / "result.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Called when a worker has ended with a trial."""
+        self.search.progress.time.ended(trial.config["trial"])
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called when a trial's worker has died."""
         name = trial.config["trial"]
+        self.search.progress.time.ended(name)
         if not self.search.ledger.trial(name).state.ended:
             self.search.lost_worker(
                 name, Path(trial.error_file).read_text() if trial.error_file else "(Ray kept no message)"

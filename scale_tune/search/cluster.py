@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,6 +29,10 @@ from scale_tune.storage.location import Location
 
 OBJECT_STORE_BYTES = 2**28
 PATIENCE_SECONDS = 15
+LOST = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError)
+"""What Ray says of a task whose worker is gone, or whose node."""
+LOSS_SECONDS = 40.0
+"""So long it may take Ray to notice that a node is."""
 PACKAGE = Path(__file__).parents[1]
 TOLD = ("SCALE_TUNE_DATA", "SCALE_TUNE_CACHE", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")
 """What the workers of a running cluster are told of the driver's environment."""
@@ -100,7 +105,10 @@ def check_reachable(address: str) -> None:
         if port is not None:
             socket.create_connection((parts.hostname or "", port), timeout=10).close()
     except (OSError, ValueError) as error:
-        raise UserError(f"can't connect to a Ray cluster at --address {address}: {error}") from None
+        raise UserError(
+            f"can't connect to a Ray cluster at --address {address}: {error}; see that its head runs, or leave "
+            "--address out to start Ray here"
+        ) from None
 
 
 def room(resources: ResourceSpec) -> int:
@@ -125,18 +133,18 @@ def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], 
         UserError: no node has the resources, the data or the model can't be had, the nodes differ in them, or a
             worker can't run the package or see the storage.
     """
-    nodes = nodes_with_room(spec.resources)
+    nodes = [(node["NodeID"], node["NodeManagerHostname"]) for node in nodes_with_room(spec.resources)]
     configs = [spec.first_config(method).model_dump_json() for method in spec.methods]
     corners = [corner.model_dump_json() for corner in data_corners(spec)]
     sources = usercode.provided(spec.files)
     with _probe(storage) as probe:
-        results = {
-            _try_out_on(node, spec.resources, configs, corners, sources, probe): node["NodeManagerHostname"]
-            for node in nodes
-        }
+        results = {_try_out_on(node[0], spec.resources, configs, corners, sources, probe): node for node in nodes}
         if len(ray.wait(list(results), num_returns=len(results), timeout=PATIENCE_SECONDS)[0]) < len(results):
             say("waiting for the workers to prepare the data, or for the cluster to have room …")
-        found = [(host, *_result(result, host)) for result, host in results.items()]
+        outcomes = [(host, _result(result, node, host, say)) for result, (node, host) in results.items()]
+    found = [(host, *outcome) for host, outcome in outcomes if outcome is not None]
+    if not found:
+        raise UserError("every node has left the cluster while it was tried out; start nodes, and repeat the command")
     for host, device, _ in found:
         if spec.resources.gpus_per_trial and device == "cpu":
             say(f"warning: each trial reserves a GPU, but torch finds none on {host} and trains on the CPU")
@@ -184,19 +192,36 @@ def _probe(storage: Location | None) -> Iterator[Location | None]:
             storage.local.rmdir()
 
 
-def _result(result: Any, host: str) -> tuple[str, dict[str, str]]:
+def _result(result: Any, node: str, host: str, say: Callable[[str], None]) -> tuple[str, dict[str, str]] | None:
+    """What a worker has found; None if its node has left the cluster, as nodes may at any time."""
     try:
         found: tuple[str, dict[str, str]] = ray.get(result)
         return found
     except ray.exceptions.RayTaskError as error:
         cause = error.cause if isinstance(error.cause, UserError) else error
         raise UserError(f"a worker on {host} can't run trials: {cause}") from None
+    except LOST as error:
+        say(f"a worker on {host} has died; Ray needs up to {LOSS_SECONDS:g} s to see whether its node has, too …")
+        if not _left(node):
+            raise UserError(f"a worker on {host} can't run trials: {error}") from None
+        say(f"{host} has left the cluster")
+        return None
     except ray.exceptions.RayError as error:
         raise UserError(f"a worker on {host} can't run trials: {error}") from None
 
 
+def _left(node: str) -> bool:
+    """Whether a node of which a worker has died is gone itself."""
+    deadline = time.monotonic() + LOSS_SECONDS
+    while node in (alive["NodeID"] for alive in _alive_nodes()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(1)
+    return True
+
+
 def _try_out_on(
-    node: dict[str, Any],
+    node: str,
     resources: ResourceSpec,
     configs: list[str],
     corners: list[str],
@@ -208,7 +233,7 @@ def _try_out_on(
             num_cpus=resources.cpus_per_trial,
             num_gpus=resources.gpus_per_trial,
             max_retries=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
         )
         return task.remote(configs, corners, sources, resources.gpus_per_trial, probe)
     except ValueError as error:  # Ray has rules of its own, as that more than one GPU is a whole number

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.exceptions import RayError
 
-from scale_tune.errors import UserError
+from scale_tune.errors import NoResultError, UserError
 from scale_tune.search.carried import job_directory, places
 from scale_tune.search.cluster import check_reachable
 from scale_tune.search.stopping import STOPPED
@@ -119,7 +119,7 @@ def run_job(address: str, job: Job, say: Callable[[str], None]) -> int:
         say(f"gave up: {_short(error)}. If the cluster is there, the job goes on\n{job.hints(address, job_id)}")
         return STOPPED
     code = exit_code(details)
-    if code == STOPPED:
+    if code in (STOPPED, NoResultError.exit_code):
         say(f"from here, give --address {address} as well")
     return code
 

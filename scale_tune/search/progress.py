@@ -1,139 +1,176 @@
-"""What a search shows while it runs: a live table on a terminal, plain lines in a log file."""
+"""What a search shows while it runs: a bar and tables on a terminal, plain lines in a log file."""
 
 import time
-from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from scale_tune.ledger.ledger import Ledger
-from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_trials_first
+from scale_tune.ledger.studies import LedgerTrial
+from scale_tune.search.overview import (
+    best_line,
+    best_lines,
+    best_trial,
+    brief_methods,
+    counts,
+    duration,
+    how_far,
+    methods_overview,
+    running_trials,
+    share_done,
+)
+from scale_tune.search.timeleft import TimeLeft
 from scale_tune.spec.space import RunSpec
 
-ENDED = (LedgerState.COMPLETE, LedgerState.PRUNED, LedgerState.FAILED)
-TERMINAL_SECONDS = 1.0
-LOG_SECONDS = 30.0
+LOOK_SECONDS = 1.0
+"""Between two looks at the ledger; a terminal is redrawn after each."""
+LINE_SECONDS, LINE_SHARE, MOST_LINE_SECONDS = 4.0, 1 / 720, 60.0
+"""Between two lines of a log file: five seconds in the first hour, later this share of the time that has passed."""
+LINE_WIDTH = 80
+"""Of a log file's line on how far the search is: running trials that have no room in it are left out."""
 
 
 class Progress:
     """Shows the ledger's state; call :meth:`show` as often as you like.
 
-    On a terminal the table is redrawn every second. Elsewhere a line is printed when a trial has ended, and every
-    30 seconds.
+    On a terminal the display is redrawn every second. Elsewhere a line is printed for each trial that has ended, and
+    every few seconds one on how far the search is.
+
+    Args:
+        console: where.
+        spec: what is searched.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, spec: RunSpec) -> None:
         self.console = console
         self.started = time.monotonic()
-        self.shown = float("-inf")
-        self.ended_at_start: int | None = None
-        self.ended_shown = 0
-        self.ledger: Ledger | None = None
-        self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self.time = TimeLeft(spec, self.started)
+        """To be told what workers do."""
+        self._looked = self._said = float("-inf")
+        self._known_to_have_ended: set[str] | None = None
+        self._best: str | None = None
+        self._ledger: Ledger | None = None
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> "Progress":
-        if self.live:
-            self.live.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self.ledger is not None:
-            self._show(self.ledger, last=True)
-        if self.live:
-            self.live.stop()
+        if self._live:
+            self._live.stop()
+        if self._ledger is not None:
+            trials = self._ledger.trials()
+            if not self._live:
+                self._say_ended(trials, self._ledger.spec)
+            for line in (counts(trials, self._ledger.spec), *best_lines(trials, self._ledger.spec)):
+                self.say(line)
 
     def show(self, ledger: Ledger) -> None:
         """Show the state now, if it is time to."""
-        self.ledger = ledger
-        if time.monotonic() - self.shown >= TERMINAL_SECONDS:
-            self._show(ledger, last=False)
+        self._ledger = ledger
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        trials = ledger.trials()
+        left = self.time.left(trials, now)
+        if self._live:
+            self._live.update(self._display(trials, ledger.spec, left), refresh=True)
+            return
+        self._say_ended(trials, ledger.spec)
+        if not ledger.done and now - self._said >= min(MOST_LINE_SECONDS, max(LINE_SECONDS, LINE_SHARE * self.elapsed)):
+            self.say(self._line(trials, ledger.spec, left))
 
     def say(self, text: str) -> None:
-        """Print a line that a user should know of; on a terminal, above the table."""
+        """Print a line that a user should know of; on a terminal, above the display."""
+        self._said = time.monotonic()
         self.console.print(text, soft_wrap=True)
-
-    def _show(self, ledger: Ledger, *, last: bool) -> None:
-        now = time.monotonic()
-        trials = ledger.trials()
-        ended = sum(trial.state.ended for trial in trials)
-        if self.ended_at_start is None:
-            self.ended_at_start = self.ended_shown = ended
-        pace = self._pace(ended, ledger)
-        if self.live:
-            best = best_lines(trials, ledger.spec)
-            self.live.update(Group(progress_table(trials, ledger.spec), *best, pace), refresh=True)
-        elif ended > self.ended_shown or (not last and now - self.shown >= LOG_SECONDS):
-            self.console.print(f"{progress_line(trials, ledger)} | {pace}", soft_wrap=True)
-        else:
-            return
-        self.shown, self.ended_shown = now, ended
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self.started
 
-    def _pace(self, ended: int, ledger: Ledger) -> str:
-        elapsed = self.elapsed
-        text = f"{duration(elapsed)} elapsed"
-        ended_now = ended - (self.ended_at_start or 0)
-        if ended_now:
-            total = ledger.spec.total_samples
-            left = elapsed / ended_now * max(0, total - ended)
-            text += f", {60 * ended_now / elapsed:.1f} trials/min, about {duration(left)} left"
-        return text
+    def _say_ended(self, trials: Sequence[LedgerTrial], spec: RunSpec) -> None:
+        """A line for each trial that has ended since the last look, and one where another config is the best."""
+        ended = {trial.name for trial in trials if trial.state.ended}
+        known = self._known_to_have_ended
+        self._known_to_have_ended = ended
+        best = best_trial(trials)
+        if known is None:  # an earlier start of the driver has said it
+            self._best = best.name if best is not None and best.state.ended else None
+            return
+        for trial in trials:
+            if trial.name in ended - known and trial.error is None:  # a failure is said at once
+                self.say(f"{trial.name} {trial.state}, {how_long(trial)}")
+        if best is not None and best.state.ended and best.name != self._best:
+            self._best = best.name
+            self.say(best_line(best))
+
+    def _display(self, trials: Sequence[LedgerTrial], spec: RunSpec, left: float | None) -> RenderableType:
+        """As much as the terminal has room for; what is cut would be the end, which is the newest."""
+        room = self.console.height - 1
+        for parts in self._displays(trials, spec, left):
+            display = Group(*parts)
+            if len(self.console.render_lines(display, pad=False)) <= room:
+                break
+        return display
+
+    def _displays(
+        self, trials: Sequence[LedgerTrial], spec: RunSpec, left: float | None
+    ) -> Iterator[list[RenderableType]]:
+        """From the fullest to the briefest."""
+        at_work, width = self._at_work(trials), self.console.width
+        bar = self._bar(trials, spec, left)
+        running: list[RenderableType] = ["waiting for a worker …"]
+        if at_work:
+            running = ["running (epochs trained)", running_trials(at_work, spec, self._preparing(), width)]
+        best = best_trial(trials)
+        ends: list[RenderableType] = [] if best is None else [best_line(best)]
+        yield [bar, methods_overview(trials, spec, width), *running, *ends]
+        yield [bar, brief_methods(trials, spec, width), *running, *ends]
+        yield [bar, *running, *ends]
+        yield [bar, *ends]
+        yield [bar]
+
+    def _bar(self, trials: Sequence[LedgerTrial], spec: RunSpec, left: float | None) -> RenderableType:
+        share = share_done(trials, spec)
+        text = f"{share:4.0%}  {_ended(trials, spec)}  {self._times(left)}"
+        bar = ProgressBar(total=1, completed=share, width=max(4, min(40, self.console.width - len(text) - 2)))
+        row = Table.grid(padding=(0, 1, 0, 0))
+        row.add_row(bar, text)
+        return row
+
+    def _line(self, trials: Sequence[LedgerTrial], spec: RunSpec, left: float | None) -> str:
+        line = f"{share_done(trials, spec):.0%}, {_ended(trials, spec)}, {self._times(left)}"
+        at_work = [how_far(trial, spec, self._preparing()) for trial in self._at_work(trials)]
+        for shown in range(len(at_work), 0, -1):
+            more = f" and {len(at_work) - shown} more" * (shown < len(at_work))
+            running = f"; running {', '.join(at_work[:shown])}{more}"
+            if shown == 1 or len(line + running) <= LINE_WIDTH:
+                return line + running
+        return f"{line}; waiting for a worker"
+
+    def _times(self, left: float | None) -> str:
+        return f"{duration(self.elapsed)}" + ("" if left is None else f", about {duration(left)} left")
+
+    def _at_work(self, trials: Sequence[LedgerTrial]) -> list[LedgerTrial]:
+        return [trial for trial in trials if trial.name in self.time.work and not trial.state.ended]
+
+    def _preparing(self) -> dict[str, tuple[int, int]]:
+        return {name: (work.prepared, work.of) for name, work in self.time.work.items() if work.of}
 
 
-def progress_line(trials: list[LedgerTrial], ledger: Ledger) -> str:
-    """Counts and each method's best, in one line."""
-    counts = Counter(trial.state for trial in trials)
-    total = ledger.spec.total_samples
-    parts = [f"{sum(counts[state] for state in ENDED)}/{total} trials ended"]
-    parts += [f"{counts[state]} {state}" for state in (*ENDED, LedgerState.RUNNING)]
-    best = [best_trial(trials, method) for method in ledger.spec.methods]
-    parts += [f"best {trial.name} {trial.objective:.3f}" for trial in best if trial]
-    return ", ".join(parts)
+def how_long(trial: LedgerTrial) -> str:
+    """As ``8 epochs, 0.705``."""
+    epochs = len(trial.objectives)
+    return f"{epochs} epoch{'s' * (epochs != 1)}" + ("" if trial.objective is None else f", {trial.objective:.3f}")
 
 
-def progress_table(trials: list[LedgerTrial], spec: RunSpec) -> Table:
-    """A row per method: counts, and the best objective so far."""
-    table = Table()
-    for column in ("method", *ENDED, "running", "of", "best"):
-        table.add_column(str(column), justify="left" if column == "method" else "right", no_wrap=True)
-    for method in spec.methods:
-        counts = Counter(trial.state for trial in trials if trial.method == method)
-        best = best_trial(trials, method)
-        table.add_row(
-            method,
-            *(str(counts[state]) for state in (*ENDED, LedgerState.RUNNING)),
-            str(spec.method_samples(method)),
-            f"{best.objective:.3f}" if best else "",
-        )
-    return table
-
-
-def best_lines(trials: list[LedgerTrial], spec: RunSpec) -> list[str]:
-    """Each method's best trial with its config."""
-    best = [best_trial(trials, method) for method in spec.methods]
-    return [f"best {trial.name} {describe(trial.params)}" for trial in best if trial]
-
-
-def best_trial(trials: list[LedgerTrial], method: str) -> LedgerTrial | None:
-    """The trial of a method with the highest objective so far, ended or not; None before the first epoch."""
-    eligible = (trial for trial in trials if trial.method == method and trial.state is not LedgerState.FAILED)
-    return next(iter(best_trials_first(eligible)), None)
-
-
-def describe(params: dict[str, object]) -> str:
-    """As ``lr=0.0123 batch_size=16``."""
-    return " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
-
-
-def duration(seconds: float) -> str:
-    """As ``1h05m``, ``2m10s`` or ``9s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02d}m"
-    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+def _ended(trials: Sequence[LedgerTrial], spec: RunSpec) -> str:
+    return f"{sum(trial.state.ended for trial in trials)}/{spec.total_samples} trials ended"

@@ -42,6 +42,8 @@ def run_search(search: Search, reconnect: Callable[[], None]) -> bool:
         if search.retry_failed:
             retried = search.ledger.retry_failed()
             search.progress.say(f"trying again: {', '.join(retried) or 'none, as no trial has failed'}")
+            for name in retried:
+                search.run.error(name).delete()
             search.retry_failed = False
         search.closing.sweep()
         before = _epochs(search.ledger)
@@ -64,6 +66,7 @@ def _drive_leg(search: Search) -> None:
     """One run of Ray Tune."""
     resources = search.spec.resources
     search.issued.clear()
+    search.progress.time.work.clear()
     with tempfile.TemporaryDirectory(prefix="scale-tune-") as scratch, _ray_logs_to(search.run, Path(scratch)):
         tuner = tune.Tuner(
             tune.with_resources(TuneTrial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}),

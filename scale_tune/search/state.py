@@ -6,6 +6,7 @@ from typing import Any
 
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.search.closing import Closing
+from scale_tune.search.hopeless import failed_alike, in_short, told_of
 from scale_tune.search.progress import Progress
 from scale_tune.search.stopping import Stop
 from scale_tune.spec import usercode
@@ -38,6 +39,10 @@ class Search:
     """How often each trial has lost its worker."""
     cap: int | None = None
     """Trials at once, once memory was found to be short."""
+    failed: list[str] = field(default_factory=list)
+    """The trials that have failed in this start of the driver, in that order."""
+    hopeless: str | None = None
+    """Why there is no use in going on, for whoever reads it; None while there is."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray pickles what it calls, for a restoring of its own that is never used."""
@@ -50,14 +55,29 @@ class Search:
         except OSError as error:
             self.progress.say(f"{name} is closed later, as its files can't be reached now: {error}")
 
+    def fail(self, name: str, error: str) -> None:
+        """Note that a trial has failed, and keep its error where it can be read; see whether others can fare better."""
+        self.ledger.fail(name, error)
+        self.progress.say(f"{name} has failed: {in_short(error):.300}")
+        try:
+            self.run.error(name).write(error.encode())
+        except OSError as why:  # the ledger has it
+            self.progress.say(f"its error can't be written to {self.run.error(name)}: {why}")
+        self.failed.append(name)
+        method = self.ledger.trial(name).method
+        trials = [trial for trial in self.ledger.trials() if trial.method == method]
+        alike = failed_alike(trials, self.failed, self.spec.method_samples(method))
+        if alike and self.hopeless is None:
+            self.hopeless = told_of(alike, self.run)
+            self.stop.wish(f"the first trials of {method} have failed alike")
+
     def lost_worker(self, name: str, how: str) -> None:
         """Have a trial issued again, unless it has lost too many workers."""
         self.deaths[name] += 1
         if self.deaths[name] <= MAX_WORKER_DEATHS:
             self.ledger.put_back(name)
         else:
-            self.progress.say(f"{name} has failed: its worker died {self.deaths[name]} times")
-            self.ledger.fail(name, f"its worker died {self.deaths[name]} times; the last time:\n{how}")
+            self.fail(name, f"its worker died {self.deaths[name]} times; the last time:\n{how}")
 
     def unfit(self, name: str, why: str) -> None:
         """A worker could not train at all; its trial is issued again when it has ended."""

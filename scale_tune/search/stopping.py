@@ -92,5 +92,5 @@ def parse_budget(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text.strip())
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if "".join(number + unit for number, unit in parts) != text.strip() or seconds == 0:
-        raise UserError(f"--time-budget {text!r} must be a time, as 90s, 30m, 2h or 1h30m")
+        raise UserError(f"--time-budget: must be a time, as 90s, 30m, 2h or 1h30m, got {text!r}")
     return seconds

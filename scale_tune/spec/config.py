@@ -42,6 +42,15 @@ class DfrProtocol(StrEnum):
     """As DFR's authors do without target: on group-balanced subsamples of train, with scaling."""
 
 
+class TrackerName(StrEnum):
+    """What shows a search besides its own report (:mod:`scale_tune.tracking`)."""
+
+    TENSORBOARD = "tensorboard"
+    WANDB = "wandb"
+    MLFLOW = "mlflow"
+    TRACKIO = "trackio"
+
+
 class Schedule(StrEnum):
     """The learning rate over the epochs, for the backbone and the heads alike."""
 
@@ -61,9 +70,10 @@ class Splits(StrEnum):
 class DatasetConfig(BaseModel):
     """A dataset by name, with the options that its own class checks (:mod:`scale_tune.datasets`)."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, use_attribute_docstrings=True)
 
     name: str = Field(strict=True)
+    """A dataset of the package, or what you call your own. Its options stand beside it."""
     file: str | None = Field(default=None, strict=True)
     """The Python file that defines it, if the package does not."""
 
@@ -105,9 +115,13 @@ class Hyperparameters(Frozen):
     """What a search may vary. The defaults are the fixed values of the published Dominoes ablation."""
 
     lr: float = Field(default=1e-3, gt=0)
+    """Learning rate of SGD."""
     weight_decay: float = Field(default=1e-3, ge=0)
+    """L2 penalty: how much of a weight is added to its gradient."""
     batch_size: int = Field(default=16, ge=2)
+    """Images in a batch; of a method that learns from train and target at once, in a batch of each."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    """How much of the last step goes into the next."""
 
 
 WITH_TARGET = "with_target"
@@ -145,3 +159,15 @@ class TrialConfig(Frozen):
         """Every value that a search may vary, by the name that search spaces and tables use."""
         values: dict[str, Any] = self.hyperparameters.model_dump(mode="json") | self.options
         return values | {f"dataset.{option}": value for option, value in self.dataset.options.items()}
+
+    def values(self) -> dict[str, Any]:
+        """Every value but the seeds, by the names that tables and trackers use."""
+        return self.flat() | {
+            "epochs": self.epochs,
+            "schedule": self.schedule.value,
+            "objective": self.objective.value,
+            "splits": self.splits.value,
+            "model": self.model.name,
+            "weights": self.model.weights,
+            "dataset": self.dataset.name,
+        }

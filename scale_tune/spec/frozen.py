@@ -22,9 +22,14 @@ class LocatedError(ValueError):
 
 
 class Frozen(BaseModel):
-    """Base of every configuration: immutable, and an unknown field is an error that names the nearest known one."""
+    """Base of every configuration: immutable, and an unknown field is an error that names the nearest known one.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    What stands below a field is its meaning, which ``docs/keys.md`` and ``tune.py init`` show.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -32,8 +37,13 @@ class Frozen(BaseModel):
         if isinstance(data, dict):
             for key in data:
                 if key not in cls.model_fields:
-                    raise LocatedError((key,), f"unknown key; {nearest(key, cls.model_fields)}")
+                    raise LocatedError((key,), unknown("key", key, cls.model_fields))
         return data
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """What is wrong with a key of a search space that means nothing."""
+    return f"unknown {what}; {nearest(name, known)}; docs/keys.md explains every key"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

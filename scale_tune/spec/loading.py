@@ -50,13 +50,17 @@ def load_spec(
         raise UserError(f"can't read the search space {path}: {error}") from None
     data, lines = parse_yaml(text, str(path))
     if not isinstance(data, dict):
-        raise UserError(f"{path}: a search space is a mapping with the keys {', '.join(RunSpec.model_fields)}")
+        got = "nothing" if data is None else "a list" if isinstance(data, list) else repr(data)
+        raise UserError(
+            f"{path}: must be a mapping of keys, as methods and space, got {got}; see search_spaces/ for examples"
+        )
     places = {key_path: f"{path}:{line}" for key_path, line in lines.items()}
     if isinstance(data.get("methods"), list):
         data["methods"] = dict.fromkeys(map(str, data["methods"]))
     if methods is not None:
         in_file = data.get("methods")
         data["methods"] = {method: in_file.get(method) if isinstance(in_file, dict) else None for method in methods}
+        places |= {("methods", method): "command line" for method in methods if method not in (in_file or ())}
     if epochs is not None:
         overrides = {"epochs": epochs} | (overrides or {})
         for own in data["methods"].values() if isinstance(data.get("methods"), dict) else ():
@@ -129,7 +133,10 @@ def override(data: dict[str, Any], places: dict[KeyPath, str], overrides: dict[s
     for key, value in overrides.items():
         if not all(key.split(".")):
             raise UserError(f"can't set {key!r}: a key is names with dots between, as scheduler.name")
-        places[_override(data, key, value)] = "command line"
+        path = _override(data, key, value)
+        for below in [place for place in places if place[: len(path)] == path]:
+            del places[below]
+        places[path] = "command line"
 
 
 def _override(data: dict[str, Any], key: str, value: Any) -> KeyPath:

@@ -16,11 +16,12 @@ def broken_rule(error: ErrorDetails) -> str:
         return str(cause)
     value = error["input"]
     if error["type"] == "missing":
-        return "is missing; every search needs it"
+        return "is missing, and nothing stands in for it; give it"
     if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        got = value.get("type") if isinstance(value, dict) else value
+        got = value.get("type", "none") if isinstance(value, dict) else value
         return f"needs a type of {', '.join(PARAMETER_TYPES)}, got {got!r}"
     rule = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
+    rule = re.sub(r" after validation, not \d+", "", rule)
     rule = re.sub(r"a valid (tuple|array)", "a list", rule)
     rule = re.sub(r"a valid dictionary( or .*)?", "a mapping", rule)
     return f"{rule}, got {value!r}{in_quotes(value)}"

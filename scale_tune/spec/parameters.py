@@ -12,8 +12,11 @@ class _Range(Frozen):
     """A number between ``low`` and ``high``, both included, drawn on a logarithmic scale if ``log``."""
 
     low: float
+    """The smallest value."""
     high: float
+    """The largest value; it may be drawn, too."""
     log: bool = False
+    """Drawn on a logarithmic scale, for what may differ by powers of ten."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -24,7 +27,9 @@ class _Range(Frozen):
                 ("low",), f"the range is empty: low and high are both {self.low!r}; write the value alone"
             )
         if self.log and self.low <= 0:
-            raise LocatedError(("low",), f"a logarithmic range must lie above 0, but low is {self.low!r}")
+            raise LocatedError(
+                ("low",), f"a logarithmic range must lie above 0, but low is {self.low!r}; raise it, or leave log out"
+            )
         return self
 
     def extremes(self) -> tuple[Scalar, ...]:
@@ -43,6 +48,7 @@ class FloatRange(_Range):
     """A real number of a range."""
 
     type: Literal["float"]
+    """A number."""
 
     def holds(self, value: Any) -> bool:
         """Whether the parameter can have the value."""
@@ -56,8 +62,11 @@ class IntRange(_Range):
     """A whole number of a range."""
 
     type: Literal["int"]
+    """A whole number."""
     low: int
+    """The smallest value."""
     high: int
+    """The largest value; it may be drawn, too."""
 
     def extremes(self) -> tuple[Scalar, ...]:
         """Also the neighbours of the ends: an option may take only multiples of something."""
@@ -76,7 +85,9 @@ class Choice(Frozen):
     """One of ``values``, without an order."""
 
     type: Literal["choice"]
+    """One of several values, which have no order."""
     values: Annotated[tuple[Scalar, ...], Lenient]
+    """The values; the grid sampler tries each."""
 
     @field_validator("values")
     @classmethod
@@ -104,11 +115,27 @@ class Constant(Frozen):
     """One fixed value. In YAML it is written without a ``type``, as ``momentum: 0.9``."""
 
     type: Literal["constant"]
+    """One value. ``momentum: 0.9`` means the same as ``momentum: {type: constant, value: 0.9}``."""
     value: Scalar
+    """The value."""
 
     def extremes(self) -> tuple[Scalar, ...]:
         """Values that are all trainable only if every value of the parameter is."""
         return (self.value,)
+
+
+SEARCHED = "searched"
+
+
+def searched(**parameter: Any) -> dict[str, Any]:
+    """How an option is searched unless somebody knows better, for ``Field(json_schema_extra=…)``.
+
+    ``tune.py init`` writes it into a new search space.
+
+    Args:
+        parameter: as it stands in one: ``type``, ``low``, ``high``, ``log``, ``values``.
+    """
+    return {SEARCHED: parameter}
 
 
 Parameter = Annotated[FloatRange | IntRange | Choice | Constant, Field(discriminator="type")]

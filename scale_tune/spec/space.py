@@ -14,6 +14,7 @@ from scale_tune.spec.config import (
     Schedule,
     Seeds,
     Splits,
+    TrackerName,
     TrialConfig,
 )
 from scale_tune.spec.frozen import Frozen, Lenient, LocatedError, nearest
@@ -51,6 +52,8 @@ class SchedulerSpec(Frozen):
     """
 
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
+    """``asha`` compares trials at rungs, ``hyperband`` in brackets whose first rungs are at different epochs;
+    ``median`` stops what is below the median of the complete trials; ``none`` trains every trial to its end."""
     grace_period: int = Field(default=1, ge=1)
     """No trial is stopped before this epoch, which is the first rung."""
     reduction_factor: int = Field(default=3, ge=2)
@@ -68,16 +71,20 @@ class ResourceSpec(Frozen):
     """What each trial gets, and how many run at once."""
 
     cpus_per_trial: float = Field(default=1, gt=0)
+    """CPU cores of each trial."""
     gpus_per_trial: float = Field(default=0, ge=0)
+    """GPUs of each trial; with 0.25, four share one."""
     max_concurrent: int | None = Field(default=None, ge=1)
-    """None: as many as the cluster has room for."""
+    """Trials at once; left out, as many as the cluster has room for."""
 
 
 class RunSpec(Frozen):
     """A whole search. The fields are the top-level keys of a search space file."""
 
     dataset: DatasetConfig = DatasetConfig(name="digits")
+    """What is trained on, by name, with its options."""
     model: ModelOptions = ModelOptions()
+    """The network and its initial weights."""
     methods: dict[str, MethodSpec]
     """The methods to compare, each with a study of its own. In YAML a plain list will do."""
     space: Space = Field(default_factory=dict)
@@ -85,22 +92,32 @@ class RunSpec(Frozen):
     num_samples: int = Field(default=10, ge=1)
     """Trials of each method. A grid or a list of points has as many as it has points, and this is not used."""
     seeds: Seeds = (0, 1, 2)
+    """Each trial is trained once for each, side by side, and reports their mean."""
     splits: Annotated[Splits, Lenient] = Splits.SHARED
     """``shared``: all seeds have one division of the data; ``per_seed``: each draws its own, as published."""
     epochs: int = Field(default=20, ge=1)
+    """How long a trial trains: how often over train, or over target where a method learns from target alone."""
     schedule: Annotated[Schedule, Lenient] = Schedule.NONE
+    """The learning rate over the epochs: ``none`` keeps it, ``cosine`` brings it down towards 0."""
     objective: Annotated[Objective, Lenient] = Objective.WORST_GROUP
+    """The accuracy on val that is maximised, and that selects epochs, configs and DFR's C. ``worst_group`` is the
+    lowest of the groups', ``minority`` and ``majority`` are those of samples whose attribute goes against and with
+    their label, ``train_weighted`` weights the groups by their share of train, ``worst_class`` needs no attribute."""
     sampler: Literal["tpe", "random", "grid", "points", "cmaes", "gp", "qmc"] = "tpe"
-    """``points`` are those of ``try_first`` and no others. ``cmaes`` and ``qmc`` are for ranges, and draw choices at
-    random. ``gp`` learns from complete trials alone."""
+    """How configs are drawn. ``points`` are those of ``try_first`` and no others. ``cmaes`` and ``qmc`` are for ranges,
+    and draw choices at random. ``gp`` learns from complete trials alone."""
     try_first: Points = ()
     """Points to try before any other is drawn, by every method that has none of its own."""
     scheduler: SchedulerSpec = SchedulerSpec()
+    """Early stopping of trials."""
     search_seed: int = Field(default=0, ge=0)
     """Seed of the sampler's draws."""
     keep_top: int = Field(default=3, ge=1)
     """Of each method on each dataset, this many of the best completed trials keep their weights."""
     resources: ResourceSpec = ResourceSpec()
+    """What each trial gets, and how many run at once."""
+    track: Annotated[tuple[TrackerName, ...], Lenient] = ()
+    """Trackers that show the search while it runs, as ``[tensorboard, wandb]``; ``docs/tracking.md`` has them all."""
 
     _plain_values = field_validator("space", mode="before")(with_constants)
 
@@ -118,11 +135,24 @@ class RunSpec(Frozen):
                 raise LocatedError((method,), "a method's name is of small letters, digits and _, as group_dro")
         return {method: {} if own is None else own for method, own in methods.items()}
 
+    @field_validator("track", mode="before")
+    @classmethod
+    def _trackers_are_known(cls, track: Any) -> Any:
+        if not isinstance(track, list | tuple):
+            return track
+        for i, name in enumerate(track):
+            if name not in list(TrackerName):
+                raise LocatedError((i,), f"there is no tracker {name!r}; {nearest(name, TrackerName)}")
+            if name in track[:i]:
+                raise LocatedError((i,), f"{name} stands twice; list it once")
+        return tuple(map(TrackerName, track))
+
     @field_validator("seeds")
     @classmethod
     def _seeds_are_distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed stands twice; a repeated seed is the same run again")
+        for seed in seeds:
+            if seeds.count(seed) > 1:
+                raise ValueError(f"{seed} stands twice, but a repeated seed is the same run again; list it once")
         return seeds
 
     @model_validator(mode="after")

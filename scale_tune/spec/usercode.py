@@ -36,9 +36,8 @@ def read_sources(paths: Mapping[str, Path]) -> dict[str, str]:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{what}: can't read {path}: {error}; give a Python file, beside the search space"
-            ) from None
+            why = getattr(error, "strerror", None) or error
+            raise UserError(f"{what}: can't read {path}: {why}; give a Python file, beside the search space") from None
         try:
             compile(text, str(path), "exec")
         except (SyntaxError, ValueError) as error:

@@ -57,6 +57,12 @@ def parse_yaml(text: str, source: str) -> tuple[Any, dict[Path, int]]:
     return value, lines
 
 
+def on_one_line(value: Any) -> str:
+    """Plain data as YAML that may stand behind a key."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True)
+    return text.removesuffix("...\n").strip()
+
+
 def _construct(loader: _Loader, node: yaml.Node, path: Path, lines: dict[Path, int], source: str) -> Any:
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode):
@@ -68,7 +74,9 @@ def _construct(loader: _Loader, node: yaml.Node, path: Path, lines: dict[Path, i
         key = str(_scalar(loader, key_node, source))
         line = key_node.start_mark.line + 1
         if key in mapping:
-            raise UserError(f"{source}:{line}: the key {key!r} stands twice, first in line {lines[*path, key]}")
+            raise UserError(
+                f"{source}:{line}: the key {key!r} stands twice, first in line {lines[*path, key]}; leave one out"
+            )
         lines[*path, key] = line
         mapping[key] = _construct(loader, value_node, (*path, key), lines, source)
     return mapping

@@ -51,14 +51,14 @@ def check_database(url: str) -> None:
     try:
         parsed = sqlalchemy.make_url(url)
     except sqlalchemy.exc.ArgumentError:
-        raise UserError(f"--ledger {url!r} must be a URL, as postgresql://user@host/database") from None
+        raise UserError(f"--ledger: must be a URL, as postgresql://user@host/database, got {url!r}") from None
     if parsed.get_backend_name() not in DATABASE_SCHEMES:
         raise UserError(
-            f"--ledger {parsed!r} must be a PostgreSQL database, as postgresql://user@host/database; "
-            "without --ledger, it is a file in the run's directory"
+            f"--ledger: must be a PostgreSQL database, as postgresql://user@host/database, got {parsed!r}; "
+            "leave it out, and the ledger is a file in the run's directory"
         )
     if parsed.password is not None:
         raise UserError(
-            f"--ledger {parsed!r} holds a password, which the run's spec.yaml would show; leave it out, and "
+            f"--ledger: {parsed!r} holds a password, which the run's spec.yaml would show; leave it out, and "
             "put it into ~/.pgpass or $PGPASSWORD"
         )

@@ -36,6 +36,10 @@ class RunDir:
         """The directory of one trial."""
         return self.trials / name
 
+    def error(self, name: str) -> Location:
+        """Of a trial that has failed, what it raised, with the whole traceback; the ledger has it as well."""
+        return self.trial(name) / "error.log"
+
     @cached_property
     def ledger(self) -> Path | Database:
         """Where the ledger is: beside the spec, unless the run was started with a database."""
@@ -107,7 +111,9 @@ class RunDir:
         try:
             text = self.spec.read().decode()
         except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"{self.path} is not the directory of a run: it has no spec.yaml") from None
+            raise UserError(
+                f"{self.path} is not the directory of a run: it has no spec.yaml; give one that has, as runs/demo"
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"can't read {self.spec}: {error}") from None
         data, lines = parse_yaml(text, str(self.spec))
@@ -124,9 +130,8 @@ def check_name(name: str) -> None:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise UserError(
-            f"--name {name!r} must be up to 100 letters, digits, '.', '_' and '-', "
-            "and start with a letter or digit; "
-            "use --storage for the directory it goes into"
+            "--name: must be up to 100 letters, digits, '.', '_' and '-', and start with a letter or digit, "
+            f"got {name!r}; use --storage for the directory it goes into"
         )
 
 

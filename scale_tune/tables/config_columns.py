@@ -68,16 +68,7 @@ def own_fields(spec: RunSpec, known: pa.Schema) -> list[pa.Field]:
 
 def config_columns(config: TrialConfig) -> dict[str, Any]:
     """A trial's values for these columns; what is no text is written as JSON in columns of text."""
-    values = config.flat() | {
-        "epochs": config.epochs,
-        "schedule": config.schedule.value,
-        "objective": config.objective.value,
-        "splits": config.splits.value,
-        "model": config.model.name,
-        "weights": config.model.weights,
-        "dataset": config.dataset.name,
-    }
-    return {f"config.{name}": _cell(f"config.{name}", value) for name, value in values.items()}
+    return {f"config.{name}": _cell(f"config.{name}", value) for name, value in config.values().items()}
 
 
 def _cell(column: str, value: Any) -> Any:

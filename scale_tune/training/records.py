@@ -256,6 +256,19 @@ def read_header(path: Location) -> TrialRecord:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged.
     """
+    try:
+        return TrialRecord.model_validate_json(read_metadata(path)[HEADER_KEY])
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged: its header holds no record ({error!r})") from None
+
+
+def read_metadata(path: Location) -> dict[str, str]:
+    """What the header of a safetensors file says besides its tensors, which are not read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged.
+    """
     with path.open() as file:
         # The format: 8 bytes of length, then that many of JSON.
         length = int.from_bytes(file.read(8), "little")
@@ -263,9 +276,10 @@ def read_header(path: Location) -> TrialRecord:
             raise ValueError(f"{path} is damaged: its header would have {length} bytes")
         header = json.loads(file.read(length))
     try:
-        return TrialRecord.model_validate_json(header["__metadata__"][HEADER_KEY])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: its header holds no record ({error!r})") from None
+        metadata: dict[str, str] = dict(header["__metadata__"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: its header says nothing of it ({error!r})") from None
+    return metadata
 
 
 def read_final_record(directory: Location) -> TrialRecord | None:

@@ -164,7 +164,8 @@ class Trial:
         # A trial with a diverged replica lacks a seed: it is never selected, so nothing is refitted on it.
         if not self.record.diverged:
             for replica in self.replicas:
-                save_weights(self.directory, self.record, replica.seed, self.best_weights[replica.seed])
+                head = replica.method.network.evaluation_head
+                save_weights(self.directory, self.record, replica.seed, self.best_weights[replica.seed], head)
                 if is_refitted(self.record.config):
                     self._keep_features(replica)
 

@@ -5,33 +5,40 @@ import shlex
 import traceback
 from collections.abc import Callable
 
-from rich.console import Console
-
 from scale_tune.datasets.ahead import load_with_progress
 from scale_tune.datasets.preparation import identity
-from scale_tune.errors import UserError
+from scale_tune.errors import NoResultError, UserError
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import check_covers, create_studies, read_trials
 from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
-from scale_tune.search.progress import Progress, duration
+from scale_tune.search.hopeless import in_vain
+from scale_tune.search.overview import duration
+from scale_tune.search.progress import Progress
 from scale_tune.search.run import run_search
 from scale_tune.search.state import Search
 from scale_tune.search.stopping import Stop
 from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import RunSpec
+from scale_tune.steps import Steps
 from scale_tune.storage.database import Database, check_database
 from scale_tune.storage.location import Location
 from scale_tune.storage.lock import only_driver
 from scale_tune.storage.provenance import changes, provenance
 from scale_tune.storage.rundir import RunDir, check_new_run, create_run
+from scale_tune.tracking.beside import Beside
+from scale_tune.tracking.tracker_registry import check_trackers
 from scale_tune.workflows.confirm import DIRECTORY, confirmation_of, confirmation_spec, unconfirmed
-
-console = Console(markup=False, highlight=False, soft_wrap=True)
 
 
 def launch(
-    spec: RunSpec, storage: Location, name: str, address: str | None, ledger: str | None, budget: float | None
+    spec: RunSpec,
+    storage: Location,
+    name: str,
+    address: str | None,
+    ledger: str | None,
+    budget: float | None,
+    steps: Steps,
 ) -> bool:
     """Start a new run and drive it.
 
@@ -42,28 +49,36 @@ def launch(
         address: the Ray cluster; None starts Ray on this machine.
         ledger: the URL of the database that holds the ledger; None: a file in the run's directory.
         budget: seconds after which to stop.
+        steps: told what is done.
 
     Returns:
         Whether every trial has ended; otherwise the run was stopped and can be resumed.
 
     Raises:
         UserError: what was asked for can't be run; nothing was written then.
+        NoResultError: no trial can be selected, or will ever be.
         KeyboardInterrupt: it was stopped before there was a run.
     """
     stop = Stop(budget)
-    check_new_run(storage, name)
+    check_trackers(spec.track, check_new_run(storage, name))
     database = _new_database(storage, name, ledger)
     if address is None:  # here its progress can be shown
         for dataset in _any_config(spec).datasets.values():
-            load_with_progress(dataset, console)
+            load_with_progress(dataset, steps)
+    steps.doing(_reaching_ray(address))
     with cluster(address, stop) as reconnect:
+        steps.doing("trying a step of each method on the workers")
         one_disk = address is None and storage.local is not None
-        data = check_cluster(spec, None if one_disk else storage, console.print)
+        data = check_cluster(spec, None if one_disk else storage, steps)
         if database is not None:
             create_studies(database, spec.methods)
         run = create_run(storage, name, spec, data, database)
         with only_driver(run):
-            return _drive(run, spec, stop, reconnect)
+            return _drive(run, spec, stop, reconnect, steps)
+
+
+def _reaching_ray(address: str | None) -> str:
+    return "starting Ray" if address is None else f"connecting to Ray at {address}"
 
 
 def _new_database(storage: Location, name: str, url: str | None) -> Database | None:
@@ -79,7 +94,7 @@ def _new_database(storage: Location, name: str, url: str | None) -> Database | N
 
 
 def resume(
-    run: RunDir, spec: RunSpec, address: str | None, budget: float | None, *, retry_failed: bool = False
+    run: RunDir, spec: RunSpec, address: str | None, budget: float | None, steps: Steps, *, retry_failed: bool = False
 ) -> bool:
     """Go on with a run; see :func:`launch`.
 
@@ -88,12 +103,15 @@ def resume(
         spec: what it searches, with a larger ``num_samples`` or other resources if asked for.
         address: the Ray cluster.
         budget: seconds after which to stop.
+        steps: told what is done.
         retry_failed: whether failed trials are tried again.
 
     Raises:
+        NoResultError: no trial can be selected, or will ever be.
         UserError: another driver works on it, the ledger is gone or damaged, or the data has changed.
     """
     stop = Stop(budget)
+    check_trackers(spec.track, run)
     usercode.provide(run.sources())
     with only_driver(run):
         try:
@@ -102,19 +120,21 @@ def resume(
             check_covers(run.ledger, Ledger(run.ledger, spec).trials(), directories)
             now = provenance()
             if changed := changes(run.provenance(), now):
-                console.print(f"warning: not what the run was started with: {'; '.join(changed)}")
+                steps(f"warning: not what the run was started with: {'; '.join(changed)}")
             # On this machine alone, what a worker found at the launch need not be found again: that takes seconds.
-            here = None if address else _data_here(run, spec)
+            here = None if address else _data_here(run, spec, steps)
+            steps.doing(_reaching_ray(address))
             with cluster(address, stop) as reconnect:
+                steps.doing("checking the workers")
                 nodes_with_room(spec.resources)
-                _check_same_data(run, here or check_cluster(spec, run.path, console.print))
+                _check_same_data(run, here or check_cluster(spec, run.path, steps))
                 run.note_resumed(spec, now)
-                return _drive(run, spec, stop, reconnect, retry_failed=retry_failed)
+                return _drive(run, spec, stop, reconnect, steps, retry_failed=retry_failed)
         except KeyboardInterrupt:
-            return _stopped(run, stop)
+            return _stopped(run, stop, steps)
 
 
-def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
+def confirm(run: RunDir, top_k: int, address: str | None, steps: Steps) -> bool:
     """Train the best configs of a run again on fresh seeds, or go on with that (:mod:`scale_tune.workflows.confirm`).
 
     Those whose refitted last layer was selected are among them, if the run has been analysed.
@@ -124,6 +144,7 @@ def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
         top_k: how many configs of each method on each dataset. A confirmation that was begun keeps those that it
             has; a warning says so where they are not these.
         address: the Ray cluster.
+        steps: told what is done.
 
     Returns:
         Whether every trial has ended.
@@ -148,13 +169,13 @@ def confirm(run: RunDir, top_k: int, address: str | None) -> bool:
     if confirmation.spec.is_file():
         begun = confirmation.read_spec()
         if lacking := unconfirmed(begun, spec):
-            console.print(
+            steps(
                 f"warning: {confirmation.path} was begun with other configs, and lacks {lacking} of the best {top_k} "
                 "of each method of now; to confirm these, move that directory out of the run's and repeat the command"
             )
-        return resume(confirmation, begun, address, None)
+        return resume(confirmation, begun, address, None, steps)
     ledger = run.ledger.url if isinstance(run.ledger, Database) else None
-    return launch(spec, run.path, DIRECTORY, address, ledger, None)
+    return launch(spec, run.path, DIRECTORY, address, ledger, None, steps)
 
 
 def _check_same_data(run: RunDir, now: dict[str, str]) -> None:
@@ -170,50 +191,71 @@ def _any_config(spec: RunSpec) -> TrialConfig:
     return spec.first_config(next(iter(spec.methods)))
 
 
-def _data_here(run: RunDir, spec: RunSpec) -> dict[str, str]:
+def _data_here(run: RunDir, spec: RunSpec, steps: Steps) -> dict[str, str]:
     config = _any_config(spec)
     try:
-        return identity(config, load_with_progress(next(iter(config.datasets.values())), console))
+        return identity(config, load_with_progress(next(iter(config.datasets.values())), steps))
     except OSError as error:
         raise UserError(f"can't read what the run {run.path} was started with: {error}") from None
 
 
 def _drive(
-    run: RunDir, spec: RunSpec, stop: Stop, reconnect: Callable[[], None], *, retry_failed: bool = False
+    run: RunDir,
+    spec: RunSpec,
+    stop: Stop,
+    reconnect: Callable[[], None],
+    steps: Steps,
+    *,
+    retry_failed: bool = False,
 ) -> bool:
-    console.print(f"run {run.path}")
+    steps(f"run {run.path}")
+    steps.pause()
     stop.how_to_go_on = _how_to_go_on(run)
-    progress = Progress(Console(markup=False, highlight=False))
+    progress = Progress(steps.console, spec)
     sources = usercode.provided(spec.files)
     search = Search(run=run, spec=spec, progress=progress, stop=stop, retry_failed=retry_failed, sources=sources)
     try:
-        with progress:
+        done = _searched(search, reconnect, steps)
+        why = search.hopeless or (in_vain(search.ledger.trials(), run) if done else None)
+        if why is not None:
+            raise NoResultError(why)
+        if not done:
+            return _stopped(run, stop, steps)
+        path = shlex.quote(str(run.path))
+        steps(f"done in {duration(progress.elapsed)}; compare the methods by\n  python analyze.py {path}")
+        return True
+    finally:
+        steps.doing("ending Ray")
+
+
+def _searched(search: Search, reconnect: Callable[[], None], steps: Steps) -> bool:
+    """Whether every trial has ended."""
+    try:
+        with search.progress as progress, Beside(search.run, search.spec.track, progress.say) as trackers:
             done = run_search(search, reconnect)
+            if done:
+                trackers.finish()
+            return done
     except KeyboardInterrupt:
-        done = False
+        return False
     except Exception as error:  # Ray ends a search by errors of many kinds; the ledger and checkpoints are whole
-        console.print(f"the search broke off: {error!r:.500}")
-        _write_error(run, traceback.format_exc())
-        done = False
-    if not done:
-        return _stopped(run, stop)
-    path = shlex.quote(str(run.path))
-    console.print(f"done in {duration(progress.elapsed)}; compare the methods by\n  python analyze.py {path}")
-    return True
+        steps(f"the search broke off: {error!r:.500}")
+        _write_error(search.run, traceback.format_exc(), steps)
+        return False
 
 
-def _write_error(run: RunDir, text: str) -> None:
+def _write_error(run: RunDir, text: str, steps: Steps) -> None:
     file = run.path / "error.log"
     try:
         file.write(text.encode())
-        console.print(f"the whole traceback is in {file}")
+        steps(f"the whole traceback is in {file}")
     except OSError:  # perhaps what broke off the search: a full disk
-        console.print(text)
+        steps(text)
 
 
-def _stopped(run: RunDir, stop: Stop) -> bool:
+def _stopped(run: RunDir, stop: Stop, steps: Steps) -> bool:
     why = f", as {stop.reason}" if stop.reason else ""
-    console.print(f"stopped{why}; {_how_to_go_on(run)}")
+    steps(f"stopped{why}; {_how_to_go_on(run)}")
     return False
 
 

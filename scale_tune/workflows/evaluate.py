@@ -71,7 +71,7 @@ def check_runs(runs: Sequence[RunDir], export: Location | None) -> None:
     addresses = [run.path.resolved() for run in runs]
     for address in addresses:
         if addresses.count(address) > 1:
-            raise UserError(f"the run {address} is given twice")
+            raise UserError(f"the run {address} is given twice; leave one out")
         if address.name == DIRECTORY and address.parent in addresses:
             raise UserError(f"{address} confirms {address.parent}, which shows it anyway; leave it out")
     if export is None:

@@ -251,15 +251,16 @@ def refit_missing(missing: Sequence[tuple[AnalysedRun, PendingRefit]], address: 
     """Carry out what is missing, and say how far it is."""
     if not missing:
         return
-    from scale_tune.search.side_by_side import side_by_side  # Ray is started only if there is something to refit
-
     networks = f"{len(missing)} networks" if len(missing) > 1 else "a network"
-    say(f"refitting the last layer of {networks}")
+    say(f"refitting the last layer of {networks} …")
+    from scale_tune.search.side_by_side import side_by_side  # only if there is something to refit
+
     try:
         with closing(side_by_side([network.call for _, network in missing], address)) as found:
             for number, ((run, network), refitted) in enumerate(zip(missing, found, strict=True), 1):
                 run.add(network, refitted)
                 say(f"{number} of {len(missing)}: {network.what}")
+        say("comparing …")
     finally:  # an analysis may be interrupted
         for analysed in {id(run): run for run, _ in missing}.values():
             analysed.keep()

@@ -19,7 +19,9 @@ def check_report(runs: Sequence[RunDir], path: Location | None) -> None:
         UserError: one file for several runs.
     """
     if path is not None and len(runs) > 1:
-        raise UserError(f"--report {path} is for one run; without it, each run gets a report.html in its directory")
+        raise UserError(
+            f"--report {path} is for one run, got {len(runs)}; leave it out, and each run gets a report.html of its own"
+        )
 
 
 def write_reports(runs: Sequence[RunDir], found: Evaluation, path: Location | None) -> list[Location]:

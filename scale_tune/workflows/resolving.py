@@ -15,7 +15,7 @@ from scale_tune.datasets import dataset_class
 from scale_tune.errors import UserError
 from scale_tune.methods import Method, method_class, registered_methods
 from scale_tune.spec.config import Hyperparameters
-from scale_tune.spec.frozen import LocatedError, Scalar, nearest
+from scale_tune.spec.frozen import LocatedError, Scalar, unknown
 from scale_tune.spec.mistakes import broken_rule
 from scale_tune.spec.parameters import Constant, Parameter
 from scale_tune.spec.space import DATASET, RunSpec
@@ -104,7 +104,7 @@ def _by_owner(spec: RunSpec, method: str) -> tuple[dict[str, Parameter], ...]:
 def _check_names(spec: RunSpec, dataset: type[BaseModel], options: Mapping[str, type[BaseModel]]) -> None:
     for name in spec.dataset.options:
         if name not in dataset.model_fields:
-            raise LocatedError(("dataset", name), f"unknown option; {nearest(name, dataset.model_fields)}")
+            raise LocatedError(("dataset", name), unknown("option", name, dataset.model_fields))
     shared = [*Hyperparameters.model_fields, *(f"{DATASET}{option}" for option in dataset.model_fields)]
     for name in spec.space:
         if owners := [method for method, own in options.items() if name in own.model_fields and name not in shared]:
@@ -119,7 +119,7 @@ def _check_names(spec: RunSpec, dataset: type[BaseModel], options: Mapping[str, 
 
 def _check_name(path: KeyPath, name: str, known: list[str]) -> None:
     if name not in known:
-        raise LocatedError(path, f"unknown parameter; {nearest(name, known)}")
+        raise LocatedError(path, unknown("parameter", name, known))
 
 
 def _check_corners(

@@ -13,12 +13,17 @@ from pathlib import Path
 import pytest
 
 from scale_tune.errors import UserError
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import create_studies
+from scale_tune.storage.database import Database
 from scale_tune.storage.location import Location
-from scale_tune.storage.rundir import RunDir
+from scale_tune.storage.lock import only_driver
+from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
 from tests.drills.conftest import SAMPLES
 from tests.support.clusters import free_port, wait_for_http
-from tests.support.commands import kill_group, run, start, wait_until
+from tests.support.commands import call, kill_group, run, start, wait_until
+from tests.support.runs import fast_spec
 from tests.support.searches import assert_search_is_whole, ledger_of, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -150,3 +155,26 @@ def test_a_database_that_cannot_hold_the_ledger_is_an_error(space, tmp_path, url
     assert "secret" not in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "runs" / "demo").exists()
+
+
+def test_a_run_whose_ledger_is_in_a_database_is_seen_from_outside(tmp_path, postgresql):
+    """The lock is looked at without being taken, in the list of those that the server holds."""
+    spec = fast_spec(scheduler={"name": "none"})
+    database = Database(postgresql, "seen-1")
+    create_studies(database, spec.methods)
+    run = create_run(Location.of(tmp_path), "seen", spec, {}, database)
+    ledger = Ledger(database, spec)
+    name = ledger.next_trial().name
+    ledger.report(name, [0.25])
+    ledger._storage.remove_session()
+    ledger._storage.engine.dispose()
+    (run.trial(name) / "checkpoint-00001.safetensors").write(b"")
+    with only_driver(run):
+        result = call("tune", "--status", run.path)
+        assert result.returncode == 0, result.stderr
+        assert f"driven by process {os.getpid()} on " in result.stdout
+        assert f"running (epochs trained)\n{name} 1/1\n" in result.stdout
+        assert re.search(r"last report \d+s ago", result.stdout)
+    assert "nobody drives it" in call("tune", "--status", run.path).stdout
+    with only_driver(run):
+        pass

@@ -8,6 +8,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import create_run
 from tests.support.commands import call, run
 from tests.support.runs import fast_spec, make_run
+from tests.support.trackers import assert_shown_once
 
 GRID = {
     "methods": ["erm_target"],
@@ -58,6 +59,43 @@ def test_a_run_without_a_result_is_analysed_and_said_to_be_so(runs, name, said):
     assert (runs[name].results / "comparison.csv").is_file()
 
 
+def test_a_run_without_trackers_is_shown_in_one_afterwards_and_its_ledger_copied(runs, tmp_path):
+    path, copy = runs["target"].path, tmp_path / "copy.log"
+    shown = ("--track", "tensorboard", "--optuna", copy)
+    result = call("analyze", path, "--dfr", "none", "--export", tmp_path / "out", *shown)
+    assert result.returncode == 0, result.stderr
+    assert f"tensorboard has it all: tensorboard --logdir {path}/tensorboard" in result.stdout
+    assert_shown_once(runs["target"], "tensorboard")
+    assert b"erm_target-00002" in copy.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--track", "mlfow"], "--track: there is no tracker 'mlfow'; did you mean 'mlflow'?"),
+        (["--optuna", "spec.yaml"], "--optuna spec.yaml is there already; choose another file, or delete it"),
+    ],
+)
+def test_a_wrong_tracker_and_a_file_that_is_there_are_refused(runs, options, message):
+    directory = runs["target"].path.local
+    result = call("analyze", directory, *options, cwd=directory)
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_a_tracker_that_can_not_be_brought_up_is_said_and_the_command_makes_up_for_it(runs, tmp_path):
+    in_the_way = runs["scale"].path.local / "tensorboard"
+    in_the_way.write_text("")
+    command = (runs["scale"].path, "--dfr", "none", "--export", tmp_path / "out", "--track", "tensorboard")
+    result = call("analyze", *command)
+    assert result.returncode == 3
+    assert "warning: tensorboard lags behind: " in result.stdout
+    assert (tmp_path / "out" / "trials.parquet").exists()
+    in_the_way.unlink()
+    assert call("analyze", *command).returncode == 0
+    assert_shown_once(runs["scale"], "tensorboard")
+
+
 def test_the_same_run_twice_is_refused(runs):
     result = call("analyze", runs["scale"].path, f"{runs['scale'].path}/../scale")
     assert result.returncode == 2
@@ -82,7 +120,8 @@ def test_lines_are_wrapped_between_words_on_a_terminal_and_whole_elsewhere(runs,
     (note,) = [line for line in whole.splitlines() if "none ended with a result of every seed" in line]
     assert note.startswith("note: scale: none of 1 trials can be selected")
     assert len(note) > 80
-    lines = re.sub(r"\x1b\[\d*m", "", wrapped).splitlines()  # without bold
+    text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", wrapped)  # without colours, and a spinner's moves
+    lines = text[text.index("note: ") :].splitlines()
     assert max(len(line) for line in lines if not line.startswith("wrote ")) <= 80
     at = next(i for i, line in enumerate(lines) if line.startswith("note: scale: none of 1 trials"))
     assert lines[at + 1].startswith("  ")
@@ -117,7 +156,7 @@ def test_beyond_four_datasets_the_map_of_winners_stands_for_tables_and_differenc
         (["--rows", "lr", "--cols", "batch_size", "--difference", "erm_target,scale"], "the ablation has no 'scale'"),
         (["--rows", "lr", "--cols", "batch_size", "--at", "lr=7"], "the run has no lr of '7'"),
         (["--rows", "lr", "--cols", "batch_size", "--published"], "there are no published numbers on digits"),
-        (["--rows", "lr", "--cols", "batch_size", "--plot", "bars"], "Invalid value for '--plot'"),
+        (["--rows", "lr", "--cols", "batch_size", "--plot", "bars"], "--plot: 'bars' is not one of"),
         (["--rows", "lr", "--cols", "batch_size", "--dfr", "scale,dfr"], "--dfr: an ablation shows one protocol"),
         (["--rows", "lr", "--cols", "batch_size", "--dfr", "drf"], "--dfr: there is no protocol 'drf'"),
     ],

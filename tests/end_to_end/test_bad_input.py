@@ -1,13 +1,16 @@
 """Bad input: one clear message, exit code 2, no traceback, and nothing written."""
 
+import importlib.util
 import re
+import subprocess
 import time
 
 import pytest
 
 from scale_tune.spec.loading import load_spec
+from scale_tune.tracking import tracker_registry
 from tests.conftest import REPOSITORY
-from tests.support.commands import call, run
+from tests.support.commands import call, command, run
 
 DIGITS = REPOSITORY / "search_spaces" / "digits.yaml"
 
@@ -40,6 +43,12 @@ def assert_refused(result, message: str) -> None:
             "dataset: there is no dataset 'digist'; did you mean 'digits'",
         ),
         ("methods: [ermm]", "did you mean 'erm'?"),
+        (
+            "methods: [erm]\ntrack: [tensorbord]",
+            "track.0: there is no tracker 'tensorbord'; did you mean 'tensorboard'?",
+        ),
+        ("methods: [erm]\ntrack: [tensorboard, tensorboard]", "track.1: tensorboard stands twice; list it once"),
+        ("methods: [erm]\ntrack: tensorboard", "track: must be a list, got 'tensorboard'"),
     ],
 )
 def test_a_wrong_space_is_refused(space, tmp_path, text, message):
@@ -80,15 +89,15 @@ def test_missing_data_is_refused_before_anything_starts(space, tmp_path):
         (["absent.yaml"], "there is no search space absent.yaml"),
         ([], "give a search space"),
         ([DIGITS, "--methods", "erm,scal"], "did you mean 'scale'?"),
-        ([DIGITS, "--seeds", "0,0"], "a seed stands twice"),
+        ([DIGITS, "--seeds", "0,0"], "0 stands twice"),
         ([DIGITS, "--seeds", "x"], "seeds.0: must be a valid integer, got 'x'"),
         ([DIGITS, "--epochs", "0"], "epochs: must be greater than or equal to 1, got 0"),
-        ([DIGITS, "--epochs", "many"], "Invalid value for '--epochs'"),
+        ([DIGITS, "--epochs", "many"], "--epochs: must be a valid integer, got 'many'"),
         ([DIGITS, "--set", "epochs"], "must be KEY=VALUE"),
         ([DIGITS, "--set", "scheduler.nam=asha"], "did you mean 'name'?"),
-        ([DIGITS, "--name", "a/b"], "--name 'a/b' must be up to"),
-        ([DIGITS, "--name", ".."], "--name '..' must be up to"),
-        ([DIGITS, "--name", ""], "--name '' must be"),
+        ([DIGITS, "--name", "a/b"], "--name: must be up to"),
+        ([DIGITS, "--name", ".."], "got '..'"),
+        ([DIGITS, "--name", ""], "got ''"),
         ([DIGITS, "--name", "x" * 300], "must be up to 100 letters"),
         ([DIGITS, "--storage", "gs://bucket/x"], "storage is a directory or s3://bucket/path, not gs://"),
         ([DIGITS, "--seeds", "0,x1"], "must be a valid integer, got 'x1'"),
@@ -109,16 +118,16 @@ def test_wrong_arguments_are_refused(tmp_path, arguments, message):
     [
         (["absent"], "is not the directory of a run"),
         (["."], "is not the directory of a run"),
-        ([".", "--top-k", "0"], "Invalid value for '--top-k'"),
+        ([".", "--top-k", "0"], "--top-k: must be greater than or equal to 1, got '0'"),
         ([".", "--dfr", "scale,drf"], "--dfr: there is no protocol 'drf'; did you mean 'dfr'?"),
         ([".", "--confirm", "--dfr", "drf"], "did you mean 'dfr'?"),
         (["absent", "--confirm"], "is not the directory of a run"),
-        ([".", "--format", "xml"], "Invalid value for '--format'"),
-        ([], "Missing argument"),
+        ([".", "--format", "xml"], "--format: 'xml' is not one of"),
+        ([], "RUN_DIR…: is missing"),
         (["/runs/x", "--dfr", "drf", "--address", "http://127.0.0.1:1"], "--dfr: there is no protocol 'drf'"),
         (["/runs/x", "--address", "ray://10.0.0.1:10001"], "as http://10.0.0.1:8265"),
         (["ablation", "absent", "--rows", "lr", "--cols", "momentum"], "is not the directory of a run"),
-        (["ablation", "absent"], "Missing option '--rows'"),
+        (["ablation", "absent"], "--rows: is missing"),
         (["./ablation"], "ablation is not the directory of a run"),
     ],
 )
@@ -132,7 +141,7 @@ def test_analyze_refuses_what_is_no_run(tmp_path, arguments, message):
     [
         ("tune", ["space.yaml", "--storage", "runs"], "did you mean 'epochs'?"),
         ("tune", [DIGITS, "--epochs", "0"], "epochs: must be greater than or equal to 1, got 0"),
-        ("tune", [DIGITS, "--epochs", "many"], "Invalid value for '--epochs'"),
+        ("tune", [DIGITS, "--epochs", "many"], "--epochs: must be a valid integer, got 'many'"),
         ("analyze", ["absent"], "is not the directory of a run"),
         ("analyze", ["ablation", "absent", "--rows", "lr", "--cols", "momentum"], "is not the directory of a run"),
     ],
@@ -142,6 +151,29 @@ def test_so_it_is_of_real_processes(space, tmp_path, script, arguments, message)
     path = space("methods: [erm]\nepoch: 3")
     assert_refused(run(script, *arguments, cwd=tmp_path), message)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "first"),
+    [
+        ("tune", [DIGITS, "--dry-run"], "checking "),
+        ("tune", ["--resume", "absent"], "reading the run absent"),
+        ("tune", ["--status", "absent"], "reading the run absent"),
+        ("analyze", ["absent"], "reading absent"),
+        ("analyze", ["ablation", "absent", "--rows", "lr", "--cols", "momentum"], "reading absent"),
+    ],
+)
+def test_within_a_second_something_is_on_the_screen(tmp_path, script, arguments, first):
+    times = []
+    for _ in range(3):
+        started = time.monotonic()
+        with subprocess.Popen(
+            command(script, *arguments), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path
+        ) as process:
+            assert process.stdout.readline().startswith(first)
+            times.append(time.monotonic() - started)
+            process.kill()
+    assert min(times) < 1, "the best of three, on a machine that may be busy"
 
 
 def test_help_answers_in_under_a_second():
@@ -154,3 +186,13 @@ def test_help_answers_in_under_a_second():
             assert result.returncode == 0
             assert "Usage" in result.stdout
         assert min(times) < 1, "the best of three, on a machine that may be busy"
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_a_tracker_that_is_not_installed_is_refused_before_anything_starts(space, tmp_path, monkeypatch, options):
+    installed = importlib.util.find_spec
+    monkeypatch.setattr(tracker_registry, "find_spec", lambda name: None if name == "wandb" else installed(name))
+    path = space("methods: [erm]\ntrack: [tensorboard, wandb]\nnum_samples: 1")
+    result = call("tune", path, "--storage", tmp_path / "runs", *options)
+    assert_refused(result, "track: wandb is not installed; pip install 'scale-tune[wandb]'")
+    assert not (tmp_path / "runs").exists()

@@ -4,14 +4,11 @@ The schedulers are stand-ins that run on this machine what they are given: no mo
 """
 
 import os
-import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
-import time
-import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,29 +18,14 @@ import yaml
 from scale_tune.cli.tune import tune_app
 from scale_tune.ledger.studies import read_trials
 from scale_tune.spec.loading import load_spec
+from scale_tune.storage.rundir import RunDir
+from scale_tune.tables.collect import load_results
+from scale_tune.workflows.evaluate import evaluate
 from tests.conftest import REPOSITORY
-from tests.support.commands import wait_until
+from tests.support.jobs import CLUSTER, Job, executable
+from tests.support.runs import fast_spec, make_run
 
-CLUSTER = REPOSITORY / "cluster"
 SCRIPTS = sorted(path.name for path in CLUSTER.glob("*.sh"))
-
-SPACE = """\
-methods: {erm_target: }
-space:
-  lr: {type: float, low: 1e-3, high: 1e-1, log: true}
-  batch_size: 64
-num_samples: 2
-epochs: 1
-seeds: [0]
-scheduler: {name: none}
-"""
-
-
-def executable(directory: Path, name: str, script: str) -> None:
-    directory.mkdir(exist_ok=True)
-    path = directory / name
-    path.write_text(f"#!/bin/bash\n{script}\n")
-    path.chmod(0o755)
 
 
 def parsed(arguments: list[str]) -> dict[str, object]:
@@ -69,15 +51,58 @@ def test_the_ray_cluster_is_valid_by_rays_schema():
         validate_config(config | {"clustername": "x"})
 
 
-def test_the_readme_gives_commands_that_are_taken():
-    readme = (CLUSTER / "README.md").read_text()
-    commands = re.findall(r"(?:tune\.py|slurm\.sh|pbs\.sh) (search_spaces/[^'\n]+)", readme)
-    assert len(commands) == 4
-    for command in commands:
-        space = parsed(shlex.split(command))["space"]
-        load_spec(REPOSITORY / str(space), {}, None, None)
-    for name in re.findall(r"\]\(([^)]+)\)", readme):
-        assert (CLUSTER / name).exists()
+def block_of_the_readme(heading: str) -> str:
+    """The first commands of a section."""
+    section = (CLUSTER / "README.md").read_text().split(f"## {heading}\n")[1]
+    return section.split("```")[1].partition("\n")[2]
+
+
+def test_what_is_copied_home_can_be_analysed_there(tmp_path):
+    spec = fast_spec(methods=["erm_target"], num_samples=3, epochs=2)
+    run = make_run(tmp_path / "runs", spec, leave_running="erm_target-00001", name="dominoes")
+    (run.path / ".lock").write(b"")
+    copying, analysing = block_of_the_readme("Getting results home").splitlines()
+    left_out = [word.partition("=")[2] for word in shlex.split(copying) if word.startswith("--exclude=")]
+    home = tmp_path / "home"
+    shutil.copytree(tmp_path / "runs", home / "runs", ignore=shutil.ignore_patterns(*left_out))
+    assert not list(home.rglob(".*")) + list(home.rglob("checkpoint-*"))
+    shutil.move(tmp_path / "runs", tmp_path / "of the cluster")
+
+    *command, directory = shlex.split(analysing)
+    assert command == ["python", "analyze.py"]
+    evaluate([RunDir(home / directory)], (), None, lambda line: None)
+    there, here = (load_results(path / "dominoes") for path in (tmp_path / "of the cluster", home / "runs"))
+    assert here["trials"]["objective"].equals(there["trials"]["objective"])
+    ended = there["epochs"]["trial"] != "erm_target-00001"  # of which what it did so far is in its checkpoint
+    assert here["epochs"].equals(there["epochs"][ended].reset_index(drop=True))
+
+
+def test_commands_in_a_container_are_those_of_the_path(tmp_path):
+    lines = block_of_the_readme("The environment of a job")
+    inside = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    apptainer = f'[ "$1" = exec ] || exit 0; echo "$@" >>called; shift 3; PATH={inside} exec "$@"'
+    executable(tmp_path / "bin", "apptainer", apptainer)
+    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    script = f"set -e\n{lines}\npython -c 'import sys; print(*sys.argv[1:])' 'two words'"
+    result = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("two words\n", "")
+    assert (tmp_path / "called").read_text().startswith(f"exec --nv {tmp_path}/scale-tune.sif python -c ")
+
+
+@pytest.mark.parametrize("script", ["slurm.sh", "slurm_array.sh"])
+def test_prepared_data_are_copied_to_the_nodes_own_disk(script, tmp_path):
+    shared, disk = tmp_path / "shared", tmp_path / "disk"
+    (shared / "digits-0").mkdir(parents=True)
+    disk.mkdir()
+    source = (CLUSTER / script).read_text().replace("/shared/scale-tune-cache", str(shared))
+    lines = [
+        line.removeprefix("# ") for line in source.splitlines() if line.startswith("#") and "SCALE_TUNE_CACHE" in line
+    ]
+    assert len(lines) == 2
+    executable(tmp_path / "bin", "srun", 'while [[ $1 == -* ]]; do shift; done; exec "$@"')
+    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SLURM_TMPDIR": str(disk), "SLURM_JOB_ID": "17"}
+    subprocess.run(["bash", "-euc", "\n".join(lines)], env=environment, check=True)
+    assert (disk / "scale-tune-17" / "digits-0").is_dir()
 
 
 def ray_job() -> tuple[dict, dict]:
@@ -170,6 +195,25 @@ def test_a_run_that_is_there_is_resumed_with_what_resume_takes(tmp_path):
     assert str(parsed(resume)["resume"]) == "/shared/runs/x"
 
 
+def test_failed_trials_are_tried_again_by_a_run_that_is_there(tmp_path):
+    command = ["bash", CLUSTER / "launch_or_resume.sh", "space.yaml", "--retry-failed", "--name=x"]
+    assert tune_command(tmp_path, command, run_exists=True)[1:] == ["--resume", "runs/x", "--retry-failed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "run"),
+    [
+        (["space.yaml", "--name", "x", "--seeds", "0,1"], "runs/x"),
+        (["--storage=s3://lab/runs/", "space.yaml", "--name=x"], "s3://lab/runs/x"),
+        (["--resume", "/shared/runs/x", "--num-samples", "7"], "/shared/runs/x"),
+        (["--resume=/shared/runs/x"], "/shared/runs/x"),
+    ],
+)
+def test_where_the_run_is_can_be_asked(arguments, run, tmp_path):
+    command = ["bash", CLUSTER / "launch_or_resume.sh", "--where", *arguments]
+    assert tune_command(tmp_path, command, run_exists=True) == [run]
+
+
 def test_a_run_is_sought_where_tune_would_put_it(tmp_path):
     command = ["bash", CLUSTER / "launch_or_resume.sh", "space.yaml", "--name=x"]
     assert tune_command(tmp_path, command, run_exists=True)[1:] == ["--resume", "runs/x"]
@@ -191,77 +235,20 @@ def test_a_run_without_a_name_could_not_be_found_again():
 # Jobs
 
 
-class Job:
-    """A job's script, started as its scheduler would, again and again."""
-
-    def __init__(self, directory: Path, script: str, environment: dict[str, str]) -> None:
-        self.directory = directory
-        self.script = CLUSTER / script
-        self.log = directory / "log"
-        self.run = directory / "runs" / "x"
-        self.fakes = directory / "bin"
-        self.mark = f"JOB_OF_THIS_TEST={uuid.uuid4()}"
-        name, _, value = self.mark.partition("=")
-        self.environment = os.environ | environment | {
-            "PATH": f"{self.fakes}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(REPOSITORY),  # for the workers
-            "HOME": str(directory),  # Ray keeps its token there
-            name: value,
-        }  # fmt: skip
-        space = directory / "space.yaml"
-        space.write_text(SPACE)
-        self.arguments = [space, "--name", "x", "--storage", directory / "runs", "--cpus-per-trial", 1]
-
-    def start(self, *arguments: object, **environment: str) -> subprocess.Popen:
-        command = ["bash", self.script, *map(str, (*self.arguments, *arguments))]
-        return self.start_command(command, **environment)
-
-    def start_command(self, command: list, **environment: str) -> subprocess.Popen:
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                command, cwd=REPOSITORY, env=self.environment | environment,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-
-    def end(self, process: subprocess.Popen) -> int:
-        """Its exit code, when nothing is left of what it started."""
-        code = process.wait(180)
-        deadline = time.monotonic() + 20
-        while self.processes():
-            assert time.monotonic() < deadline, f"outlive their job: {self.processes()}\n{self.log.read_text()}"
-            time.sleep(0.2)
-        return code
-
-    def processes(self, name: str = "") -> list[str]:
-        """Command lines of what runs in this job."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if self.mark.encode() in (process / "environ").read_bytes().split(b"\0"):
-                    found.append((process / "cmdline").read_text().replace("\0", " "))
-            except OSError:  # it has just ended
-                continue
-        return [command for command in found if name in command]
-
-    def wait_until(self, condition: Callable[[], object], process: subprocess.Popen) -> None:
-        wait_until(lambda: bool(condition()), process, self.log)
-
-    def epochs(self) -> int:
-        ledger = self.run / "ledger.log"
-        return ledger.read_text().count('"intermediate_value"') if ledger.exists() else 0
-
-    def assert_done(self, epochs: int) -> None:
-        trials = read_trials(self.run / "ledger.log")
-        assert [(trial.state.value, len(trial.objectives)) for trial in trials] == [("complete", epochs)] * 2
-
-    def kill(self) -> None:
-        """Whatever is left when a test has failed."""
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if self.mark.encode() in (process / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(process.name), signal.SIGKILL)
-            except OSError:
-                continue
+@pytest.mark.parametrize(("code", "again"), [(0, False), (2, False), (3, True), (4, False)])
+def test_a_job_is_given_back_to_the_scheduler_if_its_search_can_go_on_and_not_if_it_has_failed(tmp_path, code, again):
+    """All but the search's end, and the time that it took, is played."""
+    (tmp_path / "launch_or_resume.sh").write_text(f"exit {code}")
+    script = f"""
+        source {CLUSTER}/search_on_nodes.sh
+        here={tmp_path} SECONDS=$((TOO_SOON + 1))
+        ray() {{ :; }}
+        start_ray() {{ address=here:1; }}
+        requeue() {{ touch {tmp_path}/requeued; }}
+        search 1 here space.yaml --name x
+    """
+    assert subprocess.run(["bash", "-c", script], capture_output=True, check=False).returncode == code
+    assert (tmp_path / "requeued").exists() is again
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from scale_tune.tables import collect as results
 from scale_tune.tables import run_schemas
 from tests.support.commands import kill_group, run, start, wait_until
 from tests.support.searches import assert_search_is_whole, descendants, epochs_in_ledger, ledger_of, wait_for_end
+from tests.support.trackers import assert_shown_once
 
 pytestmark = pytest.mark.ray
 
@@ -21,7 +22,8 @@ METHODS = ("erm", "erm_target", "scale")
 def test_a_search_stopped_and_killed_is_resumed_extended_and_analysed(space, tmp_path):
     """What else may happen to one is in tests/drills."""
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
-    driver = start("tune", space, "--name", "demo", "--storage", tmp_path / "runs", "--num-samples", 1, log=log)
+    options = ("--storage", tmp_path / "runs", "--num-samples", 1, "--set", "track=[tensorboard]")
+    driver = start("tune", space, "--name", "demo", *options, log=log)
     wait_until(lambda: epochs_in_ledger(directory) >= 1, driver, log)
     os.kill(driver.pid, signal.SIGTERM)
     assert driver.wait(60) == 3, log.read_text()
@@ -39,13 +41,20 @@ def test_a_search_stopped_and_killed_is_resumed_extended_and_analysed(space, tmp
     killed = ledger_of(directory)
     assert any(not t.state.ended for t in killed)
 
+    logged = len((directory / "ray.log").read_text())
     result = run("tune", "--resume", directory, "--num-samples", 2)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert (directory / "ray.log").read_text()[logged:] == "", "where nothing goes wrong, Ray has nothing to say"
+    assert "epochs, " in result.stdout
+    assert "still " in result.stdout or "running " in result.stdout
     trials = assert_search_is_whole(directory, dict.fromkeys(METHODS, 2), tmp_path / "check")
     kept = {trial.name: trial for trial in trials}
     for trial in killed:
         assert kept[trial.name].objectives[: len(trial.objectives)] == trial.objectives
         assert kept[trial.name].params == trial.params
+
+    assert f"tensorboard has it all: tensorboard --logdir {directory}/tensorboard" in result.stdout
+    assert_shown_once(RunDir(directory), "tensorboard")
 
     result = run("analyze", directory, "--export", tmp_path / "tables")
     assert result.returncode == 0, result.stdout + result.stderr

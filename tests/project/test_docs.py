@@ -50,12 +50,6 @@ def test_the_page_explains_every_column_with_its_type():
             )
 
 
-def test_links_lead_somewhere():
-    for page in DOCS.glob("*.md"):
-        for target in re.findall(r"\]\((?!https://)([^)#]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
-
-
 def test_the_example_runs_in_pandas_polars_and_duckdb_and_they_agree(exported, monkeypatch, capsys):
     monkeypatch.chdir(exported)
     found = []
@@ -145,13 +139,3 @@ def test_the_query_makes_every_accuracy_of_trials_and_refits_from_their_counts(m
         values = expected.loc[tuple(row[name] for name in key)]
         for name in RECOMPUTED:
             assert row[name] == pytest.approx(values[f"{row['split']}_{name}"])
-
-
-def test_its_command_is_one():
-    from tests.support.commands import run
-
-    (command,) = blocks("bash")
-    words = command.split()
-    assert words[:2] == ["python", "analyze.py"]
-    text = run("analyze", words[2], "--help").stdout
-    assert all(option in text for option in re.findall(r"--\w+", command))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 HEAVY = ["ray", "torch", "torchvision", "optuna", "pandas", "pyarrow", "pydantic", "scipy", "sklearn", "matplotlib"]
-HEAVY += ["plotly", "jinja2"]
+HEAVY += ["plotly", "jinja2", "tensorboardX"]
 
 STAGES = [
     ("scale_tune scale_tune.cli.tune scale_tune.cli.analyze", HEAVY),
@@ -14,6 +14,8 @@ STAGES = [
     ("scale_tune.ledger.studies scale_tune.tables.collect scale_tune.workflows.evaluate scale_tune.workflows.ablating"
      " scale_tune.datasets.ahead",
      ["ray", "torch", "torchvision", "scipy", "sklearn", "matplotlib", "plotly", "jinja2"]),
+    ("scale_tune.tracking.follower scale_tune.workflows.catching_up",
+     ["ray", "torch", "torchvision", "scipy", "sklearn", "tensorboardX"]),
     ("scale_tune.workflows.reporting", ["ray", "torch", "torchvision", "matplotlib"]),
     ("scale_tune.workflows.driver", ["torch", "torchvision", "matplotlib"]),
 ]  # fmt: skip

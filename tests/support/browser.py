@@ -50,13 +50,17 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         self.driver.get(path.as_uri())
-        deadline = time.monotonic() + limit
-        while self.run("return document.documentElement.dataset.drawn") is None:
-            assert time.monotonic() < deadline, f"not drawn after {limit} s: {self.driver.get_log('browser')}"
-            time.sleep(0.05)
+        self.wait("return document.documentElement.dataset.drawn !== undefined", limit)
 
     def run(self, script: str):
         return self.driver.execute_script(script)
+
+    def wait(self, script: str, limit: float = 20) -> None:
+        """Until a script returns something true."""
+        deadline = time.monotonic() + limit
+        while not self.run(script):
+            assert time.monotonic() < deadline, f"not after {limit} s: {script}"
+            time.sleep(0.05)
 
     def console(self) -> list[str]:
         """What the page logged since it was opened."""
@@ -66,6 +70,29 @@ class Browser:
         """The addresses that the page asked for since it was opened."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+
+    def dark(self, dark: bool) -> None:
+        """What a page is told that its reader prefers."""
+        value = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [value]})
+
+    def clipped(self) -> list[str]:
+        """The labels of figures that stick out of their figure, and figures that are shown but were not drawn."""
+        return self.run("""
+            const found = [];
+            for (const plot of document.querySelectorAll(".plot")) {
+              if (plot.closest("details:not([open])")) continue;
+              const box = plot.getBoundingClientRect();
+              if (!plot.querySelector(".main-svg")) found.push(plot.id + " is empty");
+              for (const label of plot.querySelectorAll("svg text")) {
+                const own = label.getBoundingClientRect();
+                const out = own.left < box.left - 1 || own.right > box.right + 1 || own.top < box.top - 1
+                  || own.bottom > box.bottom + 1;
+                if (own.width && out) found.push(`${plot.id}: ${label.textContent}`);
+              }
+            }
+            return found;
+        """)
 
     def screenshot(self, path: Path) -> None:
         """The whole page as an image."""

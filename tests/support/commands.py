@@ -14,10 +14,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 from scale_tune.cli.analyze import main as analyze
-from scale_tune.cli.tune import tune_app
+from scale_tune.cli.tune import main as tune
 from tests.conftest import REPOSITORY
 
-MAIN: dict[str, Callable[[], object]] = {"tune": tune_app, "analyze": analyze}
+MAIN: dict[str, Callable[[], object]] = {"tune": tune, "analyze": analyze}
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Signals whose handlers the commands set."""
 

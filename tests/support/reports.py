@@ -82,6 +82,8 @@ def _trial(spec, method, number, state, worst, draws) -> dict:
         "objective": worst.max(axis=1).mean() if worst.size else None,
         "diverged": 0,
         **told(method),
+        "config.dataset": spec.dataset.name,
+        "fingerprint": "made up",
         "error": TRACEBACK if state == "failed" else None,
         "seconds": 12.5 if worst.size else None,
         "started": MADE,
@@ -131,6 +133,9 @@ def _groups(spec, name, worst, splits, cells, draws) -> pd.DataFrame:
             cell = {
                 "label": label,
                 "attribute": attribute,
+                "aligned": label == attribute,
+                "evaluation_group": np.where(label == attribute, "aligned", "conflicting"),
+                "fingerprint": "made up",
                 "train_n": 1,
                 "n": 40,
                 "correct": correct,
@@ -147,7 +152,7 @@ def dfr_of(trial: str, seeds=(0, 1, 2)) -> dict[str, pd.DataFrame]:
     for seed in seeds:
         objectives = [0.3 + 0.05 * seed, 0.4 + 0.05 * seed, 0.35]
         best = int(np.argmax(objectives))
-        of = {"trial": trial, "seed": seed, "features": "erm", "protocol": "scale"}
+        of = {"trial": trial, "seed": seed, "features": "erm", "protocol": "scale", "fingerprint": "made up"}
         accuracies = {f"{split}_{a}": objectives[best] for split in ("val", "test") for a in ACCURACIES}
         rows.append({**of, "status": "refitted", "C": strengths[best], "nonzero": 9, **accuracies})
         for i, (strength, objective) in enumerate(zip(strengths, objectives, strict=True)):

@@ -75,7 +75,7 @@ def silent(line: str) -> None:
 def test_one_command_refits_every_cell_and_shows_all_six(run, calls, tmp_path):
     lines: list[str] = []
     found = ablate_run(run, SHOWN, Location.of(tmp_path), lines.append)
-    assert lines[0] == "refitting the last layer of 4 networks"
+    assert lines[0] == "refitting the last layer of 4 networks …"
     assert [panel.name for panel in found.ablation.panels] == ARMS
     assert {cell.missing for panel in found.ablation.panels for cell in panel.cells.values()} == {None}
     table = results.load_results(run.path)["dfr"]

@@ -78,7 +78,7 @@ def analyse(run, protocols=BOTH) -> tuple[evaluation.Evaluation, list[str]]:
 def test_every_seed_is_refitted_by_every_protocol_and_the_path_is_kept(run):
     found, lines = analyse(run)
     assert lines == [
-        "refitting the last layer of 2 networks",
+        "refitting the last layer of 2 networks …",
         "1 of 2: DFR (scale and dfr protocol) on erm-00000, seed 0",
         "2 of 2: DFR (scale and dfr protocol) on erm-00000, seed 1",
     ]
@@ -274,7 +274,7 @@ def test_refits_whose_counts_somebody_deleted_are_refitted_again(run):
     first, _ = analyse(run)
     (run.results / "groups.parquet").delete()
     again, lines = analyse(run)
-    assert lines[0] == "refitting the last layer of 2 networks"
+    assert lines[0] == "refitting the last layer of 2 networks …"
     pd.testing.assert_frame_equal(again.comparison, first.comparison)
     assert not results.load_results(run.path)["dfr"].duplicated([*KEY]).any()
 
@@ -296,7 +296,7 @@ def test_several_runs_are_refitted_together_and_notes_name_the_run(run, made, tm
         features_path(run.trial("erm-00000"), seed).delete()
     lines = []
     found = evaluate([run, other], [DfrProtocol.SCALE], None, lines.append)
-    assert lines[0] == "refitting the last layer of 2 networks"
+    assert lines[0] == "refitting the last layer of 2 networks …"
     gone = [note for note in found.notes if "features are gone" in note]
     assert [note.partition(":")[0] for note in gone] == [found.runs[0].name]
     with_dfr = found.comparison[found.comparison["method"] == "dfr (scale)"]

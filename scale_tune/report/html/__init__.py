@@ -1,8 +1,9 @@
 """A run as one HTML file for people: the answer first, then what it rests on. The only code that plots.
 
-``data`` computes what is shown, ``importance`` what mattered; ``marks``, ``lines`` and ``estimates`` draw, in one
-``style``; ``markup`` prints numbers and tables. ``comparing``, ``selected`` and ``searching`` make the ``parts`` that
-``sections`` puts in order and ``page`` assembles.
+``data`` computes what is shown, ``importance`` what mattered; ``marks``, ``lines``, ``estimates``, ``labelled`` and
+``standings`` draw, in one ``style``; ``markup`` prints numbers and tables, ``swatches`` a method's mark. ``answer``
+makes the first screen, ``comparing``, ``groups``, ``selected`` and ``searching`` the ``parts`` that ``sections`` puts
+in order, and ``page`` assembles all.
 """
 
 from scale_tune.errors import UserError

@@ -1,6 +1,7 @@
 """What the report shows, as plain frames: computed from the tables alone, drawn and printed elsewhere."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,10 +13,9 @@ from scale_tune.analysis.selection import eligible
 from scale_tune.spec.parameters import Choice, Constant, IntRange, Parameter
 from scale_tune.spec.space import RunSpec
 
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 ENDED = ("complete", "pruned", "failed")
 STATES = (*ENDED, "running", "waiting")
-STATE_WORDS = {"pruned": "stopped early"}
-"""Where a reader who knows no Optuna wants another word than the table's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,19 @@ def per_seed(epochs: pd.DataFrame, trial: str, column: str) -> pd.DataFrame:
     return rows.pivot(index="epoch", columns="seed", values=column)
 
 
+def in_order(datasets: Iterable[str]) -> list[str]:
+    """Names of kinds of data, each once, by the values of their options; a comparison has them as trials were drawn."""
+    # Every second part is a number.
+    return sorted(set(datasets), key=lambda name: [float(p) if i % 2 else p for i, p in enumerate(_NUMBER.split(name))])
+
+
+def dataset_of(analysed: Analysis, trial: str) -> str:
+    """The kind of data that a selected trial was trained on; empty if the run has one kind, or it is not selected."""
+    own = analysed.comparison[analysed.comparison["run"] == analysed.name]
+    names = own.loc[own["trial"] == trial, "dataset"]
+    return str(names.iloc[0]) if own["dataset"].nunique() > 1 and len(names) else ""
+
+
 def diagnostics(table: pd.DataFrame, trial: str) -> dict[str, pd.DataFrame]:
     """What a trial's method reports besides, by name: a row per epoch, a column per seed."""
     of_trial = table[table["trial"] == trial].groupby("name", sort=False)
@@ -68,24 +81,9 @@ def best_epochs(groups: pd.DataFrame, trial: str) -> pd.Series:
     return rows_of_trial(groups, trial).groupby("seed")["epoch"].first()
 
 
-def group_accuracies(groups: pd.DataFrame, trial: str) -> tuple[str, pd.DataFrame]:
-    """Each group's accuracy at the seeds' best epochs, the seeds pooled.
-
-    Returns:
-        The split, test if it was judged and val otherwise, and columns ``label``, ``attribute``, ``n`` (of one
-        seed), ``accuracy``; a group without samples has no accuracy.
-    """
-    of_trial = rows_of_trial(groups, trial)
-    split = "test" if (of_trial["split"] == "test").any() else "val"
-    sums = of_trial[of_trial["split"] == split].groupby(["label", "attribute"])[["n", "correct"]].sum().reset_index()
-    sums["accuracy"] = (sums["correct"] / sums["n"]).where(sums["n"] > 0)
-    sums["n"] = sums["n"] // max(1, of_trial["seed"].nunique())
-    return split, sums[["label", "attribute", "n", "accuracy"]]
-
-
-def validation_against_test(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials that were judged on test, with both worst-group accuracies."""
-    return trials.dropna(subset=["val_worst_group_mean", "test_worst_group_mean"])
+def validation_against_test(trials: pd.DataFrame, accuracy: str) -> pd.DataFrame:
+    """The trials that were judged on test, with this accuracy on both."""
+    return trials.dropna(subset=[f"val_{accuracy}_mean", f"test_{accuracy}_mean"])
 
 
 def history(trials: pd.DataFrame, method: str) -> pd.DataFrame:

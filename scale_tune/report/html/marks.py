@@ -1,4 +1,4 @@
-"""The figures with a mark for each trial, cell or parameter. Every name passes through ``text``."""
+"""The figures with a mark for each trial or parameter. Every name passes through ``text``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,93 +6,48 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from scale_tune.report.html.data import STATE_WORDS, drawn, with_objective
-from scale_tune.report.html.style import INK, STATES, Look, styled, text
+from scale_tune.report.html.data import drawn, with_objective
+from scale_tune.report.html.style import INK, NEUTRAL, PANEL, STATES, Look, styled, text
 from scale_tune.spec.parameters import Choice, Constant, Parameter
 
-WORST = "worst-group accuracy"
-MAX_LABELLED_CELLS = 144
-"""A heat map with more cells shows colours alone."""
 
-
-def validation_against_test(trials: pd.DataFrame, shown: pd.DataFrame, looks: Mapping[str, Look]) -> go.Figure:
-    """Each trial that was judged on test; the selected ones are large."""
+def validation_against_test(
+    trials: pd.DataFrame, accuracy: str, shown: pd.DataFrame, looks: Mapping[str, Look]
+) -> go.Figure:
+    """Each trial that was judged on test, by this accuracy; the selected ones are large."""
     figure = go.Figure()
-    values = trials[["val_worst_group_mean", "test_worst_group_mean"]].to_numpy()
+    columns = [f"{split}_{accuracy}_mean" for split in ("val", "test")]
+    values = trials[columns].to_numpy()
     low, high = max(0.0, values.min() - 0.03), min(1.0, values.max() + 0.03)
-    figure.add_scatter(
-        x=[low, high], y=[low, high], mode="lines", line={"color": "#888888", "dash": "dot"}, name="test = validation"
-    )
+    line = {"color": NEUTRAL.light, "dash": "dot"}
+    figure.add_scatter(x=[low, high], y=[low, high], mode="lines", line=line, hoverinfo="skip", showlegend=False)
     for method, rows in trials.groupby("method", sort=False):
         own = looks[str(method)]
         large = rows["trial"].isin(shown["trial"])
         figure.add_scatter(
-            x=rows["val_worst_group_mean"].tolist(),
-            y=rows["test_worst_group_mean"].tolist(),
+            x=rows[columns[0]].tolist(),
+            y=rows[columns[1]].tolist(),
             mode="markers",
             name=text(method),
+            showlegend=False,
             text=rows["trial"].map(text).tolist(),
             marker={
                 "color": own.colour,
                 "symbol": own.symbol,
                 "size": [15 if each else 8 for each in large],
                 "opacity": 0.75,
-                "line": {"color": INK, "width": [1.5 if each else 0 for each in large]},
+                "line": {"color": INK.light, "width": [1.5 if each else 0 for each in large]},
             },
             hovertemplate="%{text}<br>val %{x:.3f}, test %{y:.3f}<extra></extra>",
         )
-    styled(figure, 420, f"{WORST}, validation", f"{WORST}, test", legend_itemsizing="constant")
-    return figure
+    return styled(figure, 420, "validation", "test")
 
 
-def heat_map(cells: pd.DataFrame) -> go.Figure:
-    """Accuracy of each group; the scale is the same for all methods, and dark is low also in grey."""
-    table = cells.pivot(index="label", columns="attribute", values="accuracy")
-    counts = cells.pivot(index="label", columns="attribute", values="n")
-    labelled = table.size <= MAX_LABELLED_CELLS
-    attributes, labels = ([str(each) for each in axis] for axis in (table.columns, table.index))
-    figure = go.Figure(
-        go.Heatmap(
-            z=[[None if pd.isna(v) else v for v in row] for row in table.to_numpy().tolist()],
-            x=attributes,
-            y=labels,
-            customdata=counts.to_numpy().tolist(),
-            zmin=0,
-            zmax=1,
-            colorscale="Cividis",
-            xgap=1,
-            ygap=1,
-            showscale=not labelled,
-            hovertemplate="label %{y}, attribute %{x}<br>accuracy %{z:.3f} of %{customdata} samples<extra></extra>",
-            hoverongaps=False,
-        )
-    )
-    if labelled:
-        _label_cells(figure, cells.dropna(subset="accuracy"), 14 if table.size <= 16 else 10)
-    styled(figure, 340, "attribute", "label")
-    figure.update_xaxes(type="category", showgrid=False)
-    figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
-    return figure
-
-
-def _label_cells(figure: go.Figure, cells: pd.DataFrame, size: int) -> None:
-    """Plotly's own labels are grey on the scale's greys; these are black or white, whichever is the clearer."""
-    figure.add_scatter(
-        x=cells["attribute"].map(str).tolist(),
-        y=cells["label"].map(str).tolist(),
-        mode="text",
-        text=[f"{accuracy:.2f}" for accuracy in cells["accuracy"]],
-        # Black is the clearer one on a background of a luminance above 0.18, which Cividis passes at 0.47.
-        textfont={"size": size, "color": ["black" if a > 0.47 else "white" for a in cells["accuracy"]]},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
-def history(rows: pd.DataFrame, objective: str) -> go.Figure:
+def history(rows: pd.DataFrame, look: Look) -> go.Figure:
     """A method's trials in the order drawn, by what became of them, and the best selectable one so far."""
     figure = go.Figure()
-    for state, own in STATES.items():
+    states = STATES | {"complete": STATES["complete"]._replace(colour=look.colour)}
+    for state, own in states.items():
         of_state = rows[rows["state"] == state].dropna(subset="objective")
         if of_state.empty:
             continue
@@ -101,7 +56,8 @@ def history(rows: pd.DataFrame, objective: str) -> go.Figure:
             x=of_state["number"].tolist(),
             y=of_state["objective"].tolist(),
             mode="markers",
-            name=STATE_WORDS.get(state, state),
+            name=state,
+            showlegend=False,
             text=of_state["trial"].map(text).tolist(),
             customdata=of_state["epochs"].tolist(),
             marker={
@@ -118,10 +74,11 @@ def history(rows: pd.DataFrame, objective: str) -> go.Figure:
             y=[None if pd.isna(value) else value for value in rows["best"]],
             mode="lines",
             name="best so far",
-            line={"color": INK, "shape": "hv", "width": 1.5},
+            showlegend=False,
+            line={"color": look.colour, "shape": "hv", "width": 1.5},
             hoverinfo="skip",
         )
-    return styled(figure, 320, "trial", objective)
+    return styled(figure, PANEL)
 
 
 def importances(rows: pd.DataFrame, look: Look) -> go.Figure:
@@ -141,7 +98,7 @@ def importances(rows: pd.DataFrame, look: Look) -> go.Figure:
         x=rows["by_chance"].tolist(),
         mode="markers",
         name="reached by chance",
-        marker={"symbol": "line-ns", "size": 20, "line": {"width": 3, "color": INK}},
+        marker={"symbol": "line-ns", "size": 20, "line": {"width": 3, "color": INK.light}},
         hovertemplate="%{y} by chance: %{x:.3f}<extra></extra>",
     )
     styled(figure, 90 + 38 * len(names), "share")
@@ -167,6 +124,7 @@ def parameter_slice(
             y=rows["objective"].tolist(),
             mode="markers",
             name=text(method),
+            showlegend=False,
             text=[f"{text(trial)}, {text(value)}" for trial, value in zip(rows["trial"], values, strict=True)],
             marker={
                 "symbol": [own.symbol if each else f"{own.symbol}-open" for each in whole],

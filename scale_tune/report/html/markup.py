@@ -11,19 +11,33 @@ from typing import Any, Literal
 import pandas as pd
 from markupsafe import Markup, escape
 
+from scale_tune.report.html.style import Look
+from scale_tune.report.html.swatches import swatch
 from scale_tune.tables.schemas import rows_of
 
-Kind = Literal["text", "accuracy", "integer", "value", "seconds", "estimate", "gain"]
+Kind = Literal["text", "method", "accuracy", "integer", "value", "seconds", "estimate", "gain", "heat"]
+"""How a column is printed; a method's has its mark, which the column ``look`` of the frame says."""
+MIDDLE = 0.29
+"""Accuracies below it have a background on which white is the clearer."""
 MISSING = Markup('<span class="missing" title="not available">–</span>')
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a printed table. An estimate's key is a prefix: mean, std, low and high are columns of the frame."""
+    """A column of a printed table.
+
+    The key of an estimate is a prefix: mean, std, low and high are columns of the frame. So is that of a heat, an
+    accuracy on a background that is the darker the lower it is.
+    """
 
     key: str
     title: str
     kind: Kind = "text"
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its cells are set to the right."""
+        return self.kind not in ("text", "method")
 
 
 @dataclass(frozen=True)
@@ -86,12 +100,30 @@ def cell(column: Column, row: Mapping[str, Any]) -> Markup:
     """A cell of a printed table."""
     if column.kind == "estimate":
         return estimate(row, column.key)
+    if column.kind == "heat":
+        return _heat(column, row)
     value = row.get(column.key)
     if is_missing(value):
         return MISSING
+    if column.kind == "method":
+        return named(str(value), row["look"])
     if column.kind == "text" or isinstance(value, str | bool):
         return escape(value)
     return number(value, column.kind, column.key)
+
+
+def named(method: str, look: Look) -> Markup:
+    """A method's name behind its mark."""
+    return Markup('<span class="method">{}&nbsp;{}</span>').format(swatch(look), method)
+
+
+def _heat(column: Column, row: Mapping[str, Any]) -> Markup:
+    mean: Any = row.get(f"{column.key}_mean")
+    if is_missing(mean):
+        return MISSING
+    classes = "heat" + " low" * (mean < MIDDLE) + " worst" * (row.get("worst") == column.key)
+    shown = estimate(row, column.key, interval=False)
+    return Markup('<span class="{}" style="--share: {:.3f}">{}</span>').format(classes, mean, shown)
 
 
 def estimate(row: Mapping[str, Any], prefix: str, *, interval: bool = True) -> Markup:

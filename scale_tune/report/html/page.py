@@ -9,15 +9,15 @@ import hashlib
 import json
 from pathlib import Path
 
-import plotly.graph_objects as go
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from scale_tune.report.html import markup
+from scale_tune.report.html import markup, style, swatches
+from scale_tune.report.html.answer import answers, view
 from scale_tune.report.html.data import Analysis
-from scale_tune.report.html.parts import Section
-from scale_tune.report.html.sections import sections, view
+from scale_tune.report.html.parts import ShownFigure
+from scale_tune.report.html.sections import sections
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -31,16 +31,27 @@ def render(analysed: Analysis) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"number": markup.number, "estimate": markup.estimate, "missing": markup.is_missing}
-    parts = sections(analysed)
+    environment.globals |= {
+        "number": markup.number,
+        "estimate": markup.estimate,
+        "missing": markup.is_missing,
+        "swatch": swatches.swatch,
+        "shade_class": swatches.shade_class,
+    }
+    parts, found = sections(analysed), answers(analysed)
+    shown = [answer.figure for answer in found if answer.figure] + [each for part in parts for each in part.figures]
+    light, dark = swatches.shades_css()
     # A tag that ended the script would end it also within one of its strings.
     scripts = [
         text.replace("</script", "<\\/script") for text in (get_plotlyjs(), (TEMPLATES / "report.js").read_text())
     ]
     return environment.get_template("report.html").render(
-        **view(analysed),
+        **view(analysed, found),
         sections=parts,
-        figures=Markup(_figures_json(parts)),  # noqa: S704 - every < and & in it is escaped
+        figures=Markup(_figures_json(shown)),  # noqa: S704 - every < and & in it is escaped
+        shades=Markup(json.dumps([*style.SHADES, style.NEUTRAL, style.INK])),  # noqa: S704 - ours
+        light_methods=light,
+        dark_methods=dark,
         style=Markup((TEMPLATES / "report.css").read_text()),  # noqa: S704 - ours
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - ours and plotly's
         policy=_policy(scripts),
@@ -55,8 +66,7 @@ def _policy(scripts: list[str]) -> str:
     )
 
 
-def _figures_json(parts: list[Section]) -> str:
-    figures: dict[str, go.Figure] = {shown.id: shown.figure for part in parts for shown in part.figures}
-    plain = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
+def _figures_json(shown: list[ShownFigure]) -> str:
+    plain = {each.id: json.loads(each.figure.to_json()) for each in shown}
     text = json.dumps({name: {"data": f["data"], "layout": f["layout"]} for name, f in plain.items()})
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,6 +1,6 @@
 """What a section of the page is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,10 @@ class ShownFigure:
     title: str
     figure: go.Figure
     alt: str
+    methods: Sequence[str] = ()
+    """Those that it tells apart by their looks without naming them: they stand above it."""
+    of: str | None = None
+    """The method that it is about, if it is about one: its mark stands before the title."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,8 @@ class Section:
     title: str
     lead: str
     figures: Sequence[ShownFigure] = ()
+    multiples: bool = False
+    """Whether the figures are small multiples, which stand side by side as many as there is room for."""
     tables: Sequence[PrintedTable] = ()
     folded: Sequence[PrintedTable] = ()
     """Tables that a click unfolds."""
@@ -40,14 +46,33 @@ def words(name: str) -> str:
     return name.replace("_", "-")
 
 
-def label(trial: str, selected: bool) -> str:
-    """A trial, and whether it counts."""
-    return trial if selected else f"{trial}, best so far, not selectable"
+def label(trial: str, selected: bool, dataset: str = "") -> str:
+    """A trial, whether it counts, and what it was trained on where the run has several kinds of data."""
+    return trial + ", best so far, not selectable" * (not selected) + f", on {dataset}" * bool(dataset)
 
 
-def seeds_table(id_: str, title: str, seeds: pd.DataFrame) -> PrintedTable:
-    """A row per epoch, a column per seed."""
-    named = seeds.rename(columns=lambda seed: f"seed {seed}")
-    named.columns.name = None
-    columns = [Column("epoch", "epoch", "integer"), *(Column(c, c, "accuracy") for c in named.columns)]
-    return PrintedTable(id_, title, columns, named.reset_index(), "epoch")
+def seeds_table(id_: str, title: str, curves: Mapping[str, pd.DataFrame]) -> PrintedTable:
+    """A row per epoch, a column per seed.
+
+    Args:
+        id_: of the table.
+        title: its caption.
+        curves: by the heading that each stands below, a frame with a row per epoch and a column per seed.
+    """
+    frames = []
+    for heading, seeds in curves.items():
+        named = seeds.rename(columns=lambda seed: f"seed {seed}").reset_index()
+        frames.append(named.assign(heading=heading, key=[f"{heading}, {epoch}" for epoch in named["epoch"]]))
+    rows = pd.concat(frames, ignore_index=True)
+    of_seeds = [str(column) for column in rows.columns if str(column).startswith("seed ")]
+    columns = [Column("epoch", "epoch", "integer"), *(Column(name, name, "accuracy") for name in of_seeds)]
+    return PrintedTable(id_, title, columns, rows, "key", "heading")
+
+
+def seeds_in_words(seeds: Sequence[object]) -> str:
+    """How the lines of seeds are told apart, as ``seed 0 solid, seed 1 dashed``."""
+    return ", ".join(f"seed {seed} {DASHES[i % len(DASHES)]}" for i, seed in enumerate(seeds))
+
+
+DASHES = ("solid", "dashed", "dotted", "dash-dotted", "in long dashes")
+"""Of seeds, in words; see :data:`scale_tune.report.html.style.DASHES`."""

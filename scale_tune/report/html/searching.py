@@ -10,24 +10,26 @@ from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.importance import MIN_TRIALS, SHUFFLES, importances
 from scale_tune.report.html.markup import Column, PrintedTable
 from scale_tune.report.html.parts import Section, ShownFigure, words
-from scale_tune.report.html.style import looks_of
+from scale_tune.report.html.style import looks_of, on_one_scale
 
 
 def history(analysed: Analysis) -> Section:
     """Every trial of every method, and what became of it."""
     trials = analysed.tables["trials"]
-    objective = f"objective ({words(analysed.spec.objective)}, val)"
+    looks = looks_of(analysed)
     drawn = []
     for method in analysed.spec.methods:
         rows = data.history(trials, method)
         if rows["objective"].notna().any():
-            figure = marks.history(rows, objective)
-            drawn.append(ShownFigure(f"history-{method}", method, figure, f"Objective of each {method} trial"))
+            figure = marks.history(rows, looks[method])
+            alt = f"Objective of each {method} trial"
+            drawn.append(ShownFigure(f"history-{method}", method, figure, alt, of=method))
+    on_one_scale(shown.figure for shown in drawn)
     columns = [
         Column("method", "method"),
         Column("asked", "asked for", "integer"),
         Column("complete", "complete", "integer"),
-        Column("pruned", "stopped early", "integer"),
+        Column("pruned", "pruned", "integer"),
         Column("failed", "failed", "integer"),
         Column("running", "running", "integer"),
         Column("waiting", "waiting", "integer"),
@@ -38,9 +40,12 @@ def history(analysed: Analysis) -> Section:
         id="history",
         title="The search",
         lead=f"Trials in the order in which the {analysed.spec.sampler} sampler drew them, with the mean over seeds of "
-        "the best objective so far; a trial that was stopped early has the one it had then. The line is the best that "
-        "may be selected. A trial without any epoch has no mark.",
+        f"the best objective so far ({words(analysed.spec.objective)} accuracy on validation); all methods are on one "
+        "scale. A dot is a complete trial, a grey cross one that was pruned (stopped early), with the objective it had "
+        "then, a grey triangle one that failed, a grey diamond one that is running. The line is the best that may be "
+        "selected. A trial without any epoch has no mark.",
         figures=drawn,
+        multiples=True,
         tables=[PrintedTable("history-table", "What became of the trials", columns, progress, "method")],
     )
 
@@ -51,18 +56,22 @@ def hyperparameters(analysed: Analysis) -> Section:
     searched = data.parameters(spec)
     if not searched:
         return Section(id="hyperparameters", title="Hyperparameters", lead="Every hyperparameter was held constant.")
-    important, looks = importances(trials, spec), looks_of(spec.methods)
+    important, looks = importances(trials, spec), looks_of(analysed)
     objective = f"objective ({words(spec.objective)}, val)"
     drawn = [
         ShownFigure(
-            f"importance-{m}", f"Importance, {m}", marks.importances(rows, looks[str(m)]), f"Importance for {m}"
+            f"importance-{m}",
+            f"Importance, {m}",
+            marks.importances(rows, looks[str(m)]),
+            f"Importance for {m}",
+            of=str(m),
         )
         for m, rows in important.groupby("method", sort=False)
     ]
     for name, spaces in searched.items():
         if any(len(data.with_objective(trials, method)) for method in spaces):
             figure = marks.parameter_slice(trials, name, spaces, objective, looks)
-            drawn.append(ShownFigure(f"slice-{name}", name, figure, f"Objective against {name}"))
+            drawn.append(ShownFigure(f"slice-{name}", name, figure, f"Objective against {name}", methods=list(spaces)))
     columns = [
         Column("key", "parameter"),
         Column("importance", "importance", "accuracy"),
@@ -91,7 +100,7 @@ def _words_on_importance(important: pd.DataFrame) -> str:
             f"line is the most that chance reached: the highest of {SHUFFLES} shuffles of the objectives. "
             f"{f'Above it: {named}.' if named else 'None is above it: no parameter is seen to matter.'}"
         )
-    return f"{words} In the slices each mark is a trial; hollow ones were stopped early or failed."
+    return f"{words} In the slices each mark is a trial; hollow ones were pruned or failed."
 
 
 def failures(analysed: Analysis) -> Section:

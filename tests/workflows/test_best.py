@@ -1,0 +1,128 @@
+"""The selected networks as files that plain torch loads."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from scale_tune.datasets import load_splits
+from scale_tune.errors import UserError
+from scale_tune.search import side_by_side as refits
+from scale_tune.spec.config import DfrProtocol
+from scale_tune.storage.location import Location
+from scale_tune.training.records import weights_path
+from scale_tune.workflows.best import check_best, export_best
+from scale_tune.workflows.evaluate import evaluate
+from tests.support.runs import fast_spec, make_run
+
+ELSEWHERE = """
+import json, os, runpy, sys
+import numpy, torch
+from safetensors.torch import load_file
+
+test, found = numpy.load(sys.argv[1]), {}
+for directory in sys.argv[2:]:
+    module = runpy.run_path(os.path.join(directory, "network.py"))
+    for name in sorted(os.listdir(directory)):
+        if name.endswith(".safetensors"):
+            model = module["build"]().eval()
+            model.load_state_dict(load_file(os.path.join(directory, name)))
+            with torch.inference_mode():
+                predicted = model(module["prepare"](torch.from_numpy(test["images"]))).argmax(dim=1).numpy()
+            found[os.path.basename(directory) + "/" + name] = int((predicted == test["labels"]).sum())
+assert "scale_tune" not in sys.modules
+print(json.dumps(found))
+"""
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    spec = fast_spec(methods=["erm", "scale"], num_samples=2, epochs=1, keep_top=2)
+    return make_run(tmp_path_factory.mktemp("best"), spec)
+
+
+@pytest.fixture(scope="module")
+def found(run):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(refits, "side_by_side", lambda calls, address: (call() for call in calls))
+        return evaluate([run], [DfrProtocol.SCALE], None, silent)
+
+
+def test_networks_loaded_without_this_package_get_right_what_the_tables_say(run, found, tmp_path):
+    directory = Location.of(tmp_path / "best")
+    written, left_out = export_best(run, found, directory)
+    assert sorted(path.name for path in written) == ["dfr-scale", "erm", "scale"]
+    assert left_out == []
+
+    test = load_splits(run.read_spec().dataset).test
+    np.savez(tmp_path / "test.npz", images=test.images, labels=test.labels)
+    where = [str(path) for path in written]
+    told = subprocess.run(
+        [sys.executable, "-I", "-c", ELSEWHERE, str(tmp_path / "test.npz"), *where],
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+        text=True,
+    )
+    groups = found.runs[0].tables["groups"]
+    of_test = groups[groups["split"] == "test"]
+    expected = {}
+    for row in found.comparison.to_dict("records"):
+        refit = row["method"] == "dfr (scale)"
+        same = of_test["protocol"].eq("scale") if refit else of_test["protocol"].isna()
+        rows = of_test[same & (of_test["trial"] == row["trial"])]
+        name = row["method"].replace(" (", "-").rstrip(")")
+        expected |= {f"{name}/seed-{seed}.safetensors": n for seed, n in rows.groupby("seed")["correct"].sum().items()}
+    assert json.loads(told.stdout) == expected
+    assert len(expected) == 6
+
+
+def test_the_card_has_config_accuracies_and_fingerprint_and_its_code_runs(run, found, tmp_path, monkeypatch):
+    export_best(run, found, Location.of(tmp_path))
+    card = (tmp_path / "scale" / "README.md").read_text()
+    (row,) = (row for row in found.comparison.to_dict("records") if row["method"] == "scale")
+    trials = found.runs[0].tables["trials"].set_index("trial")
+    for text in (row["trial"], f"{row['test_worst_group_mean']:.3f} ± {row['test_worst_group_std']:.3f}"):
+        assert text in card
+    assert f"`lr`: {trials.loc[row['trial'], 'config.lr']}" in card
+    assert trials.loc[row["trial"], "fingerprint"] in card
+
+    monkeypatch.chdir(tmp_path / "scale")
+    monkeypatch.syspath_prepend(tmp_path / "scale")
+    namespace = {"images": torch.zeros(2, 3, 16, 8, dtype=torch.uint8)}
+    exec(card.split("```python\n")[1].split("```")[0], namespace)
+    assert namespace["logits"].shape == (2, 10)
+
+
+def test_what_is_there_is_not_overwritten_and_several_runs_are_refused(run, tmp_path):
+    (tmp_path / "x").write_text("mine")
+    for place in (tmp_path, tmp_path / "x"):
+        with pytest.raises(UserError, match="choose a directory that is not there yet"):
+            check_best([run], Location.of(place))
+    with pytest.raises(UserError, match="is for one run, got 2"):
+        check_best([run, run], Location.of(tmp_path / "new"))
+    check_best([run], Location.of(tmp_path / "new"))
+
+
+def test_weights_that_are_gone_are_said_and_damaged_ones_are_an_error(run, found, tmp_path):
+    trial = found.comparison.set_index("method").loc["scale", "trial"]
+    path = weights_path(run.trial(trial), 1).local
+    whole = path.read_bytes()
+    try:
+        path.unlink()
+        written, left_out = export_best(run, found, Location.of(tmp_path / "gone"))
+        assert "scale" not in {place.name for place in written}
+        assert any(note.startswith("scale on digits is not in") and "keep_top" in note for note in left_out)
+        assert not (tmp_path / "gone" / "scale").exists()
+        path.write_bytes(whole[:-100])
+        with pytest.raises(UserError, match="restore it from a copy"):
+            export_best(run, found, Location.of(tmp_path / "damaged"))
+    finally:
+        path.write_bytes(whole)
