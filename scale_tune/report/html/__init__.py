@@ -2,7 +2,7 @@
 
 ``data`` computes what is shown, ``importance`` what mattered; ``marks``, ``lines``, ``estimates``, ``labelled`` and
 ``standings`` draw, in one ``style``; ``markup`` prints numbers and tables, ``swatches`` a method's mark. ``answer``
-makes the first screen, ``comparing``, ``groups``, ``selected`` and ``searching`` the ``parts`` that ``sections`` puts
+makes the first screen, ``comparing``, ``by_group``, ``selected`` and ``searching`` the ``parts`` that ``sections`` puts
 in order, and ``page`` assembles all.
 """
 

@@ -1,7 +1,7 @@
 """What stands where on the page."""
 
 from scale_tune.analysis.selection import leading
-from scale_tune.report.html import comparing, groups, searching, selected
+from scale_tune.report.html import by_group, comparing, searching, selected
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.parts import Section
 
@@ -11,7 +11,7 @@ def sections(analysed: Analysis) -> list[Section]:
     shown = leading(analysed.tables["trials"])
     return [
         comparing.comparison(analysed),
-        groups.section(analysed),
+        by_group.section(analysed),
         selected.validation_against_test(analysed, shown),
         selected.curves(analysed, shown),
         searching.history(analysed),

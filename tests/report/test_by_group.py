@@ -10,8 +10,8 @@ from scale_tune.analysis.comparison import compare, differences
 from scale_tune.analysis.entries import RunTables
 from scale_tune.analysis.selection import leading
 from scale_tune.report import html as report
-from scale_tune.report.html import groups
-from scale_tune.report.html.groups import Judged
+from scale_tune.report.html import by_group
+from scale_tune.report.html.by_group import Judged
 from scale_tune.report.html.markup import Column, cell
 from tests.support.ablations import grid_run
 from tests.support.pages import Page
@@ -40,7 +40,7 @@ def refitted():
 
 
 def test_every_method_and_refit_has_its_evaluation_groups_with_their_images(refitted):
-    rows = groups.evaluation_groups(groups.judged(refitted)).set_index(["method", "group"])
+    rows = by_group.evaluation_groups(by_group.judged(refitted)).set_index(["method", "group"])
     assert list(dict.fromkeys(rows.index.get_level_values("method"))) == refitted.comparison["method"].tolist()
     assert set(rows["n"]) == {100}
     assert set(rows["split"]) == {"test"}
@@ -55,7 +55,7 @@ def test_every_method_and_refit_has_its_evaluation_groups_with_their_images(refi
 def test_the_table_has_what_was_computed_and_frames_the_worst_group(refitted):
     html = report.render(refitted)
     table = Page(html).tables["groups-test-table"]
-    for row in groups.evaluation_groups(groups.judged(refitted)).itertuples():
+    for row in by_group.evaluation_groups(by_group.judged(refitted)).itertuples():
         shown = table[row.method][f"group.{row.group}"]
         assert shown == pytest.approx([row.mean] if pd.isna(row.std) else [row.mean, row.std])
     assert "conflicting (n 100)" in html
@@ -63,7 +63,7 @@ def test_the_table_has_what_was_computed_and_frames_the_worst_group(refitted):
 
 
 def test_of_cells_the_seeds_are_pooled(refitted):
-    shown = {each.method: groups.cells(each) for each in groups.judged(refitted)}
+    shown = {each.method: by_group.cells(each) for each in by_group.judged(refitted)}
     conflicting = shown["erm"].set_index("attribute").loc[1]
     assert (conflicting["n"], conflicting["accuracy"]) == (100, pytest.approx(0.3))
     assert shown["dfr (scale)"].set_index("attribute").loc[1, "accuracy"] == pytest.approx(0.52)
@@ -75,7 +75,7 @@ def test_of_cells_the_seeds_are_pooled(refitted):
 
 def test_on_a_grid_each_kind_of_data_has_its_own_rows():
     given = analysed_run(grid_run())
-    shown = groups.judged(given)
+    shown = by_group.judged(given)
     names = given.comparison.groupby("dataset", sort=False)["method"].apply(list).to_dict()
     found: dict[str, list[str]] = {}
     for each in shown:
@@ -89,7 +89,7 @@ def test_a_method_without_a_selectable_trial_has_its_best_so_far_on_val():
     running = trial("scale-00000", 0.5, state="running")
     rows = group_rows("scale-00000", "val", [50] * 3, [90] * 3)
     given = analysed_run(make_tables([running], rows, spec=make_spec(methods=["scale"])))
-    (shown,) = groups.judged(given)
+    (shown,) = by_group.judged(given)
     assert (shown.method, shown.split) == ("scale", "val")
     assert shown.trial == "scale-00000, best so far, not selectable"
     assert leading(given.tables["trials"])["selected"].tolist() == [False]
@@ -101,9 +101,9 @@ def test_a_group_without_images_is_no_worst_group_and_an_empty_cell_is_missing()
         for label, group, n, right in ((0, "a", 10, 5), (1, "b", 0, 0))
     ]
     judged = Judged(method="erm", trial="erm-00000", dataset="", split="test", cells=pd.DataFrame(rows))
-    found = groups.evaluation_groups([judged])
+    found = by_group.evaluation_groups([judged])
     assert found[["group", "n", "mean", "worst"]].values.tolist() == [["a", 10, 0.5, True]]
-    accuracies = groups.cells(judged)["accuracy"]
+    accuracies = by_group.cells(judged)["accuracy"]
     assert accuracies[0] == 0.5
     assert np.isnan(accuracies[1])
     assert "missing" in cell(Column("x", "x", "heat"), {"x_mean": accuracies[1]})
