@@ -33,7 +33,7 @@ def load_spec(
     """The search space in a YAML file; the Python files that it names are known to this process afterwards.
 
     Args:
-        path: the file.
+        path: the file; or the ``spec.yaml`` of a run, whose Python files are in ``code`` beside it.
         overrides: values by dotted key, as ``{"scheduler.grace_period": 2}``, that replace the file's.
         methods: the methods to search instead of the file's; those in the file keep what it says of them.
         epochs: for every method, also those that have epochs of their own in the file.
@@ -49,6 +49,10 @@ def load_spec(
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"can't read the search space {path}: {error}") from None
     data, lines = parse_yaml(text, str(path))
+    beside = path.parent
+    if isinstance(data, dict) and data.keys() >= {"spec", "provenance"}:  # of a run
+        data, beside = data["spec"], beside / "code"
+        lines = {key[1:]: line for key, line in lines.items() if key[:1] == ("spec",)}
     if not isinstance(data, dict):
         got = "nothing" if data is None else "a list" if isinstance(data, list) else repr(data)
         raise UserError(
@@ -67,7 +71,7 @@ def load_spec(
             if isinstance(own, dict):
                 own.pop("epochs", None)
     override(data, places, overrides or {})
-    usercode.provide(usercode.read_sources(_take_files(data, path.parent)))
+    usercode.provide(usercode.read_sources(_take_files(data, beside)))
     return validate_spec(data, places, str(path), check)
 
 

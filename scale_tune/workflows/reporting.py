@@ -43,6 +43,7 @@ def write_reports(runs: Sequence[RunDir], found: Evaluation, path: Location | No
     for run, tables in zip(runs, found.runs, strict=True):
         content = Analysis(
             name=tables.name,
+            where=str(run.path),
             spec=tables.spec,
             tables=tables.tables,
             comparison=found.comparison,

@@ -108,6 +108,7 @@ def test_a_browser_shows_all_of_it_and_fetches_nothing(run, browser, width, tmp_
         "Validation against test",
         "Worst-group accuracy over epochs",
         "The search",
+        "Cost",
         "Hyperparameters",
         "What the methods report besides",
         "DFR: the last layer refitted",

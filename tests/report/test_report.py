@@ -288,7 +288,7 @@ def test_importance_finds_the_parameter_that_matters_and_knows_chance():
 def test_too_few_trials_have_no_importance():
     spec = spec_of(num_samples=4)
     assert importances(tables_of(spec)["trials"], spec).empty
-    assert "needs at least 10 ended trials" in Page(report.render(analysed(spec))).text("hyperparameters")
+    assert "needs at least 30 ended trials of a method with different objectives, and no method has them" in Page(report.render(analysed(spec))).text("hyperparameters")
 
 
 def test_dfrs_path_equals_its_table(whole, page):
@@ -337,7 +337,7 @@ def test_the_most_frequent_reason_comes_first():
 )
 def test_whole_numbers_are_shown_as_drawn(parameter):
     space = {"batch_size": parameter, "lr": 0.1}
-    spec = spec_of(methods=["scale"], space=space, num_samples=20)
+    spec = spec_of(methods=["scale"], space=space, num_samples=30)
     tables = tables_of(spec, lambda number: "complete")
     tables["trials"] = tables["trials"].astype({"config.batch_size": float})  # as a column with gaps is
     given = analysed(spec, tables=tables)

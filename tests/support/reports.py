@@ -204,6 +204,7 @@ def analysed(spec: RunSpec | None = None, *, name: str = "run", width: float = 0
     comparison = comparison_of(name, tables, spec, width)
     return Analysis(
         name=name,
+        where=f"/runs/{name}",
         spec=spec,
         tables=tables,
         comparison=comparison,

@@ -1,6 +1,7 @@
 """What the report shows, as plain frames: computed from the tables alone, drawn and printed elsewhere."""
 
 import re
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,7 @@ from scale_tune.analysis.counts import rows_of_trial
 from scale_tune.analysis.selection import eligible
 from scale_tune.spec.parameters import Choice, Constant, IntRange, Parameter
 from scale_tune.spec.space import RunSpec
+from scale_tune.tables.schemas import Row, rows_of
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 ENDED = ("complete", "pruned", "failed")
@@ -24,6 +26,8 @@ class Analysis:
 
     name: str
     """Of the run."""
+    where: str
+    """Its directory."""
     spec: RunSpec
     tables: Mapping[str, pd.DataFrame]
     """As :func:`scale_tune.tables.collect.load_results` gives them."""
@@ -104,11 +108,11 @@ def parameters(spec: RunSpec) -> dict[str, dict[str, Parameter]]:
 
 
 def drawn(parameter: Parameter, value: Any) -> Any:
-    """A value as the search drew it: a column with gaps has turned the choice 16 into 16.0."""
+    """A value as the search drew it: a column with gaps has turned the choice 16 into 16.0, one of text into "16"."""
     if isinstance(parameter, IntRange):
         return int(value)
     if isinstance(parameter, Choice):
-        return next((choice for choice in parameter.values if choice == value), value)
+        return next((choice for choice in parameter.values if value in (choice, json.dumps(choice))), value)
     return value
 
 
@@ -119,9 +123,16 @@ def with_objective(trials: pd.DataFrame, method: str) -> pd.DataFrame:
 
 def config_of(trials: pd.DataFrame, trial: str, spec: RunSpec) -> dict[str, Any]:
     """What the search drew for a trial."""
-    row = trials.loc[trials["trial"] == trial].iloc[0]
-    space = spec.method_space(row["method"])
-    return {n: drawn(p, row[f"config.{n}"]) for n, p in space.items() if not isinstance(p, Constant)}
+    return config_of_row(rows_of(trials[trials["trial"] == trial])[0], spec) or {}
+
+
+def config_of_row(row: Row, spec: RunSpec) -> dict[str, Any] | None:
+    """What the search drew for the trial of a row of ``trials``; None where it has not drawn all of it yet."""
+    searched = {n: p for n, p in spec.method_space(row["method"]).items() if not isinstance(p, Constant)}
+    values = {name: row.get(f"config.{name}") for name in searched}
+    if any(pd.isna(value) for value in values.values()):
+        return None
+    return {name: drawn(parameter, values[name]) for name, parameter in searched.items()}
 
 
 def failures(trials: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """The page: one HTML file that needs nothing from outside, and may fetch nothing from outside.
 
 Names, errors and commands are escaped by the template; figures take theirs from JSON. Should something slip through
-nevertheless, the page's content security policy runs only the two scripts whose hashes it holds.
+nevertheless, the page's content security policy runs only the two scripts whose hashes it holds: the page's own, and
+plotly, which it has packed and which the former unpacks.
 """
 
 import base64
@@ -16,10 +17,13 @@ from plotly.offline import get_plotlyjs
 from scale_tune.report.html import markup, style, swatches
 from scale_tune.report.html.answer import answers, view
 from scale_tune.report.html.data import Analysis
+from scale_tune.report.html.packing import packed
 from scale_tune.report.html.parts import ShownFigure
 from scale_tune.report.html.sections import sections
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("unpacking", "report", "tables", "trials")
+"""In this order they are one."""
 
 
 def render(analysed: Analysis) -> str:
@@ -41,10 +45,8 @@ def render(analysed: Analysis) -> str:
     parts, found = sections(analysed), answers(analysed)
     shown = [answer.figure for answer in found if answer.figure] + [each for part in parts for each in part.figures]
     light, dark = swatches.shades_css()
-    # A tag that ended the script would end it also within one of its strings.
-    scripts = [
-        text.replace("</script", "<\\/script") for text in (get_plotlyjs(), (TEMPLATES / "report.js").read_text())
-    ]
+    script = "\n".join((TEMPLATES / f"{name}.js").read_text() for name in SCRIPTS)
+    plotly = get_plotlyjs()
     return environment.get_template("report.html").render(
         **view(analysed, found),
         sections=parts,
@@ -53,8 +55,9 @@ def render(analysed: Analysis) -> str:
         light_methods=light,
         dark_methods=dark,
         style=Markup((TEMPLATES / "report.css").read_text()),  # noqa: S704 - ours
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - ours and plotly's
-        policy=_policy(scripts),
+        script=Markup(script),  # noqa: S704 - ours
+        plotly=packed(plotly),
+        policy=_policy([script, plotly]),
     )
 
 

@@ -11,6 +11,7 @@ from scale_tune.report.html.importance import MIN_TRIALS, SHUFFLES, importances
 from scale_tune.report.html.markup import Column, PrintedTable
 from scale_tune.report.html.parts import Section, ShownFigure, words
 from scale_tune.report.html.style import looks_of, on_one_scale
+from scale_tune.spec.space import RunSpec
 
 
 def history(analysed: Analysis) -> Section:
@@ -83,24 +84,27 @@ def hyperparameters(analysed: Analysis) -> Section:
     return Section(
         id="hyperparameters",
         title="Hyperparameters",
-        lead=_words_on_importance(important),
+        lead=_words_on_importance(important, spec),
         figures=drawn,
         tables=[table] if len(rows) else [],
     )
 
 
-def _words_on_importance(important: pd.DataFrame) -> str:
+def _words_on_importance(important: pd.DataFrame, spec: RunSpec) -> str:
+    slices = "In the slices each mark is a trial; hollow ones were pruned or failed."
+    too_few = [method for method in spec.methods if method not in set(important["method"])]
+    least = f"Importance needs at least {MIN_TRIALS} ended trials of a method with different objectives"
     if important.empty:
-        words = f"Importance needs at least {MIN_TRIALS} ended trials of a method with different objectives."
-    else:
-        above = important[important["importance"] > important["by_chance"]]
-        named = ", ".join(f"{row['parameter']} ({row['method']})" for row in above.to_dict("records"))
-        words = (
-            "Importance (PED-ANOVA) is the share of what sets the best tenth of a method's trials apart. The black "
-            f"line is the most that chance reached: the highest of {SHUFFLES} shuffles of the objectives. "
-            f"{f'Above it: {named}.' if named else 'None is above it: no parameter is seen to matter.'}"
-        )
-    return f"{words} In the slices each mark is a trial; hollow ones were pruned or failed."
+        return f"{least}, and no method has them: with fewer, it can’t be told from chance. {slices}"
+    above = important[important["importance"] > important["by_chance"]]
+    named = ", ".join(f"{row['parameter']} ({row['method']})" for row in above.to_dict("records"))
+    others = f"{least}; fewer have {', '.join(too_few)}. " if too_few else ""
+    return (
+        "Importance (PED-ANOVA) is the share of what sets the best tenth of a method's trials apart. The black "
+        f"line is the most that chance reached: the highest of {SHUFFLES} shuffles of the objectives. "
+        f"{f'Above it: {named}.' if named else 'None is above it: no parameter is seen to matter.'} "
+        f"{others}{slices}"
+    )
 
 
 def failures(analysed: Analysis) -> Section:
@@ -129,26 +133,6 @@ def failures(analysed: Analysis) -> Section:
         tables=[PrintedTable("diverged-table", "Diverged", columns, diverged, "trial")] if len(diverged) else [],
         details={"reasons": reasons.to_dict("records")},
     )
-
-
-def trials(analysed: Analysis) -> Section:
-    """The table of all trials, to be unfolded."""
-    trials = analysed.tables["trials"]
-    columns = [
-        Column("trial", "trial"),
-        Column("state", "state"),
-        Column("objective", "objective", "accuracy"),
-        Column("epochs", "epochs", "integer"),
-        *(Column(f"config.{name}", name, "value") for name in data.parameters(analysed.spec)),
-        Column("val_worst_group", "validation worst-group", "estimate"),
-        Column("test_worst_group", "test worst-group", "estimate"),
-        Column("seeds", "seeds", "integer"),
-        Column("diverged", "diverged", "integer"),
-        Column("seconds", "seconds", "seconds"),
-    ]
-    lead = "Every trial of the run, also in trials.parquet with all its columns." if len(trials) else "There are none."
-    table = PrintedTable("trials-table", f"The {len(trials):,} trials", columns, trials, "trial")
-    return Section(id="trials", title="All trials", lead=lead, folded=[table] if len(trials) else [])
 
 
 def reproduce(analysed: Analysis) -> Section:

@@ -1,10 +1,20 @@
-"use strict";
 const root = document.documentElement;
 const places = [...document.querySelectorAll(".plot")];
 const settings = { displayModeBar: false, responsive: true };
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
+// What the page has no room for in its figures is made when it is asked for: by its place, what makes it.
+const made = new Map();
+
 // Figures come in the colours of a light page. Those of text, axes and grids are the page's.
+const template = () => {
+  const of = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const axis = { gridcolor: of("--grid"), linecolor: of("--axis"), tickcolor: of("--axis") };
+  const font = { color: of("--ink") };
+  const hoverlabel = { bgcolor: of("--page"), bordercolor: of("--axis"), font };
+  const clear = "rgba(0,0,0,0)";
+  return { layout: { font, hoverlabel, paper_bgcolor: clear, plot_bgcolor: clear, xaxis: axis, yaxis: axis } };
+};
 const inColours = () => {
   let text = document.getElementById("figures").textContent;
   if (dark.matches && !("paper" in root.dataset)) {
@@ -12,15 +22,7 @@ const inColours = () => {
       text = text.replaceAll(light, other);
     }
   }
-  const of = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-  const axis = { gridcolor: of("--grid"), linecolor: of("--axis"), tickcolor: of("--axis") };
-  const font = { color: of("--ink") };
-  const hoverlabel = { bgcolor: of("--page"), bordercolor: of("--axis"), font };
-  const clear = "rgba(0,0,0,0)";
-  const layout = { font, hoverlabel, paper_bgcolor: clear, plot_bgcolor: clear, xaxis: axis, yaxis: axis };
-  const figures = JSON.parse(text);
-  for (const figure of Object.values(figures)) figure.layout.template = { layout };
-  return figures;
+  return JSON.parse(text);
 };
 let figures = inColours();
 
@@ -28,10 +30,15 @@ let figures = inColours();
 const isShown = (place) => !place.closest("details:not([open])");
 const isDrawn = (place) => "drawn" in place.dataset;
 const draw = (place) => {
+  const { data, layout } = made.get(place)?.() ?? figures[place.id];
+  const first = !isDrawn(place);
   place.dataset.drawn = "";
-  return Plotly.react(place, figures[place.id].data, { ...figures[place.id].layout, width: undefined }, settings);
+  return Plotly.react(place, data, { ...layout, template: template(), width: undefined }, settings).then(() => {
+    if (first) place.on("plotly_click", ({ points: [point] }) => addressed(point.text));
+  });
 };
-const drawShown = () => Promise.all(places.filter((place) => isShown(place) && !isDrawn(place)).map(draw));
+const drawAll = () => Promise.all(places.filter((place) => isShown(place) && !isDrawn(place)).map(draw));
+const drawShown = () => plotly.then(drawAll, () => undefined);
 const redraw = () => {
   figures = inColours();
   for (const place of places) if (isDrawn(place)) draw(place);
