@@ -1,6 +1,7 @@
 """What a reader of a comparison would otherwise be misled about, in plain sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -9,17 +10,21 @@ import pandas as pd
 from scale_tune.analysis import unsupported
 from scale_tune.analysis.comparison import dataset_names
 from scale_tune.analysis.entries import Entry, RunTables, entries
-from scale_tune.analysis.grouped import grouped
+from scale_tune.analysis.grouped import LISTED, Note, grouped, listed
 from scale_tune.analysis.intervals import paired_seeds
 from scale_tune.analysis.selection import eligible, ranked
 from scale_tune.ranking import best_first
 from scale_tune.spec.parameters import Choice, FloatRange, IntRange, Parameter
 from scale_tune.tables.labels import shortened
+from scale_tune.tables.schemas import rows_of
 
 NEAR = 0.01
 """Of a range, on its own scale: what counts as its end."""
-LISTED = 3
-"""Trials that a sentence names."""
+TOLD = 3
+"""Pairs of methods whose order on val and on test is told to disagree; of others, how many."""
+
+Named = tuple[Entry, str]
+"""What was selected for a method, and the method's name, with its run's where there are several."""
 
 
 def caveats(runs: Sequence[RunTables]) -> list[str]:
@@ -28,35 +33,32 @@ def caveats(runs: Sequence[RunTables]) -> list[str]:
     Of every run: what is not finished, failed or diverged, or that there is nothing at all. Of every selected config:
     whether it lies at an end of the space, lacks seeds, was beaten by a trial that can't be selected, was one of few,
     has not learned what it was trained on, or is worse than a guess. Of every dataset: methods whose order on val is
-    not that on test, and groups of test with few images. What holds on several datasets is one sentence.
+    not that on test, and groups of test with few images. What holds of several methods, or on several datasets, is one
+    sentence.
     """
     found = entries(runs)
-    labels = _labels(found, several_runs=len(runs) > 1)
-    sentences = [sentence for run in runs for sentence in _of_run(run, several=len(runs) > 1)]
-    for entry, label in zip(found, labels, strict=True):
-        sentences += [f"{label}: {sentence}" for sentence in _of_entry(entry)]
+    several_runs = len(runs) > 1
+    named = [(entry, entry.method + f" of {entry.run.name}" * several_runs) for entry in found]
     names = dataset_names(found)
-    for data, name in names.items():
-        of_data = [(entry, label) for entry, label in zip(found, labels, strict=True) if entry.data == data]
-        sentences += [*_other_objectives(name, of_data), *_not_compared(name, of_data), *_orders_that_disagree(of_data)]
-        sentences += unsupported.small_groups(name, [entry for entry, _ in of_data])
-    sentences += unsupported.few_trials(list(zip(found, labels, strict=True)))
-    return grouped(sentences, list(names.values()))
+    on = names if len(names) > 1 else dict.fromkeys(names, "")  # the only one need not be named
+    notes = [Note(subject=run.name * several_runs, text=text) for run in runs for text in _of_run(run)]
+    for entry, name in named:
+        notes += [Note(subject=name, dataset=on[entry.data], text=text) for text in _of_entry(entry)]
+    by_data = {data: [(entry, name) for entry, name in named if entry.data == data] for data in names}
+    for data, of_data in by_data.items():
+        small = unsupported.small_groups([entry for entry, _ in of_data])
+        of_all = (*_other_objectives(of_data), *_not_compared(of_data), *small)
+        notes += [Note(dataset=names[data], text=text) for text in of_all]
+    notes += _orders_that_disagree({on[data]: of_data for data, of_data in by_data.items()})
+    with_data = [(entry, " on ".join(filter(None, (name, on[entry.data])))) for entry, name in named]
+    notes += [Note(text=text) for text in unsupported.few_trials(with_data)]
+    return grouped(notes, len(names))
 
 
-def _labels(found: Sequence[Entry], *, several_runs: bool) -> list[str]:
-    names = dataset_names(found)
-    on_data = len(names) > 1
-    return [
-        entry.method + f" of {entry.run.name}" * several_runs + f" on {names[entry.data]}" * on_data for entry in found
-    ]
-
-
-def _of_run(run: RunTables, *, several: bool) -> Iterator[str]:
+def _of_run(run: RunTables) -> Iterator[str]:
     trials = run.tables["trials"]
-    where = f"{run.name}: " * several
     if trials.empty:
-        yield f"{where}the run has no trials yet"
+        yield "the run has no trials yet"
     for method, of_method in trials.groupby("method", sort=False):
         counts = of_method["state"].value_counts()
         not_finished = int(counts.get("running", 0) + counts.get("waiting", 0))
@@ -65,26 +67,26 @@ def _of_run(run: RunTables, *, several: bool) -> Iterator[str]:
         parts["complete, but without its record (record.json is gone)"] = int(_lacks_record(of_method).sum())
         if any(parts.values()):
             text = ", ".join(f"{n} {what}" for what, n in parts.items() if n)
-            yield f"{where}of the {len(of_method)} {method} trials, {text}: not selectable"
+            yield f"of the {len(of_method)} {method} trials, {text}: not selectable"
     asked = {method: run.spec.method_samples(method) for method in run.spec.methods}
     fewer = {method: (trials["method"] == method).sum() for method in asked}
     missing = [f"{fewer[method]} of {n} {method}" for method, n in asked.items() if fewer[method] < n]
     if missing:
-        yield f"{where}the search has not issued all trials yet: {', '.join(missing)}"
+        yield f"the search has not issued all trials yet: {', '.join(missing)}"
 
 
 def _of_entry(entry: Entry) -> Iterator[str]:
     if not entry.measured and entry.run.confirms is not None and entry.trial is not None:
-        yield f"its selected config is confirmed by {entry.trial}, but that one's last layer was not refitted"
+        yield f"the selected config is confirmed by {entry.trial}, but that one's last layer was not refitted"
         return
     if not entry.measured and entry.run.confirms is not None:
         yield (
-            "its selected config is not confirmed: no trial of it has ended with a result of every fresh seed; "
+            "the selected config is not confirmed: no trial of it has ended with a result of every fresh seed; "
             "--confirm goes on, or says what it lacks"
         )
         return
     if not entry.measured:
-        yield f"none of its {len(entry.trials)} trials can be selected: none ended with a result of every seed"
+        yield f"none of {len(entry.trials)} trials can be selected: none ended with a result of every seed"
         return
     yield from unsupported.of_entry(entry)
     if entry.run.confirms is not None:
@@ -132,12 +134,8 @@ def _beaten(entry: Entry) -> Iterator[str]:
     if better.empty:
         return
     better = better.iloc[best_first(better["objective"])]
-    named = [f"{r['trial']} ({_state(r)}, {r['objective']:.3f})" for r in better.head(LISTED).to_dict("records")]
-    more = f" and {len(better) - LISTED} more" * (len(better) > LISTED)
-    yield (
-        f"{', '.join(named)}{more} had more on val than the selected {entry.trial} ({objective:.3f}), "
-        "but can't be selected"
-    )
+    named = [f"{r['trial']} ({_state(r)}, {r['objective']:.3f})" for r in rows_of(better)]
+    yield (f"{listed(named)} had more on val than the selected {entry.trial} ({objective:.3f}), but can't be selected")
 
 
 def _better_on_fresh_seeds(entry: Entry) -> Iterator[str]:
@@ -167,42 +165,65 @@ def _data_from_a_range(entry: Entry) -> Iterator[str]:
     space = entry.run.spec.method_space(entry.selected()["method"])
     drawn = [n for n, p in space.items() if n.startswith("dataset.") and isinstance(p, FloatRange | IntRange)]
     if drawn:
-        yield f"its trials differ in their data ({', '.join(drawn)} is drawn from a range), which selection overlooks"
+        yield f"trials differ in their data ({', '.join(drawn)} is drawn from a range), which selection overlooks"
 
 
-def _other_objectives(dataset: str, of_data: Sequence[tuple[Entry, str]]) -> Iterator[str]:
-    selecting = {entry.selected_by: label for entry, label in reversed(of_data) if entry.measured}
+def _other_objectives(of_data: Sequence[Named]) -> Iterator[str]:
+    selecting = {entry.selected_by: name for entry, name in reversed(of_data) if entry.measured}
     if len(selecting) > 1:
-        text = ", ".join(f"{label} by {accuracy}" for accuracy, label in selecting.items())
-        yield f"{dataset}: methods were selected by different accuracies on val ({text}), which order them"
+        text = ", ".join(f"{name} by {accuracy}" for accuracy, name in selecting.items())
+        yield f"methods were selected by different accuracies on val ({text}), which order them"
 
 
-def _not_compared(dataset: str, of_data: Sequence[tuple[Entry, str]]) -> Iterator[str]:
+def _not_compared(of_data: Sequence[Named]) -> Iterator[str]:
     """Pairs of which there is no difference. The pretrained baseline has no seeds that could be paired."""
     other_images, other_seeds = [], []
-    trained = [(entry, label) for entry, label in of_data if "test" in entry.measured and entry.trial is not None]
-    for (one, label), (other, other_label) in combinations(trained, 2):
+    trained = [(entry, name) for entry, name in of_data if "test" in entry.measured and entry.trial is not None]
+    for (one, name), (other, other_name) in combinations(trained, 2):
         if one.run.seeds_kind != other.run.seeds_kind:
             continue
         if not set(one.seeds) & set(other.seeds):
-            other_seeds.append(f"{label} and {other_label}")
+            other_seeds.append(f"{name} and {other_name}")
         elif not paired_seeds(one.measured["test"], other.measured["test"]):
-            other_images.append(f"{label} and {other_label}")
+            other_images.append(f"{name} and {other_name}")
     for pairs, why in ((other_images, "were judged on different images"), (other_seeds, "have no seed in common")):
         if pairs:
             more = f", and {len(pairs) - LISTED} more pairs" * (len(pairs) > LISTED)
-            yield f"{dataset}: no difference is shown between {', '.join(pairs[:LISTED])}{more}, which {why}"
+            yield f"no difference is shown between {', '.join(pairs[:LISTED])}{more}, which {why}"
 
 
-def _orders_that_disagree(of_data: Sequence[tuple[Entry, str]]) -> Iterator[str]:
-    with_test = [(entry, label) for entry, label in of_data if "test" in entry.measured]
+@dataclass(frozen=True, kw_only=True)
+class _Disagreement:
+    pair: frozenset[str]
+    size: float
+    """By how much the first is above the second on val, and below it on test, together."""
+    note: Note
+
+
+def _orders_that_disagree(by_data: Mapping[str, Sequence[Named]]) -> Iterator[Note]:
+    """The pairs of methods that disagree most, the largest first, wherever they do; and how many others do."""
+    found = [each for on, of_data in by_data.items() for each in _disagreements(on, of_data)]
+    found.sort(key=lambda each: -each.size)
+    pairs = list(dict.fromkeys(each.pair for each in found))
+    yield from (each.note for each in found if each.pair in pairs[:TOLD])
+    if (more := len(pairs) - TOLD) > 0:
+        yield Note(text=f"val and test disagree on the order of {more} more pair{'s' * (more > 1)} of methods, by less")
+
+
+def _disagreements(on: str, of_data: Sequence[Named]) -> Iterator[_Disagreement]:
+    with_test = [(entry, name) for entry, name in of_data if "test" in entry.measured]
     for (above, upper), (below, lower) in combinations(with_test, 2):
         # Rounded, since a mean of equal numbers may differ from them in its last digit.
         on_val, on_test = ([round(e.mean(split), 9) for e in (above, below)] for split in ("val", "test"))
         if above.run.seeds_kind != below.run.seeds_kind:
             continue
         if above.selected_by == below.selected_by and on_val[0] > on_val[1] and on_test[0] < on_test[1]:
-            yield (
+            text = (
                 f"val and test disagree: {upper} is above {lower} on val ({on_val[0]:.3f} against {on_val[1]:.3f}), "
                 f"but below on test ({on_test[0]:.3f} against {on_test[1]:.3f})"
+            )
+            yield _Disagreement(
+                pair=frozenset((upper, lower)),
+                size=on_val[0] - on_val[1] + on_test[1] - on_test[0],
+                note=Note(dataset=on, text=text),
             )

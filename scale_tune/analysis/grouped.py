@@ -1,62 +1,91 @@
-"""One sentence for what is the same on many kinds of data."""
+"""One sentence for what is the same of many methods, or on many kinds of data."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 LISTED = 3
-"""Kinds of data that a sentence names."""
+"""Things that a sentence names; of more it says how many."""
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
-def grouped(sentences: Sequence[str], datasets: Sequence[str]) -> list[str]:
-    """The sentences, those that differ in the data they are about, or in numbers, as one.
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What is to be told, apart from what it is about."""
+
+    text: str
+    subject: str = ""
+    """The method, or run, that it is about; empty if it names none, or several."""
+    dataset: str = ""
+    """The kind of data that it is about; empty if there is only one, or it is about all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """A note with all the data that it holds on."""
+
+    text: str
+    subject: str
+    datasets: tuple[str, ...]
+    example: str = ""
+    """The one whose numbers are in the text, if those of others differ."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many there are besides, as ``a, b, c and 9 more``."""
+    return ", ".join(names[:LISTED]) + f" and {len(names) - LISTED} more" * (len(names) > LISTED)
+
+
+def grouped(notes: Sequence[Note], datasets: int) -> list[str]:
+    """A sentence for each distinct note, with the methods and the data that it holds of.
 
     Args:
-        sentences: any of them may name one of the datasets.
-        datasets: their names.
+        notes: what is to be told.
+        datasets: how many kinds of data there are.
 
     Returns:
-        A sentence stands where the first that it stands for stood, and says of how many datasets, and of which, it
-        holds. What is only alike is told of the first of them, as an example. Sentences of one dataset stay as many.
+        A sentence stands where the first note that it stands for stood. What is only alike on several kinds of data,
+        as its numbers differ, is told of the first of them, as an example.
     """
-    if len(datasets) < 2:
-        return list(sentences)
-    kinds: dict[str, list[tuple[str, str]]] = {}
-    for sentence in sentences:
-        dataset = _dataset_of(sentence, datasets)
-        kinds.setdefault(_NUMBER.sub("#", _without(sentence, dataset)), []).append((sentence, dataset))
-    found: dict[str, str] = {}
+    kinds: dict[tuple[str, str], list[Note]] = {}
+    for note in dict.fromkeys(notes):
+        kinds.setdefault((note.subject, _NUMBER.sub("#", note.text)), []).append(note)
+    by_text: dict[tuple[str, str], list[_Held]] = {}
     for kind in kinds.values():
-        of = [dataset for _, dataset in kind]
-        alone = len(kind) == 1 or len(set(of)) < len(of)
-        found |= {s: s for s, _ in kind} if alone else {kind[0][0]: _as_one(kind, len(datasets))}
-    return [found[sentence] for sentence in dict.fromkeys(sentences) if sentence in found]
+        for held in _over_datasets(kind):
+            by_text.setdefault((held.text, held.example), []).append(held)
+    return [_sentence(of_text, datasets) for of_text in by_text.values()]
 
 
-def _dataset_of(sentence: str, datasets: Sequence[str]) -> str:
-    """The dataset that a sentence is about; empty if it names none or several."""
-    by_length = sorted(datasets, key=len, reverse=True)  # a name may begin with another
-    named, rest = [], sentence
-    for name in by_length:
-        if re.search(rf"(^|\bon ){re.escape(name)}(?=\W|$)", rest):
-            named.append(name)
-            rest = rest.replace(name, "")
-    return named[0] if len(named) == 1 else ""
+def _over_datasets(kind: Sequence[Note]) -> Iterator[_Held]:
+    """The notes of one subject that are alike: one if each is about other data, else one for each text."""
+    of = tuple(note.dataset for note in kind)
+    texts = list(dict.fromkeys(note.text for note in kind))
+    if len(set(of)) == len(of):
+        example = of[0] if len(texts) > 1 else ""
+        yield _Held(text=texts[0], subject=kind[0].subject, datasets=of, example=example)
+        return
+    for text in texts:
+        held_on = tuple(note.dataset for note in kind if note.text == text)
+        yield _Held(text=text, subject=kind[0].subject, datasets=held_on)
 
 
-def _without(sentence: str, dataset: str) -> str:
-    """What is left of a sentence without its dataset."""
-    if not dataset:
-        return sentence
-    return sentence.removeprefix(f"{dataset}: ").replace(f" on {dataset}", "")
+def _sentence(of_text: Sequence[_Held], datasets: int) -> str:
+    first = of_text[0]
+    subjects = [held.subject for held in of_text if held.subject]
+    if len({held.datasets for held in of_text}) > 1:
+        about = listed([_place(held, datasets) for held in of_text])
+    elif len(first.datasets) == 1:
+        about = " on ".join(filter(None, (listed(subjects), *first.datasets)))
+    else:
+        named = f" ({listed(first.datasets)})" * (len(first.datasets) < datasets)
+        example = f", as on {first.example}" * bool(first.example)
+        where = f"on {len(first.datasets)} of {datasets} datasets{named}{example}"
+        about = ": ".join(filter(None, (where, listed(subjects))))
+    return f"{about}: {first.text}" if about else first.text
 
 
-def _as_one(kind: Sequence[tuple[str, str]], datasets: int) -> str:
-    texts = [_without(sentence, dataset) for sentence, dataset in kind]
-    names = [dataset for _, dataset in kind]
-    where = f"on {len(names)} of {datasets} datasets"
-    if len(names) < datasets:
-        where += f" ({', '.join(names[:LISTED])}{f' and {len(names) - LISTED} more' * (len(names) > LISTED)})"
-    if len(set(texts)) == 1:
-        return f"{where}: {texts[0]}"
-    return f"{where}, as on {names[0]}: {texts[0]}"
+def _place(held: _Held, datasets: int) -> str:
+    """The subject and its data, in short."""
+    many = f"{len(held.datasets)} of {datasets} datasets"
+    return " on ".join(filter(None, (held.subject, many if len(held.datasets) > 1 else held.datasets[0])))

@@ -6,6 +6,7 @@ import numpy as np
 
 from scale_tune.analysis.counts import group_sizes, rows_of_trial
 from scale_tune.analysis.entries import Entry
+from scale_tune.analysis.grouped import listed
 from scale_tune.analysis.intervals import FEWEST_SEEDS
 from scale_tune.spec.parameters import Constant
 
@@ -13,8 +14,6 @@ SMALL_GROUP = 20
 """Images below which the accuracy of a group says little."""
 FEWEST_TRIALS = 3
 """Selectable trials below which the best is hardly better than a draw."""
-LISTED = 3
-"""Methods that a sentence names."""
 
 
 def of_entry(entry: Entry) -> Iterator[str]:
@@ -36,14 +35,13 @@ def few_trials(labelled: Sequence[tuple[Entry, str]]) -> Iterator[str]:
         and _is_searched(entry)
     ]
     if few:
-        more = f" and {len(few) - LISTED} more" * (len(few) > LISTED)
         yield (
             f"fewer than {FEWEST_TRIALS} selectable trials, of which the best is hardly better than a draw: "
-            f"{', '.join(few[:LISTED])}{more}"
+            f"{listed(few)}"
         )
 
 
-def small_groups(dataset: str, of_data: Sequence[Entry]) -> Iterator[str]:
+def small_groups(of_data: Sequence[Entry]) -> Iterator[str]:
     """Groups of test with few images."""
     sizes: dict[str, int] = {}
     for entry in of_data:
@@ -51,7 +49,7 @@ def small_groups(dataset: str, of_data: Sequence[Entry]) -> Iterator[str]:
             sizes |= group_sizes(rows_of_trial(entry.run.tables["groups"], entry.trial), "test")
     small = [f"{name} ({n})" for name, n in sizes.items() if n < SMALL_GROUP]
     if small:
-        yield f"{dataset}: groups of test with fewer than {SMALL_GROUP} images: {', '.join(small)}"
+        yield f"groups of test with fewer than {SMALL_GROUP} images: {', '.join(small)}"
 
 
 def _seeds(entry: Entry) -> Iterator[str]:

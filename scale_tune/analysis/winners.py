@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from scale_tune.analysis.selection import DATASET
-from scale_tune.analysis.verdicts import Verdict, verdicts
+from scale_tune.analysis.verdicts import Verdict, verdicts, with_result
 from scale_tune.spec.parameters import Choice
 from scale_tune.spec.space import RunSpec
 from scale_tune.tables.labels import shortened
@@ -29,6 +29,8 @@ class Won:
     test_margin: float | None
     sure: bool
     """Whether the interval of the difference on test is known and holds no 0."""
+    lacking: tuple[str, ...] = ()
+    """Methods without a result here that have one on other data of the run: they could not win."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +79,10 @@ def winners_map(
     *of_rows, of_cols = options or _options(spec)[-1:]
     cells: dict[str, dict[str, Won]] = {}
     found = {verdict.dataset: verdict for verdict in verdicts(run, comparison, differences)}
+    every = list(with_result(rows)["method"].unique())
     for dataset in sorted(found, key=lambda name: [_key(values[name][option]) for option in options]):
         row = ", ".join(shortened(values[dataset][option]) for option in of_rows)
-        cells.setdefault(row, {})[shortened(values[dataset][of_cols])] = _won(found[dataset], spec, differences)
+        cells.setdefault(row, {})[shortened(values[dataset][of_cols])] = _won(found[dataset], spec, differences, every)
     return WinnersMap(
         objective=spec.objective.value,
         rows=", ".join(map(_short, of_rows)),
@@ -112,9 +115,10 @@ def _short(column: str) -> str:
     return column.removeprefix(f"{DATASET}.")
 
 
-def _won(verdict: Verdict, spec: RunSpec, differences: pd.DataFrame) -> Won:
+def _won(verdict: Verdict, spec: RunSpec, differences: pd.DataFrame, every: list[str]) -> Won:
     accuracy, winner = spec.objective.value, verdict.winner
     second: Row | None = verdict.rivals[0]["rival"] if verdict.rivals else None
+    here = {winner["method"], *(rival["rival"]["method"] for rival in verdict.rivals)}
     margins = {
         split: None if second is None else winner[f"{split}_{accuracy}_mean"] - second[f"{split}_{accuracy}_mean"]
         for split in ("val", "test")
@@ -126,6 +130,7 @@ def _won(verdict: Verdict, spec: RunSpec, differences: pd.DataFrame) -> Won:
         val_margin=margins["val"],
         test_margin=margins["test"],
         sure=second is not None and _is_sure(winner, second, accuracy, differences),
+        lacking=tuple(method for method in every if method not in here),
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from scale_tune.cli.common import APP, COMMAND, exit_with, shown_steps
+from scale_tune.cli.common import APP, COMMAND, exit_with, say, shown_steps
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -85,6 +85,6 @@ def ablation(
     for table in tables:
         console.print(table)
     for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+        say(console, f"note: {note}")
     for path in found.written:
         console.print(f"wrote {path}", soft_wrap=True)

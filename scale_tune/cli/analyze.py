@@ -10,7 +10,7 @@ import typer
 
 from scale_tune.cli.ablate import ablation_app
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
-from scale_tune.cli.common import APP, COMMAND, Address, exit_with, shown_steps
+from scale_tune.cli.common import APP, COMMAND, Address, exit_with, say, shown_steps
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -79,7 +79,7 @@ def analyze(
     console = steps.console
     try:
         from scale_tune.ledger.export import export_studies
-        from scale_tune.report.terminal import comparison_tables
+        from scale_tune.report.terminal import comparison_tables, is_told_by_map, where_the_rest_is
         from scale_tune.report.text import comparison_latex, difference_lines, winners_table
         from scale_tune.storage.location import Location
         from scale_tune.storage.rundir import RunDir
@@ -134,16 +134,20 @@ def analyze(
         typer.echo("stopped; the same command goes on: what was refitted is kept, and nothing else was written")
         raise typer.Exit(STOPPED) from None
     steps.pause()
-    for winners in found.winners():
+    maps = list(found.winners())
+    for winners in maps:
         console.print(winners_table(winners))
-    for table in comparison_tables(found.comparison, console.width, str(pages[0])):
+    mapped = is_told_by_map(found.comparison, maps)
+    for table in () if mapped else comparison_tables(found.comparison, console.width, str(pages[0])):
         console.print(table)
     if latex:
         typer.echo(comparison_latex(found.comparison))
-    for line in difference_lines(found.differences, selecting(found.comparison)):
-        console.print(line, soft_wrap=True)
+    for line in () if mapped else difference_lines(found.differences, selecting(found.comparison)):
+        say(console, line)
+    if mapped:
+        say(console, where_the_rest_is(found.comparison, [*map(str, pages), *map(str, found.written)]))
     for note in (*found.notes, *left_out):
-        console.print(f"note: {note}", soft_wrap=True)
+        say(console, f"note: {note}")
     for path in (*found.written, *pages, *exported):
         console.print(f"wrote {path}", soft_wrap=True)
     if not shown:

@@ -1,6 +1,7 @@
 """What the commands share: how they look and how they end."""
 
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -59,3 +60,12 @@ def console_of() -> "Console":
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
+
+
+def say(console: "Console", line: str) -> None:
+    """Print a line: on a terminal wrapped between words, the rest set in; whole elsewhere, so that grep works."""
+    if console.file.isatty():
+        line = textwrap.fill(
+            line, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+    console.print(line, soft_wrap=True)

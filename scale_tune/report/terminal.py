@@ -1,6 +1,6 @@
 """The comparison for a terminal: no number of it is ever cut, and what has no room is named below."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,12 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from scale_tune.analysis.knowledge import by_knowledge
+from scale_tune.analysis.winners import WinnersMap
 from scale_tune.tables.labels import METRICS, mean_and_std, reported, selecting
 
 GAP = 2
 """Blanks between two columns, and before the name of a method, whose group has a heading."""
 LONGEST_NAME = 26
 """A longer name of a method or run is folded."""
+
+
+MOST_DATASETS = 4
+"""On more, the map of winners stands for the tables and differences, which are hundreds of lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,23 @@ def comparison_tables(comparison: pd.DataFrame, width: int, file: str) -> Iterat
             Text(_caption(rows), style="dim"),
             *([Text(f"no room here for {', '.join(left_out)}: in {file}", style="dim")] if left_out else []),
         )
+
+
+def is_told_by_map(comparison: pd.DataFrame, maps: Sequence[WinnersMap]) -> bool:
+    """Whether there are too many datasets for a table of each, and a map of the winners instead."""
+    return bool(maps) and comparison["dataset"].nunique() > MOST_DATASETS
+
+
+def where_the_rest_is(comparison: pd.DataFrame, files: Sequence[str]) -> str:
+    """Where the tables and differences are that a map stands for.
+
+    Args:
+        comparison: as :func:`comparison_tables` takes it.
+        files: all that the analysis wrote.
+    """
+    shown = [file for file in files if file.endswith((".html", "comparison.csv", "differences.csv"))]
+    datasets = comparison["dataset"].nunique()
+    return f"the tables of all {datasets} datasets, and the differences between methods: {', '.join(shown)}"
 
 
 def _fitting(columns: list[_Column], room: int) -> set[str]:

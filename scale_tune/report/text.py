@@ -22,28 +22,37 @@ _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def winners_table(winners: WinnersMap) -> Group:
-    """Which method wins on each kind of data: its accuracy on test, and its margins below."""
+    """Which method wins on each kind of data: its accuracy on test, and its margins below.
+
+    Where a method could not win, since it has a result on other data alone, a mark says so, which is told below.
+    """
+    won = [of for row in winners.cells.values() for of in row.values()]
+    lacking = list(dict.fromkeys(of.lacking for of in won if of.lacking))
+    marks = {methods: str(number).translate(_RAISED) for number, methods in enumerate(lacking, 1)}
     table = Table()
     table.add_column("")
     for col in winners.col_values:
         table.add_column(col, justify="right")
     for row, cells in winners.cells.items():
-        table.add_row(row, *(_won(cells.get(col)) for col in winners.col_values))
+        table.add_row(row, *(_won(cells.get(col), marks) for col in winners.col_values))
     accuracy = winners.objective.replace("_", "-")
     axes = " × ".join(filter(None, (winners.rows, winners.cols)))
     title = (
         f"winners by {axes}, chosen by val {accuracy}: test {accuracy}, and how far above the second on val and test "
         "(? not sure)"
     )
-    return Group(title, table)
+    below = [f"{mark} no result here, but on other data: {', '.join(methods)}" for methods, mark in marks.items()]
+    return Group(title, table, *below)
 
 
-def _won(won: Won | None) -> str:
+def _won(won: Won | None, marks: dict[tuple[str, ...], str]) -> str:
     if won is None:
         return "–"
-    text = f"{won.method}\n{won.test:.3f}"
+    text = f"{won.method}{marks.get(won.lacking, '')}\n{won.test:.3f}"
     if won.val_margin is None or won.test_margin is None:
         return text
     return f"{text}\n{won.val_margin:+.3f} {won.test_margin:+.3f}{'?' * (not won.sure)}"

@@ -263,7 +263,7 @@ def _try_out(
     import torch
 
     from scale_tune.datasets import load_splits
-    from scale_tune.training.replica import try_out
+    from scale_tune.training.trying_out import try_out
 
     if probe is not None and not probe.exists():
         raise UserError(f"it does not see --storage {probe.parent}, which must be the same on all nodes")

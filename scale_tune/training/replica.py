@@ -2,7 +2,6 @@
 
 import math
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
@@ -16,7 +15,6 @@ from scale_tune.datasets.groups import GroupCounts, Groups
 from scale_tune.datasets.joined import Joined
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, DatasetSplits, SplitName
 from scale_tune.datasets.transforms import augment, normalise
-from scale_tune.errors import UserError
 from scale_tune.methods import Batch, Samples, Setting, class_of
 from scale_tune.methods.saving import load_state, modules, optimizers, state_of
 from scale_tune.seeding import derive_seed
@@ -264,41 +262,6 @@ def _pieces(samples: int) -> Iterator[NDArray[np.int64]]:
     """The indices of an evaluation's batches."""
     for start in range(0, samples, EVALUATION_BATCH):
         yield np.arange(start, min(start + EVALUATION_BATCH, samples))
-
-
-def try_out(config: TrialConfig, splits: DatasetSplits, device: torch.device) -> int:
-    """Take a step of each stage on the first samples, to see whether method and model can train on such images at all.
-
-    And whether the state that they then have can be saved and taken up, without which no trial gets past an epoch.
-
-    Returns:
-        How many features the network has.
-
-    Raises:
-        UserError: they can't.
-    """
-    few = splits.head(max(config.hyperparameters.batch_size, EVALUATION_BATCH))
-    try:
-        replica = Replica(config, config.seeds[0], few, device)
-        replica.take_one_step()
-        Replica(config, config.seeds[0], few, device).load_tensors(replica.tensors())
-        return replica.method.network.num_features
-    except UserError:
-        raise
-    except torch.OutOfMemoryError:
-        raise UserError(
-            f"{device} has too little memory for {config.model.name} with a batch_size of "
-            f"{config.hyperparameters.batch_size}; lower it, or give each trial more of the device"
-        ) from None
-    except Exception as error:
-        shape = " x ".join(map(str, (3, *splits.info.input_size)))
-        own = config.file is not None or config.model.file is not None
-        raise UserError(
-            f"the method {config.method} can't train the model {config.model.name} on {splits.name}'s images of "
-            f"{shape}: {error!r}; choose another model.name{', or mend your file' * own}"
-            + f"\n{traceback.format_exc(limit=-3)}"
-            * own
-        ) from None
 
 
 def learning_rate_factor(schedule: Schedule, epoch: int, epochs: int) -> float:

@@ -45,7 +45,7 @@ def rehearse(spec: RunSpec, say: Callable[[str], None]) -> None:
     say("trying a step …")
     import torch
 
-    from scale_tune.training.replica import try_out
+    from scale_tune.training.trying_out import try_out
 
     features: dict[str, int] = {}
     for method in spec.methods:

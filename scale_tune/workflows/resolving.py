@@ -2,10 +2,11 @@
 
 :class:`scale_tune.spec.space.RunSpec` checks what can be said of a search without them. Here every option is checked by
 the class that it belongs to, in every corner of the space, and those that the search leaves out are written into it.
+(A space with more corners than :data:`MAX_CORNERS` is looked at as far as :func:`corners` says.)
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice, product
+from itertools import combinations, islice, product
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -22,7 +23,7 @@ from scale_tune.spec.yamlfile import Path as KeyPath
 
 Found = TypeVar("Found")
 MAX_CORNERS = 100_000
-"""Of one method's options or one dataset's; further ones are not looked at."""
+"""Of one method's options or one dataset's; further ones are not looked at, see :func:`corners`."""
 
 
 def resolved(spec: RunSpec) -> RunSpec:
@@ -59,9 +60,24 @@ def preparation(spec: RunSpec) -> dict[str, list[int]]:
 
 
 def corners(parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Scalar]]:
-    """The combinations of extreme values: every one of choices, the ends of ranges and, of whole numbers, between."""
-    values = (parameter.extremes() for parameter in parameters.values())
-    return (dict(zip(parameters, point, strict=True)) for point in islice(product(*values), MAX_CORNERS))
+    """The combinations of extreme values: every one of choices, the ends of ranges and, of whole numbers, between.
+
+    Each comes once, and those that differ from the first values in fewer parameters come earlier: every value of every
+    parameter beside the first ones of the others, then every two values of two parameters, and so on. Up to
+    :data:`MAX_CORNERS` these are all. Of more, what is certain to be among them is every value of every parameter; a
+    mistake that takes several together may be missed.
+    """
+    return islice(_by_distance(parameters), MAX_CORNERS)
+
+
+def _by_distance(parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Scalar]]:
+    values = {name: parameter.extremes() for name, parameter in parameters.items()}
+    first = {name: of[0] for name, of in values.items()}
+    varied = [name for name, of in values.items() if len(of) > 1]
+    for number in range(len(varied) + 1):
+        for names in combinations(varied, number):
+            for point in product(*(values[name][1:] for name in names)):
+                yield first | dict(zip(names, point, strict=True))
 
 
 def _class(spec: RunSpec, method: str) -> type[Method]:

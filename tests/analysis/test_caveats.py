@@ -108,6 +108,38 @@ def test_orders_on_val_and_test_that_disagree_are_told():
     )
 
 
+def many_methods(n: int):
+    """A run of ``n`` methods with two seeds; the higher one is on val, the lower on test, most of all the first."""
+    methods = {f"method_{i:02d}": {"variant_of": "erm"} for i in range(n)}
+    trials, groups = [], []
+    for i, name in enumerate(f"{method}-00000" for method in methods):
+        trials.append(trial(name, (90 - i) / 100, seeds=2, seeds_asked=2))
+        groups += group_rows(name, "val", [90 - i] * 2, [95] * 2)
+        groups += group_rows(name, "test", [50 + i if i else 20] * 2, [95] * 2)
+    return make_tables(trials, groups=groups, spec=make_spec(methods=methods, seeds=[0, 1], num_samples=1))
+
+
+def test_a_note_that_holds_of_many_methods_is_one_line_with_three_and_how_many_more():
+    said = [line for line in caveats([many_methods(20)]) if "disagree" not in line and "below chance" not in line]
+    assert said == [
+        "method_00, method_01, method_02 and 17 more: 2 seeds: no interval, which takes 3 at least",
+    ]
+
+
+def test_of_many_orders_that_disagree_the_three_largest_are_told_and_the_others_counted():
+    said = [line for line in caveats([many_methods(20)]) if "disagree" in line]
+    pairs = [("method_00", f"method_{i}", f"0.{90 - i}", f"0.{50 + i}") for i in (19, 18, 17)]
+    assert said == [
+        *(
+            f"val and test disagree: {upper} is above {lower} on val (0.900 against {val}0), "
+            f"but below on test (0.200 against {test}0)"
+            for upper, lower, val, test in pairs
+        ),
+        f"val and test disagree on the order of {20 * 19 // 2 - 3} more pairs of methods, by less",
+    ]
+    assert not [line for line in caveats([many_methods(3)]) if "more pair" in line]
+
+
 def test_small_groups_of_test_are_told():
     groups = []
     for name in ("erm-0", "scale-0"):
@@ -121,9 +153,7 @@ def test_small_groups_of_test_are_told():
 def test_data_drawn_from_a_range_is_told():
     space = {"dataset.noise": {"type": "float", "low": 0.1, "high": 0.5}}
     said = caveats([run(trial("erm-0", 0.1), spec={"space": space, "methods": ["erm"]})])
-    assert said == [
-        "erm: its trials differ in their data (dataset.noise is drawn from a range), which selection overlooks"
-    ]
+    assert said == ["erm: trials differ in their data (dataset.noise is drawn from a range), which selection overlooks"]
 
 
 def test_an_empty_run_a_search_that_goes_on_and_failures_are_told():
@@ -135,10 +165,14 @@ def test_an_empty_run_a_search_that_goes_on_and_failures_are_told():
     assert caveats([going_on]) == [
         "of the 1 erm trials, 1 not finished: not selectable",
         "the search has not issued all trials yet: 1 of 2 erm, 1 of 2 scale",
-        "erm: none of its 1 trials can be selected: none ended with a result of every seed",
+        "erm: none of 1 trials can be selected: none ended with a result of every seed",
     ]
     failed = run(trial("erm-0", math.nan, state="failed"), trial("scale-0", math.nan, state="failed"))
-    assert len(caveats([failed])) == 4
+    assert caveats([failed]) == [
+        "of the 1 erm trials, 1 failed: not selectable",
+        "of the 1 scale trials, 1 failed: not selectable",
+        "erm, scale: none of 1 trials can be selected: none ended with a result of every seed",
+    ]
 
 
 def test_several_runs_and_datasets_are_told_apart():
@@ -146,7 +180,10 @@ def test_several_runs_and_datasets_are_told_apart():
     runs = [run(trial("erm-0", 0.2, seeds=1), trial("scale-0", 0.5), name="a"), run(birds, name="b")]
     said = caveats(runs)
     assert "erm of a on digits: 1 of the 3 seeds that were asked for" not in said  # not selectable: its seeds lack
-    assert "erm of a on digits: none of its 1 trials can be selected: none ended with a result of every seed" in said
+    assert (
+        "erm of a on digits, erm of b on waterbirds: none of 1 trials can be selected: none ended with a result of "
+        "every seed"
+    ) in said
     assert "b: the search has not issued all trials yet: 0 of 1 scale" in said
 
 

@@ -62,3 +62,14 @@ def test_one_option_makes_one_row_and_data_without_a_winner_no_cell():
 
 def test_a_run_on_one_kind_of_data_has_no_map():
     assert map_of(make_tables([trial("erm-0", 0.5)])) is None
+
+
+def test_a_method_without_a_result_that_it_has_elsewhere_is_told_where_it_lacks():
+    trials, groups, dfr = grid_trials()
+    gone = [row for row in dfr if row["fingerprint"] != "0.95 1000"]
+    found = map_of(make_tables(trials, groups, gone, spec=grid_spec()))
+    lacking = {(row, col): set(won.lacking) for row, cells in found.cells.items() for col, won in cells.items()}
+    assert lacking.pop(("0.95", "1000")) == {"dfr (scale)", "pretrained (scale)"}
+    assert set(map(frozenset, lacking.values())) == {frozenset()}
+    nowhere = map_of(make_tables(trials, groups, [], spec=grid_spec()))
+    assert {won.lacking for cells in nowhere.cells.values() for won in cells.values()} == {()}

@@ -113,6 +113,42 @@ def test_an_ablation_shows_the_grid_and_writes_table_latex_and_figures(runs):
     assert written == {name + suffix for suffix in suffixes}
 
 
+def test_lines_are_wrapped_between_words_on_a_terminal_and_whole_elsewhere(runs, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    command = (runs["failed"].path, "--dfr", "none")
+    whole, wrapped = (call("analyze", *command, terminal=terminal).stdout for terminal in (False, True))
+    (note,) = [line for line in whole.splitlines() if "none ended with a result of every seed" in line]
+    assert note.startswith("note: scale: none of 1 trials can be selected")
+    assert len(note) > 80
+    text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", wrapped)  # without colours, and a spinner's moves
+    lines = text[text.index("note: ") :].splitlines()
+    assert max(len(line) for line in lines if not line.startswith("wrote ")) <= 80
+    at = next(i for i, line in enumerate(lines) if line.startswith("note: scale: none of 1 trials"))
+    assert lines[at + 1].startswith("  ")
+    assert f"{lines[at]} {lines[at + 1].strip()}" == note
+
+
+@pytest.mark.parametrize("datasets", [4, 5])
+def test_beyond_four_datasets_the_map_of_winners_stands_for_tables_and_differences(datasets, tmp_path):
+    space = GRID["space"] | {"dataset.noise": {"type": "choice", "values": [i / 10 for i in range(1, datasets + 1)]}}
+    grid = GRID | {"methods": ["erm_target", "scale"], "space": space}
+    directory = make_run(tmp_path, fast_spec(**grid), made_up=True, name="many").path
+    printed = call("analyze", directory, "--dfr", "none").stdout
+    assert "winners by noise" in printed
+    tables, differences = printed.count("group labels of"), printed.count("scale − erm_target on")
+    (rest,) = [line for line in printed.splitlines() if line.startswith("the tables of all")] or [""]
+    if datasets == 4:
+        assert (tables, rest) == (4, "")
+        assert differences + printed.count("erm_target − scale on") == 4
+    else:
+        assert (tables, differences) == (0, 0)
+        assert rest == (
+            "the tables of all 5 datasets, and the differences between methods: "
+            f"{directory}/report.html, {directory}/results/comparison.csv, {directory}/results/differences.csv"
+        )
+        assert len(printed.splitlines()) < 40
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -48,7 +48,7 @@ def test_a_cluster_that_is_not_there_is_named(refused):
     [
         (["--gpus-per-trial", "1"], "the largest node has"),
         (["--set", "model.name=resnet19"], "there is no network 'resnet19'"),
-        (["--set", "model.name=vgg11"], "can't train the model vgg11 on digits's images of 3 x 16 x 8"),
+        (["--set", "model.name=vgg11"], "the model vgg11 can't train on digits's images of 3 x 16 x 8"),
     ],
 )
 def test_what_the_cluster_cannot_run_is_refused(connected, refused, monkeypatch, arguments, message):

@@ -193,6 +193,8 @@ RULES = {
     "kubectl": name_files,
     "rsync": name_files,
     "cd": name_files,
+    "uv": install,
+    "touch": name_files,
     "make_images.py": script,
 }
 """How a program is tested, by its name."""

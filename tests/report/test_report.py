@@ -84,7 +84,7 @@ def test_the_first_screen_names_winner_config_gain_and_certainty(whole, page):
     text = page.text("answer").replace("\xa0", " ")
     assert f"{winner['method']} ({winner['trial']}) reaches {winner['test_worst_group_mean']:.3f} ±" in text
     difference = winner["test_worst_group_mean"] - second["test_worst_group_mean"]
-    assert f"+{difference:.3f} over {second['method']} [95 % interval +{difference - 0.04:.3f}" in text.replace(
+    assert f"+{difference:.3f} against {second['method']} [95 % interval +{difference - 0.04:.3f}" in text.replace(
         "\xa0", " "
     )
     row = whole.tables["trials"].set_index("trial").loc[winner["trial"]]
@@ -99,7 +99,7 @@ def test_the_winner_is_chosen_on_validation_also_where_test_disagrees():
     turned.loc[0, "test_worst_group_mean"], turned.loc[1, "test_worst_group_mean"] = 0.2, 0.9
     text = first_screen(replace(given, comparison=turned, differences=differences_of(turned)))
     assert f"{first} (" in text.partition("reaches")[0]
-    assert re.search(rf"−0\.700 over {second} .*: less on test\.", text)
+    assert re.search(rf"−0\.700 against {second} .*: less on test\.", text)
     assert "less accurate on test" in text
 
 
@@ -549,7 +549,7 @@ def test_the_headline_is_about_the_accuracy_that_selects():
     text = first_screen(replace(given, comparison=comparison, differences=differences_of(comparison)))
     assert f"has the highest minority accuracy on {given.spec.dataset.name}?" in text
     assert re.search(rf"{first} \(\S+\) reaches 0\.900 ± \S+ test minority accuracy", text)
-    assert f"+0.200 over {second}" in text
+    assert f"+0.200 against {second}" in text
     assert "worst" not in text
     assert "is most accurate on its worst group of" in first_screen(analysed())
 

@@ -13,7 +13,7 @@ from scale_tune.report.text import (
     latex_escaped,
     winners_table,
 )
-from tests.support.ablations import grid_run
+from tests.support.ablations import grid_run, grid_spec, grid_trials
 from tests.support.tables import group_rows, make_spec, make_tables, trial
 from tests.support.twelve import twelve
 
@@ -114,3 +114,16 @@ def test_a_grid_has_a_map_of_its_winners():
     assert re.search(r"│ 0\.95 │ +scale │ +scale │", lines[first])
     assert re.search(r"│ +│ +0\.650 │ +0\.670 │", lines[first + 1])
     assert re.search(r"│ +│ \+0\.090 \+0\.090\?? │", lines[first + 2])
+
+
+def test_a_cell_of_the_map_says_which_method_has_no_result_there():
+    trials, groups, dfr = grid_trials()
+    gone = [row for row in dfr if row["fingerprint"] != "0.95 1000"]
+    run = make_tables(trials, groups, gone, spec=grid_spec())
+    found = winners_map(run.name, run.spec, run.tables["trials"], compare([run]), differences([run]))
+    text = printed(winners_table(found))
+    assert text.count("scale¹ │") == 1
+    assert re.search(r"│ 0\.95 │ +scale¹ │ +scale │", text)
+    last = text.splitlines()[-1]
+    assert re.fullmatch(r"¹ no result here, but on other data: .*", last)
+    assert "dfr (scale)" in last

@@ -5,7 +5,7 @@ import pytest
 from scale_tune.datasets.ahead import dataset_variants
 from scale_tune.spec.loading import load_spec
 from scale_tune.spec.plan import print_plan
-from scale_tune.training import replica
+from scale_tune.training import trying_out
 from scale_tune.workflows.rehearsal import rehearse
 from scale_tune.workflows.resolving import preparation, resolved
 from tests.conftest import REPOSITORY
@@ -126,7 +126,7 @@ EVERY = "every erm trial that runs to its end"
 def test_the_plan_says_what_dfr_will_cover(name, of_erm, on, tmp_path, monkeypatch):
     """Every ERM config of every cell, and the pretrained network; without the data and a step on them."""
     monkeypatch.setenv("SCALE_TUNE_DATA", str(tmp_path))
-    monkeypatch.setattr(replica, "try_out", lambda *_: 512)
+    monkeypatch.setattr(trying_out, "try_out", lambda *_: 512)
     spec = load_spec(REPOSITORY / "search_spaces" / f"{name}.yaml", check=resolved)
     lines: list[str] = []
     rehearse(spec, lines.append)

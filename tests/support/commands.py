@@ -30,12 +30,22 @@ def run(script: str, *arguments: object, cwd: Path | None = None, timeout: float
     return subprocess.run(command(script, *arguments), capture_output=True, text=True, timeout=timeout, cwd=cwd)
 
 
-def call(script: str, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess:
+class Terminal(io.StringIO):
+    """What is printed here is as on a terminal, of ``$COLUMNS`` columns."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def call(
+    script: str, *arguments: object, cwd: Path | None = None, terminal: bool = False
+) -> subprocess.CompletedProcess:
     """As ``run``, but in the test's own process, which saves the two seconds of a start.
 
     Where ``run`` would have a traceback in its ``stderr``, the error is raised here.
     """
-    words, out, err = [f"{script}.py", *map(str, arguments)], io.StringIO(), io.StringIO()
+    words = [f"{script}.py", *map(str, arguments)]
+    out, err = Terminal() if terminal else io.StringIO(), io.StringIO()
     code: object = 0
     with (
         chdir(cwd or "."),

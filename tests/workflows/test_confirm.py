@@ -156,7 +156,7 @@ def test_a_selected_config_that_was_not_confirmed_is_said(confirmed, tmp_path):
     row = found.comparison[found.comparison["seeds_kind"] == CONFIRMED].iloc[0]
     assert pd.isna(row["trial"])
     assert row["seeds"] == 0
-    assert any("its selected config is not confirmed" in note for note in found.notes)
+    assert any("the selected config is not confirmed" in note for note in found.notes)
 
 
 def test_a_confirmation_is_compared_on_its_own_data_and_protocol():

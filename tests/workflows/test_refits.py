@@ -72,7 +72,8 @@ def one_by_one(calls, address):
 
 def analyse(run, protocols=BOTH) -> tuple[evaluation.Evaluation, list[str]]:
     lines: list[str] = []
-    return evaluate([run], protocols, None, lines.append), lines
+    found = evaluate([run], protocols, None, lines.append)
+    return found, [line for line in lines if line != "comparing …"]
 
 
 def test_every_seed_is_refitted_by_every_protocol_and_the_path_is_kept(run):

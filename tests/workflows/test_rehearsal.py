@@ -79,3 +79,65 @@ def test_a_method_whose_state_could_not_be_saved_or_taken_up_is_refused(in_setup
     usercode.provide({"mine.py": OWN.format(in_setup=in_setup, in_epoch=in_epoch)})
     with pytest.raises(UserError, match=f"the method mine can't .*{message}"):
         rehearse(fast_spec(methods={"mine": {"file": "mine.py"}}), lambda line: None)
+
+
+def refusal(**options) -> str:
+    with pytest.raises(UserError) as error:
+        rehearse(fast_spec(**options), lambda line: None)
+    return str(error.value)
+
+
+def test_a_network_that_cannot_train_on_such_images_is_named_first():
+    said = refusal(methods=["scale"], model={"name": "densenet121"})
+    assert said.startswith("the model densenet121 can't train on digits's images of 3 x 16 x 8: RuntimeError(")
+    assert said.endswith("; choose another model.name")
+
+
+OWN_NETWORK = """
+from torch import nn
+
+class Wrong(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(384, 4)
+
+    def forward(self, images):
+        {forward}
+
+def small():
+    return Wrong(), 4
+"""
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        ("return self.layer(images)", "shapes cannot be multiplied"),
+        ("self.late = nn.Linear(2, 2); return self.layer(images.flatten(1))", "Unexpected key"),
+    ],
+    ids=["it fails", "its state can't be taken up"],
+)
+def test_a_network_of_ones_own_is_named_first_with_its_file(forward, message):
+    usercode.provide({"net.py": OWN_NETWORK.format(forward=forward)})
+    said = refusal(methods=["erm"], model={"name": "net.py:small"})
+    first, *trace = said.splitlines()
+    assert first.startswith("the model net.py:small can't train on digits's images of 3 x 16 x 8: ")
+    assert message in said
+    assert "mend your file net.py" in said
+    assert trace, "an own file's error has its traceback"
+
+
+@pytest.mark.parametrize(
+    ("in_setup", "in_epoch", "doing"),
+    [
+        ("self.seen = set()", "pass", "be saved and taken up again"),
+        ("pass", "self.seen = 1 / 0", "take a step"),
+        ("self.seen = 1 / 0", "pass", "take a step"),
+    ],
+)
+def test_a_method_of_ones_own_is_named_first_with_its_file(in_setup, in_epoch, doing):
+    usercode.provide({"mine.py": OWN.format(in_setup=in_setup, in_epoch=in_epoch)})
+    said = refusal(methods={"mine": {"file": "mine.py"}})
+    assert said.startswith(f"the method mine can't {doing} with the model small_cnn: ")
+    assert "; mend your file mine.py\n" in said
+    assert "choose another model" not in said

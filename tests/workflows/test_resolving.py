@@ -1,21 +1,23 @@
 """A search space that passes can be trained in every corner."""
 
-from itertools import product
+from itertools import chain, combinations, product
+from typing import Annotated
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo, create_model
 
 from scale_tune.datasets import dataset_of, registered_options
 from scale_tune.errors import UserError
 from scale_tune.methods import method_class, registered_methods
+from scale_tune.methods.method import MethodOptions
 from scale_tune.spec.config import Hyperparameters
 from scale_tune.spec.frozen import LocatedError
 from scale_tune.spec.loading import validate_spec
-from scale_tune.spec.parameters import Choice, FloatRange, IntRange
+from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
 from scale_tune.spec.space import RunSpec
-from scale_tune.workflows.resolving import resolved
+from scale_tune.workflows.resolving import MAX_CORNERS, corners, resolved
 
 VALUES = [-1, 0, 1, 2, 3, 4, 16, 20, 21, 64, 1000, 2000, 40000, -0.5, 0.0, 1e-4, 0.05, 0.5, 0.95, 1.0, 1.5]
 VALUES += ["linear", "constant", "none", "gender", "blond", "val", "x", True, False]
@@ -131,6 +133,44 @@ def test_corners_and_not_one_value_at_a_time():
     both = searched | {"dataset.task": {"type": "choice", "values": ["gender", "blond"]}}
     with pytest.raises(LocatedError, match=r"leave this out \(with dataset.task=blond\)"):
         resolved(RunSpec.model_validate({"dataset": {"name": "celeba"}, "methods": ["erm"], "space": both}))
+
+
+NINE = {name: Choice(type="choice", values=(0, 1, 2, 3)) for name in "abcdefghi"}
+"""4 ** 9 corners, more than are looked at."""
+
+
+def test_of_too_many_corners_every_value_and_every_two_come_first():
+    found = list(corners(NINE))
+    assert 4**9 > len(found) == MAX_CORNERS
+    assert found[0] == dict.fromkeys(NINE, 0)
+    assert {(name, value) for corner in found[: 1 + 9 * 3] for name, value in corner.items()} == {
+        (name, value) for name in NINE for value in range(4)
+    }
+    pairs = {(a, x, b, y) for a, b in combinations(NINE, 2) for x, y in product(range(1, 4), repeat=2)}
+    of_two = found[1 + 9 * 3 : 1 + 9 * 3 + len(pairs)]
+    assert {tuple(chain(*((n, v) for n, v in corner.items() if v))) for corner in of_two} == pairs
+
+
+def test_few_corners_are_all_there_once():
+    three = dict(list(NINE.items())[:3]) | {"fixed": Constant(type="constant", value=7)}
+    found = [tuple(corner.values()) for corner in corners(three)]
+    assert sorted(found) == [(*point, 7) for point in product(range(4), repeat=3)]
+
+
+@pytest.mark.parametrize("bad", ["a", "e", "i"])
+def test_a_space_with_more_corners_than_are_looked_at_is_refused_wherever_its_only_bad_value_is(bad, monkeypatch):
+    def checked(value: int, info: ValidationInfo) -> int:
+        if (info.field_name, value) == (bad, 3):
+            raise ValueError("3 is too many")
+        return value
+
+    of_int = (Annotated[int, AfterValidator(checked)], 0)
+    options = create_model("Options", __base__=MethodOptions, **dict.fromkeys(NINE, of_int))
+    monkeypatch.setattr(method_class("erm"), "Options", options)
+    space = {name: {"type": "choice", "values": [0, 1, 2, 3]} for name in NINE}
+    with pytest.raises(LocatedError, match="3 is too many") as error:
+        resolved(RunSpec.model_validate({"methods": {"erm": {"space": space}}}))
+    assert error.value.path == ("methods", "erm", "space", bad)
 
 
 def test_what_lies_between_the_ends_of_whole_numbers_counts_too():

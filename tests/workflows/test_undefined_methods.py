@@ -65,6 +65,28 @@ def test_one_conflicting_sample_is_enough(plans):
     check_defined(TrialConfig(method="rwg", dataset=ALIGNED), one, groups)
 
 
+@pytest.mark.parametrize("method", GOES_BY_GROUPS)
+def test_target_must_have_a_conflicting_sample_where_train_has_none(method, plans):
+    plan, groups = plans[ALIGNED.model_dump_json()]
+    target = plan["target"]
+    all_aligned = groups.aligned.argmax(axis=1)[target.labels]
+    neither = dict(plan) | {"target": type(target)(**{**vars(target), "attributes": all_aligned})}
+    config = TrialConfig(method=method, dataset=ALIGNED)
+    for options in ({"with_target": True}, {}):
+        with pytest.raises(UserError, match=f"Take data that has some, or leave {method} out$") as error:
+            check_defined(config.model_copy(update={"options": options}), neither, groups)
+    check_defined(config.model_copy(update={"options": {"with_target": True}}), plan, groups)
+    with pytest.raises(UserError) as error:
+        check_defined(config.model_copy(update={"options": {"with_target": True}}), neither, groups)
+    assert str(error.value).startswith(
+        f"{method} goes by the groups of train and target, but on digits (spurious_strength=1.0) neither has a "
+        "conflicting sample: every attribute is known from the label."
+    )
+    mixed_train, _ = plans[MIXED.model_dump_json()]
+    with_own = neither | {"train": mixed_train["train"]}
+    check_defined(config.model_copy(update={"options": {"with_target": True}}), with_own, groups)
+
+
 OWN = """
 from torch.nn.functional import cross_entropy
 from scale_tune import Method, Step, descend

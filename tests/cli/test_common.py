@@ -1,0 +1,30 @@
+"""How lines are printed."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from scale_tune.cli.common import say
+from tests.support.commands import Terminal
+
+NOTE = "note: scale: 2 of the 3 seeds that were asked for, of which /a/path/that/is/longer/than/the/terminal is one"
+
+
+@pytest.mark.parametrize("force_terminal", [False, True], ids=["", "as FORCE_COLOR does"])
+def test_where_there_is_no_terminal_a_line_stays_whole(force_terminal):
+    file = io.StringIO()
+    say(Console(file=file, width=30, force_terminal=force_terminal, highlight=False), NOTE)
+    assert file.getvalue() == f"{NOTE}\n"
+
+
+def test_on_a_terminal_it_is_wrapped_between_words_which_are_never_cut():
+    file = Terminal()
+    say(Console(file=file, width=30, markup=False, highlight=False), NOTE)
+    assert file.getvalue().splitlines() == [
+        "note: scale: 2 of the 3 seeds",
+        "  that were asked for, of",
+        "  which",
+        "  /a/path/that/is/longer/than/the/terminal",
+        "  is one",
+    ]
