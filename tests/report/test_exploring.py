@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from scale_tune.report import html as report
 from scale_tune.report.html import cost, data, opened, parallel
-from scale_tune.report.html.opened import DIGITS, curves
+from scale_tune.report.html.opened import WHOLE, curves
 from scale_tune.spec.parameters import Choice
 from tests.support.pages import Page
 from tests.support.reports import TRACEBACK, analysed, spec_of, tables_of
@@ -65,7 +65,7 @@ def test_curves_are_those_of_the_table(whole, html):
                 assert own["loss"] == pytest.approx(of_seed["loss"].tolist(), abs=1e-4)
                 for accuracy in ("worst_group", "average"):
                     expected = of_seed[accuracy].tolist()
-                    assert [value / DIGITS for value in own[accuracy]] == pytest.approx(expected, abs=1e-4)
+                    assert [value / WHOLE for value in own[accuracy]] == pytest.approx(expected, abs=1e-4)
         best = groups[groups["trial"] == trial].groupby("seed")["epoch"].first()
         assert shown["best"] == best.tolist()
 

@@ -22,7 +22,7 @@ Plain = dict[str, Any]
 SPLITS = ("train", "target", "val")
 MAX_VALUES = 1_500_000
 """Of losses and accuracies in a page, which take about two bytes each."""
-DIGITS = 10_000
+WHOLE = 10_000
 """An accuracy of 1, as a whole number."""
 LOSS_DIGITS = 4
 
@@ -82,7 +82,7 @@ def curves(analysed: Analysis, trials: set[str]) -> dict[str, Plain]:
     Returns:
         By trial: ``seeds``, their ``best`` epochs, and in ``splits``, by split and then by ``loss`` or an accuracy, a
         list per seed with a value per epoch from the first, null where there is none. Accuracies are in
-        1/:data:`DIGITS`, losses as they are.
+        1/:data:`WHOLE`, losses as they are.
     """
     columns = ["loss", *accuracies(analysed)]
     epochs = analysed.tables["epochs"]
@@ -110,5 +110,5 @@ def _plain(values: np.ndarray[Any, Any], column: str) -> list[float | None]:
     if column == "loss":
         shown = np.round(values, LOSS_DIGITS).tolist()
     else:
-        shown = [value if value != value else int(value) for value in np.round(values * DIGITS).tolist()]
+        shown = [value if value != value else int(value) for value in np.round(values * WHOLE).tolist()]
     return [None if value != value else value for value in shown]

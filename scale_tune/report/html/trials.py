@@ -8,7 +8,7 @@ from scale_tune.report.html import data
 from scale_tune.report.html.again import note
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.markup import Column, PrintedTable
-from scale_tune.report.html.opened import DIGITS, Opened, accuracies, opened
+from scale_tune.report.html.opened import WHOLE, Opened, accuracies, opened
 from scale_tune.report.html.packing import packed
 from scale_tune.report.html.parts import DASHES as DASHED
 from scale_tune.report.html.parts import Section, words
@@ -52,7 +52,7 @@ def _json(analysed: Analysis, found: Opened) -> str:
         "trials": found.trials,
         "without": found.left_out,
         "metrics": [("loss", "loss"), *((each, f"{words(each)} accuracy") for each in accuracies(analysed))],
-        "digits": DIGITS,
+        "whole": WHOLE,
         "note": note(analysed),
         "layout": layout | {"template": None},
         "shades": {method: shade_class(look) for method, look in looks.items()},

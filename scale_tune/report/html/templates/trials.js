@@ -12,12 +12,12 @@ const inWords = (values) => Object.entries(values).map(([name, value]) => `${nam
 const folded = (title, text) => element("details", {}, element("summary", {}, title), element("pre", {}, text));
 
 // A line for each split and seed: val in the method's colour, train grey, target a broad pale grey.
-const curves = (place, metric, of, { layout, dashes, digits, symbols }) => () => {
+const curves = (place, metric, of, { layout, dashes, whole, symbols }) => () => {
   const { seeds, splits, best } = of.curves;
   const style = getComputedStyle(place);
   const [colour, grey] = ["--method", "--axis"].map((name) => style.getPropertyValue(name).trim());
   const looks = { val: { color: colour, width: 1.8 }, train: { color: grey, width: 1.4 }, target: { color: grey, width: 4 } };
-  const scale = metric === "loss" ? 1 : digits;
+  const scale = metric === "loss" ? 1 : whole;
   const data = [];
   for (const split of ["target", "train", "val"].filter((each) => splits[each])) {
     splits[split][metric].forEach((values, i) => {
