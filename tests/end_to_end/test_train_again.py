@@ -129,7 +129,13 @@ def test_a_mistake_in_a_runs_spec_is_named_with_its_line(run):
 def test_of_a_run_in_an_object_store_a_copy_is_needed_and_said():
     spec = fast_spec(methods=["erm"])
     given = Analysis(
-        name="run", where="s3://lab/run", spec=spec, tables={}, comparison=None, differences=None, made=datetime.now(UTC)
+        name="run",
+        where="s3://lab/run",
+        spec=spec,
+        tables={},
+        comparison=None,
+        differences=None,
+        made=datetime.now(UTC),
     )
     assert "tune.py spec.yaml --methods erm" in again.command(given, "erm", "erm-00000", {"lr": 0.1, "batch_size": 32})
     assert again.note(given).startswith("The run’s spec.yaml (s3://lab/run) must be copied here before.")

@@ -137,7 +137,7 @@ def test_costs_are_added_up_from_trials_and_epochs(whole):
 def test_the_bars_of_cost_are_its_table(whole, html):
     page, rows = Page(html), cost.cost(whole).set_index("method")
     table = page.tables["cost-table"]
-    lengths = {method: 0.0 for method in rows.index}
+    lengths = dict.fromkeys(rows.index, 0.0)
     for trace in page.figures["cost-figure"]["data"]:
         for method, minutes in zip(trace["y"], trace["x"], strict=True):
             lengths[method] += minutes

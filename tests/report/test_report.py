@@ -288,7 +288,9 @@ def test_importance_finds_the_parameter_that_matters_and_knows_chance():
 def test_too_few_trials_have_no_importance():
     spec = spec_of(num_samples=4)
     assert importances(tables_of(spec)["trials"], spec).empty
-    assert "needs at least 30 ended trials of a method with different objectives, and no method has them" in Page(report.render(analysed(spec))).text("hyperparameters")
+    assert "needs at least 30 ended trials of a method with different objectives, and no method has them" in Page(
+        report.render(analysed(spec))
+    ).text("hyperparameters")
 
 
 def test_dfrs_path_equals_its_table(whole, page):

@@ -70,10 +70,10 @@ def section(analysed: Analysis) -> Section:
         Column("other", "failed or not ended", "integer"),
     ]
     lead = (
-        f"{rows['hours'].sum() * UNITS[unit]:,.1f} {unit} of training and validation, {rows['epochs'].sum():,} epochs of "
-        "single seeds, added up over workers: two trials at once take half of that by the clock. The pale part of a bar "
-        f"went to trials that were pruned{', its grey part to those that failed or have not ended' * unfinished}. Not "
-        f"timed are refits{' and epochs of preparation, which trials may share' * prepared}."
+        f"{rows['hours'].sum() * UNITS[unit]:,.1f} {unit} of training and validation, {rows['epochs'].sum():,} epochs "
+        "of single seeds, added up over workers: two trials at once take half of that by the clock. The pale part of a "
+        f"bar went to trials that were pruned{', its grey part to those that failed or have not ended' * unfinished}. "
+        f"Not timed are refits{' and epochs of preparation, which trials may share' * prepared}."
     )
     shown = rows.assign(
         look=rows["method"].map(looks), time=rows["hours"] * UNITS[unit], time_pruned=rows["hours_pruned"] * UNITS[unit]

@@ -1,7 +1,7 @@
 """What the report shows, as plain frames: computed from the tables alone, drawn and printed elsewhere."""
 
-import re
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -22,9 +22,8 @@ from scale_tune.spec.space import RunSpec
 Objectives = NDArray[np.float64]
 
 MIN_TRIALS = 30
-"""Of one parameter of four that explains nine tenths of the objective's variance, importance is above chance in a third
-of simulated searches of 30 trials, in 12 % of those of 20 and in 2 % of those of 10: with fewer than 30 it tells nothing.
-"""
+"""Simulated, one parameter of four that explains nine tenths of the objective's variance is above chance in a third of
+searches of 30 trials, in 12 % of those of 20 and in 2 % of those of 10: with fewer than 30 importance tells nothing."""
 SHUFFLES = 19
 """With 19 shuffles, a parameter without any effect exceeds all of them once in 20 times."""
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from scale_tune.ranking import best_first
 from scale_tune.report.html import data

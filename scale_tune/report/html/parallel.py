@@ -1,7 +1,7 @@
 """The section of parallel coordinates: each trial a line through its hyperparameters to its objective.
 
-Drawn with plain lines, since plotly's own parallel coordinates need WebGL: a browser has it for a few figures at a time,
-and paper, remote desktops and old machines not at all.
+Drawn with plain lines, since plotly's own parallel coordinates need WebGL, which a browser has for a few figures at a
+time, and paper, remote desktops and old machines not at all.
 """
 
 import math
@@ -16,7 +16,7 @@ from scale_tune.report.html import data
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.parts import Section, ShownFigure, words
 from scale_tune.report.html.style import NEUTRAL, Look, looks_of, styled, text
-from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange, Parameter
+from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
 from scale_tune.spec.space import RunSpec
 
 MIN_PARAMETERS, MIN_TRIALS = 2, 3
@@ -126,7 +126,9 @@ def drawn(found: Parallel, look: Look) -> go.Figure:
         for i in chosen:
             x += [*range(len(found.axes)), None]
             y += [*(axis.places[i] for axis in found.axes), None]
-            names += [f"{text(found.trials[i])}, {text(axis.label)} {_said(axis.values[i])}" for axis in found.axes] + [""]
+            names += [f"{text(found.trials[i])}, {text(axis.label)} {_said(axis.values[i])}" for axis in found.axes] + [
+                ""
+            ]
         figure.add_scatter(
             x=x,
             y=y,

@@ -37,8 +37,8 @@ def section(analysed: Analysis) -> Section:
     return Section(
         id="trials",
         title="All trials",
-        lead="Every trial of the run, also in trials.parquet with all its columns. A click on a trial opens its curves, "
-        f"its config, its error, and the command that trains it again.{_left_out(found)}",
+        lead="Every trial of the run, also in trials.parquet with all its columns. A click on a trial opens its "
+        f"curves, its config, its error, and the command that trains it again.{_left_out(found)}",
         folded=[PrintedTable("trials-table", f"The {len(trials):,} trials", columns, trials, "trial")],
         details={"opened": packed(_json(analysed, found))},
     )
