@@ -55,6 +55,11 @@ def found(run):
         return evaluate([run], [DfrProtocol.SCALE], None, silent)
 
 
+@pytest.fixture(scope="module")
+def without_refits(run, tmp_path_factory):
+    return evaluate([run], (), Location.of(tmp_path_factory.mktemp("tables")), silent)
+
+
 def test_networks_loaded_without_this_package_get_right_what_the_tables_say(run, found, tmp_path):
     directory = Location.of(tmp_path / "best")
     written, left_out = export_best(run, found, directory)
@@ -84,11 +89,11 @@ def test_networks_loaded_without_this_package_get_right_what_the_tables_say(run,
     assert len(expected) == 6
 
 
-def test_the_card_has_config_accuracies_and_fingerprint_and_its_code_runs(run, found, tmp_path, monkeypatch):
-    export_best(run, found, Location.of(tmp_path))
+def test_the_card_has_config_accuracies_and_fingerprint_and_its_code_runs(run, without_refits, tmp_path, monkeypatch):
+    export_best(run, without_refits, Location.of(tmp_path))
     card = (tmp_path / "scale" / "README.md").read_text()
-    (row,) = (row for row in found.comparison.to_dict("records") if row["method"] == "scale")
-    trials = found.runs[0].tables["trials"].set_index("trial")
+    (row,) = (row for row in without_refits.comparison.to_dict("records") if row["method"] == "scale")
+    trials = without_refits.runs[0].tables["trials"].set_index("trial")
     for text in (row["trial"], f"{row['test_worst_group_mean']:.3f} ± {row['test_worst_group_std']:.3f}"):
         assert text in card
     assert f"`lr`: {trials.loc[row['trial'], 'config.lr']}" in card
@@ -111,18 +116,18 @@ def test_what_is_there_is_not_overwritten_and_several_runs_are_refused(run, tmp_
     check_best([run], Location.of(tmp_path / "new"))
 
 
-def test_weights_that_are_gone_are_said_and_damaged_ones_are_an_error(run, found, tmp_path):
-    trial = found.comparison.set_index("method").loc["scale", "trial"]
+def test_weights_that_are_gone_are_said_and_damaged_ones_are_an_error(run, without_refits, tmp_path):
+    trial = without_refits.comparison.set_index("method").loc["scale", "trial"]
     path = weights_path(run.trial(trial), 1).local
     whole = path.read_bytes()
     try:
         path.unlink()
-        written, left_out = export_best(run, found, Location.of(tmp_path / "gone"))
+        written, left_out = export_best(run, without_refits, Location.of(tmp_path / "gone"))
         assert "scale" not in {place.name for place in written}
         assert any(note.startswith("scale on digits is not in") and "keep_top" in note for note in left_out)
         assert not (tmp_path / "gone" / "scale").exists()
         path.write_bytes(whole[:-100])
         with pytest.raises(UserError, match="restore it from a copy"):
-            export_best(run, found, Location.of(tmp_path / "damaged"))
+            export_best(run, without_refits, Location.of(tmp_path / "damaged"))
     finally:
         path.write_bytes(whole)
