@@ -127,6 +127,8 @@ def analyze(
         found = evaluate(runs, protocols, where, steps, format_, address)
         steps.doing("writing the report")
         pages = write_reports(runs, found, page)
+        if networks is not None:
+            steps.doing("exporting the networks")  # those of refits are fitted again
         exported, left_out = ([], []) if networks is None else export_best(runs[0], found, networks)
     except UserError as error:
         exit_with(error)

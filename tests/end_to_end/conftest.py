@@ -31,3 +31,13 @@ def space(tmp_path) -> Path:
     path = tmp_path / "space.yaml"
     path.write_text(SPACE)
     return path
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium, for the tests that look at a report."""
+    from tests.support.browser import Browser
+
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()

@@ -15,15 +15,6 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    from tests.support.browser import Browser
-
-    opened = Browser(tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
 def whole():
     given = analysed()
     return replace(given, tables={**given.tables, **dfr_of("erm-00000")})

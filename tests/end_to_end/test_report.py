@@ -34,15 +34,6 @@ def run(tmp_path_factory):
     return RunDir(moved)
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    from tests.support.browser import Browser
-
-    opened = Browser(tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
-
-
 def test_report_chooses_the_file(tmp_path):
     made = create_run(Location.of(tmp_path), "empty", fast_spec(), {})
     chosen = tmp_path / "elsewhere" / "chosen.html"

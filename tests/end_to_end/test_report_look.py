@@ -18,15 +18,6 @@ SCREEN = 820
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    from tests.support.browser import Browser
-
-    opened = Browser(tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """The report of twelve methods and refits."""
     run = twelve()
