@@ -16,7 +16,7 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from scale_tune.training.records import RECORD_FILE
+from scale_tune.storage.rundir import RECORD_FILE
 from tests.support.commands import Cost, measured
 from tests.support.runs import BIG, make_run
 

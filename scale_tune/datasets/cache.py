@@ -2,7 +2,8 @@
 
 One directory per (dataset, options, source files), built by one process under a lock and renamed when it is
 complete. Images are memory-mapped, so that many trials on one node hold one copy of them. They are written in
-chunks; a builder that was killed is continued by the next one.
+chunks; a builder that was killed is continued by the next one. The fingerprint is a digest of all that is in it, and so
+tells damage too (:mod:`scale_tune.datasets.intact`).
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from scale_tune.datasets.intact import check_once, note_intact
 from scale_tune.datasets.splits import SPLIT_NAMES, DatasetInfo, Split, SplitName, SplitPlan
 from scale_tune.errors import UserError
 from scale_tune.storage.location import sync_directory, write_atomically
@@ -28,7 +30,7 @@ CHUNK_BYTES = 2**25
 SMALL_ARRAYS = ("labels", "attributes", "sources")
 
 Report = Callable[[int, int], None]
-"""Called with the images that are written and the images there are."""
+"""Called with the images that are written, or read, and the images there are."""
 
 
 def cache_root() -> Path:
@@ -52,10 +54,10 @@ def load_cached(
         recipe: everything that the splits depend on, as plain data: options, stamps of source files, versions of code.
         info: tells the size of the images.
         plan: what to build.
-        report: told how far a build is.
+        report: told how far a build is, or the reading of what is to be checked.
 
     Raises:
-        UserError: the cache can't be written.
+        UserError: the cache can't be written, or is damaged.
     """
     text = json.dumps([VERSION, name, recipe, info.height, info.width], sort_keys=True)
     directory = cache_root() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -66,8 +68,32 @@ def load_cached(
             raise UserError(
                 f"can't prepare {name} in {directory.parent}: {error}; make space, or set $SCALE_TUNE_CACHE"
             ) from None
-    fingerprint: str = json.loads((directory / "meta.json").read_text())["fingerprint"]
-    return {split: _read(directory, split) for split in SPLIT_NAMES}, fingerprint
+    try:
+        fingerprint: str = json.loads((directory / "meta.json").read_text())["fingerprint"]
+        splits = {split: _read(directory, split) for split in SPLIT_NAMES}
+        check_once(directory, lambda: _check(splits, fingerprint, report))
+    except Exception as error:  # damaged files raise errors of almost any kind
+        raise UserError(
+            f"the prepared data in {directory} are damaged ({error!r:.200}); delete that directory: they are then "
+            "prepared again"
+        ) from None
+    return splits, fingerprint
+
+
+def _check(splits: Mapping[SplitName, Split], fingerprint: str, report: Report) -> None:
+    """See that the splits are those that were prepared.
+
+    Raises:
+        ValueError: they are not.
+    """
+    digest = _digest_of_small(splits)
+    total, before = sum(map(len, splits.values())), 0
+    for name in SPLIT_NAMES:
+        for done in _add_images(digest, name, splits[name].images):
+            report(before + done, total)
+        before += len(splits[name])
+    if digest.hexdigest() != fingerprint:
+        raise ValueError(f"their fingerprint is {digest.hexdigest()}, and was {fingerprint}")
 
 
 def _build_once(
@@ -91,12 +117,7 @@ def _build(
     report: Report,
 ) -> None:
     partial = directory.with_name(f"{directory.name}.partial")
-    digest = hashlib.sha256()
-    for name in SPLIT_NAMES:
-        for array in SMALL_ARRAYS:
-            values = np.ascontiguousarray(getattr(plans[name], array))
-            digest.update(f"{name} {array} {values.dtype} {values.shape}".encode())
-            digest.update(values.data)
+    digest = _digest_of_small(plans)
     progress = _Progress(partial, digest.hexdigest())
     total, before = sum(len(plans[name].labels) for name in SPLIT_NAMES), 0
     for name in SPLIT_NAMES:
@@ -106,16 +127,34 @@ def _build(
             progress.note(name, done)
             report(before + done, total)
         before += len(plans[name].labels)
-        images = np.load(partial / f"{name}-images.npy", mmap_mode="r")
-        digest.update(f"{name} images {images.dtype} {images.shape}".encode())
-        for _, chunk in _chunks(images):
-            digest.update(chunk.data)
+        for _ in _add_images(digest, name, np.load(partial / f"{name}-images.npy", mmap_mode="r")):
+            pass
     meta = {**recipe, "fingerprint": digest.hexdigest()}
     write_atomically(partial / "meta.json", json.dumps(meta, indent=2).encode())
     progress.file.unlink()
+    note_intact(partial)
     os.sync()
     partial.rename(directory)
     sync_directory(directory.parent)
+
+
+def _digest_of_small(splits: Mapping[SplitName, Split] | Mapping[SplitName, SplitPlan]) -> "hashlib._Hash":
+    """The beginning of a fingerprint: all but the images."""
+    digest = hashlib.sha256()
+    for name in SPLIT_NAMES:
+        for array in SMALL_ARRAYS:
+            values = np.ascontiguousarray(getattr(splits[name], array))
+            digest.update(f"{name} {array} {values.dtype} {values.shape}".encode())
+            digest.update(values.data)
+    return digest
+
+
+def _add_images(digest: "hashlib._Hash", name: SplitName, images: NDArray[np.uint8]) -> Iterator[int]:
+    """Add a split's images to a fingerprint, and yield how many there are of it after each chunk."""
+    digest.update(f"{name} images {images.dtype} {images.shape}".encode())
+    for start, chunk in _chunks(images):
+        digest.update(chunk.data)
+        yield start + len(chunk)
 
 
 class _Progress:

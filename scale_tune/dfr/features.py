@@ -7,11 +7,9 @@ protocols and analyses share them.
 """
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,9 +23,10 @@ from scale_tune.datasets.splits import DatasetSplits, Split, SplitName
 from scale_tune.networks import network_version
 from scale_tune.networks.classifier import Classifier
 from scale_tune.spec.config import DatasetConfig, ModelOptions
-from scale_tune.storage.location import write_atomically
+from scale_tune.storage.location import Location
 from scale_tune.training.kept_features import TRAIN, TrialFeatures, extract_features
 from scale_tune.training.records import FEATURE_SPLITS
+from scale_tune.training.tensorfile import load_tensors, save_tensors
 
 Features = NDArray[np.float64]
 FeaturesOf = Callable[[SplitName], Features]
@@ -111,22 +110,20 @@ class FrozenFeatures:
     def __call__(self, split: SplitName, rows: NDArray[np.int64] | None = None) -> Features:
         """Features (samples, features) of a split, or of these samples of it."""
         which = "" if rows is None else f"-{hashlib.sha256(rows.tobytes()).hexdigest()[:16]}"
-        path = cache_root() / "features" / f"{self._key}-{split}{which}.npy"
+        path = Location.of(cache_root() / "features" / f"{self._key}-{split}{which}.safetensors")
         images: Split = getattr(self._splits, split)
         features = _read(path, len(images) if rows is None else len(rows))
         if features is None:
             features = extract_features(self._model, images, self._splits, torch.device("cpu"), rows)
-            buffer = io.BytesIO()
-            np.save(buffer, features)
             with suppress(OSError):  # a full disk costs time, not the analysis
-                write_atomically(path, buffer.getvalue())
+                save_tensors(path, {"features": torch.from_numpy(features)}, {})
         return features.astype(np.float64)
 
 
-def _read(path: Path, samples: int) -> NDArray[np.float32] | None:
+def _read(path: Location, samples: int) -> NDArray[np.float32] | None:
     try:
-        features: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):  # absent, or damaged: it is made again
+        features: NDArray[np.float32] = load_tensors(path)[1]["features"].numpy()
+    except (OSError, ValueError, KeyError):  # absent, or damaged: it is made again
         return None
     return features if features.ndim == 2 and len(features) == samples else None
 

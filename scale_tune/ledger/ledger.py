@@ -95,7 +95,10 @@ class Ledger:
         self._interrupted.append(self.trial(name))
 
     def report(self, name: str, objectives: list[float], *, finished: bool = False) -> bool:
-        """Note a running trial's objectives of epochs 1, 2, …; those already known are left as they are.
+        """Note a running trial's objectives, one per epoch.
+
+        Those already known are left as they are, unless an epoch was trained again and came out differently, as it may
+        on a GPU: the ledger has what the trial's record has.
 
         Args:
             name: the trial.
@@ -106,7 +109,11 @@ class Ledger:
             Whether the trial is stopped early. It is then noted as pruned.
         """
         trial = self._opened(name)
-        known = len(self.trial(name).objectives)
+        before = self.trial(name).objectives
+        for epoch, (then, now) in enumerate(zip(before, objectives, strict=False), 1):
+            if then != now:
+                self._storage.set_trial_intermediate_value(self._id(name), epoch, now)
+        known = len(before)
         stop = name in self._undecided and known == len(objectives) and trial.should_prune()
         self._undecided.discard(name)
         for epoch in range(known + 1, len(objectives) + 1):
@@ -149,17 +156,18 @@ class Ledger:
 
     def trial(self, name: str) -> LedgerTrial:
         """One trial by its name."""
-        method, number = parse_name(name)
-        return as_ledger_trial(method, self._storage.get_trial(trial_id(self._storage, self._studies[method], number)))
+        return as_ledger_trial(parse_name(name)[0], self._storage.get_trial(self._id(name)))
 
     def _opened(self, name: str) -> optuna.Trial:
         """A running trial, to be written to.
 
         Optuna advises against calling this constructor, but makes one for new trials alone.
         """
+        return optuna.Trial(self._studies[parse_name(name)[0]], self._id(name))
+
+    def _id(self, name: str) -> int:
         method, number = parse_name(name)
-        study = self._studies[method]
-        return optuna.Trial(study, trial_id(self._storage, study, number))
+        return trial_id(self._storage, self._studies[method], number)
 
 
 def _issued(study: optuna.Study) -> int:

@@ -6,7 +6,7 @@ To Optuna a failed trial is a running one with an attribute, since what Optuna c
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,12 +15,14 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from scale_tune.errors import UserError
+from scale_tune.ledger.journal import ChainedJournal
 from scale_tune.ranking import best_first
 from scale_tune.storage.database import Database
+from scale_tune.storage.rundir import ERROR_FILE, RECORD_FILE
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 logger = logging.getLogger(__name__)
@@ -72,6 +74,11 @@ class LedgerTrial:
     def objective(self) -> float | None:
         """The objective so far; for an ended trial its final value."""
         return self.objectives[-1] if self.objectives else None
+
+    @property
+    def final_objectives(self) -> list[float] | None:
+        """All that it will ever have; None if it may be trained on, as a failed one may."""
+        return self.objectives if self.state in (LedgerState.COMPLETE, LedgerState.PRUNED) else None
 
 
 def trial_name(method: str, number: int) -> str:
@@ -133,24 +140,37 @@ def read_studies(where: Path | Database) -> dict[str, list[FrozenTrial]]:
         _close(storage)
 
 
-def check_covers(where: Path | Database, trials: Iterable[LedgerTrial], directories: Iterable[str]) -> None:
-    """See that a ledger has every trial that left anything behind: a trial is in the ledger before it is trained.
+def check_covers(where: Path | Database, trials: Iterable[LedgerTrial], files: Mapping[str, Collection[str]]) -> None:
+    """See that a ledger has all that trials have left behind: it is told of anything before that is written.
+
+    A cut within the ledger is found by itself (:mod:`scale_tune.ledger.journal`), one at its end only by this.
 
     Args:
         where: the ledger.
         trials: all that it has.
-        directories: names of the directories of trials, listed before the ledger was read.
+        files: the names of what is in each trial's directory, listed before the ledger was read.
 
     Raises:
-        UserError: it lacks some, so it was cut or emptied.
+        UserError: it lacks some, so it was cut or emptied, or is an older copy.
     """
-    absent = sorted(set(filter(_TRIAL_NAME.fullmatch, directories)) - {trial.name for trial in trials})
-    if absent:
+    known = {trial.name: trial for trial in trials}
+    if absent := sorted(set(filter(_TRIAL_NAME.fullmatch, files)) - set(known)):
         named = ", ".join(absent[:3]) + ", …" * (len(absent) > 3)
         raise UserError(
             f"the ledger {where} has been cut: it lacks {len(absent)} trials that were trained ({named}); "
             "it is the only record of the search, so restore it from a copy"
         )
+    for trial in known.values():
+        left = files.get(trial.name, ())
+        file = RECORD_FILE if RECORD_FILE in left and trial.final_objectives is None else None
+        file = ERROR_FILE if ERROR_FILE in left and trial.state is not LedgerState.FAILED else file
+        if file is not None:
+            raise UserError(
+                f"the ledger {where} has been cut, or is an older copy: it has {trial.name} as {trial.state}, whose "
+                f"directory holds {file}, which is written when the ledger knows that it has "
+                f"{'failed' if file == ERROR_FILE else 'ended'}; restore the ledger from a newer copy, or delete that "
+                "file to go on from what the ledger knows"
+            )
 
 
 def study_name(where: Path | Database, method: str) -> str:
@@ -177,10 +197,10 @@ def open_storage(where: Path | Database) -> BaseStorage:
     if not where.is_file():
         raise UserError(f"there is no ledger {where}; it is the only record of a search, so restore it from a copy")
     try:
-        return JournalStorage(JournalFileBackend(str(where)))
+        return JournalStorage(ChainedJournal(where))
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise UserError(
-            f"the ledger {where} can't be read ({error!r}); it is the only record of the search, "
+            f"the ledger {where} can't be read ({error}); it is the only record of the search, "
             "so restore it from a copy rather than deleting it"
         ) from None
 

@@ -12,9 +12,8 @@ from typing import Any
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_trials_first
 from scale_tune.storage.location import is_temporary
-from scale_tune.storage.rundir import RunDir
+from scale_tune.storage.rundir import RECORD_FILE, RunDir
 from scale_tune.training.records import (
-    RECORD_FILE,
     checkpoint_path,
     checkpoints,
     close_trial,
@@ -85,10 +84,12 @@ class Closing:
         last = checkpoint_path(directory, len(trial.objectives))
         try:
             record = read_header(last)
+            if (record.trial, record.objectives()) != (trial.name, trial.objectives):
+                raise ValueError(f"{last} is not of {trial.name} after {len(trial.objectives)} epochs")
         except (FileNotFoundError, ValueError) as error:
             if (directory / RECORD_FILE).exists():  # a killed driver had come so far
                 drop_checkpoints(directory)
-            elif checkpoints(directory):  # which hold what an analysis can still read
+            elif checkpoints(directory):
                 logger.warning("%s can't be closed, as its last checkpoint can't be read: %.200s", trial.name, error)
         else:
             close_trial(directory, record)

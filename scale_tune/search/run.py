@@ -40,10 +40,11 @@ def run_search(search: Search, reconnect: Callable[[], None]) -> bool:
         search.ledger = Ledger(search.run.ledger, search.spec)
         search.closing = Closing(search.run, search.ledger)
         if search.retry_failed:
+            for trial in search.ledger.trials():
+                if trial.state is LedgerState.FAILED:  # before it is none: such a file tells that it has failed
+                    search.run.error(trial.name).delete()
             retried = search.ledger.retry_failed()
             search.progress.say(f"trying again: {', '.join(retried) or 'none, as no trial has failed'}")
-            for name in retried:
-                search.run.error(name).delete()
             search.retry_failed = False
         search.closing.sweep()
         before = _epochs(search.ledger)

@@ -106,14 +106,15 @@ class Location:
         with self.open() as file:
             return file.read()
 
-    def write(self, content: bytes) -> None:
+    def write(self, *parts: bytes | memoryview) -> None:
         """Write the file; see :func:`write_atomically`. An object store shows an object when it is complete."""
         if self.local is not None:
-            write_atomically(self.local, content)
+            write_atomically(self.local, *parts)
             return
         store, path = self._store
         with store.open_output_stream(path) as stream:
-            stream.write(content)
+            for part in parts:
+                stream.write(part)
 
     def names(self) -> list[str]:
         """What is in the directory, sorted; nothing if there is no directory."""
@@ -150,8 +151,8 @@ def _file_system(root: str) -> tuple[fs.FileSystem, str]:
     return found
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, flush it to the disk, and rename it.
+def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file, one part after the other, under a temporary name, flush it to the disk, and rename it.
 
     A reader sees the old file or the new one, never a part; an interrupted or failed write leaves the old one.
     """
@@ -161,7 +162,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -19,6 +20,11 @@ from scale_tune.spec.yamlfile import parse_yaml
 from scale_tune.storage.database import Database
 from scale_tune.storage.location import Location, sync_directory, write_atomically
 from scale_tune.storage.provenance import provenance
+
+FORMAT = 2
+"""Of what a run's directory holds; raised when code from before can't read it, or this code what was there before."""
+RECORD_FILE, ERROR_FILE = "record.json", "error.log"
+"""In a trial's directory: what is remembered of it once it has ended, and of a failed one what it raised."""
 
 
 class RunDir:
@@ -38,7 +44,7 @@ class RunDir:
 
     def error(self, name: str) -> Location:
         """Of a trial that has failed, what it raised, with the whole traceback; the ledger has it as well."""
-        return self.trial(name) / "error.log"
+        return self.trial(name) / ERROR_FILE
 
     @cached_property
     def ledger(self) -> Path | Database:
@@ -48,6 +54,11 @@ class RunDir:
         if self.path.local is None:
             raise UserError(f"{self.spec} names no database for the ledger; restore it from a copy")
         return self.path.local / "ledger.log"
+
+    @property
+    def identity(self) -> str:
+        """Tells it from all other runs, whatever they are called."""
+        return str(self._content().get("id"))
 
     @property
     def writable(self) -> bool:
@@ -119,7 +130,19 @@ class RunDir:
         data, lines = parse_yaml(text, str(self.spec))
         if not isinstance(data, dict) or not all(isinstance(data.get(key), dict) for key in ("spec", "provenance")):
             raise UserError(f"{self.spec} is not the spec of a run: it has no mappings 'spec' and 'provenance'")
+        if data.get("format") != FORMAT:
+            raise UserError(_of_another_version(self.path, data["provenance"]))
         return data, lines
+
+
+def _of_another_version(path: Location, made: dict[str, Any]) -> str:
+    versions = made.get("versions")
+    version = versions.get("scale-tune") if isinstance(versions, dict) else None
+    by = ", ".join(f"{what} {of}" for what, of in (("version", version), ("commit", made.get("git_commit"))) if of)
+    return (
+        f"the run {path} was made by another scale-tune{f' ({by})' if by else ''}, whose files this one can't check; "
+        f"use that one for it, or search the same anew by\n  python tune.py {path / 'spec.yaml'}"
+    )
 
 
 def check_name(name: str) -> None:
@@ -172,7 +195,7 @@ def create_run(
     run = check_new_run(storage, name)
     sources = usercode.provided(spec.files)
     made = provenance() | {"code": usercode.hashes(sources)}
-    content = {"provenance": made, "data": data, "spec": plain_spec(spec)}
+    content = {"format": FORMAT, "id": secrets.token_hex(8), "provenance": made, "data": data, "spec": plain_spec(spec)}
     if database is not None:
         content["ledger"] = asdict(database)
     try:

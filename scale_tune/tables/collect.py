@@ -4,31 +4,28 @@ Every trial of the ledger is in ``trials``, also failed ones and ones without a 
 column's unit and meaning are in the metadata of the parquet files' fields.
 """
 
-import io
 from collections.abc import Collection
 from datetime import UTC
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv
 
-from scale_tune.errors import UserError
 from scale_tune.ledger.studies import LedgerTrial, check_covers, read_trials
+from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
-from scale_tune.storage.rundir import RunDir
+from scale_tune.storage.rundir import RECORD_FILE, RunDir
 from scale_tune.tables.columns import Columns, diagnostic_columns, epoch_columns, group_columns, trial_values
 from scale_tune.tables.config_columns import config_columns
+from scale_tune.tables.files import read_results
 from scale_tune.tables.refits import IS_REFIT, with_refits
 from scale_tune.tables.run_schemas import ADDED, OF_RECORDS, SCHEMAS, trials_schema
 from scale_tune.tables.schemas import table_of
 from scale_tune.tables.unchanged import joined, read_unchanged
-from scale_tune.training.records import RECORD_FILE, is_features, is_weights, read_record
-
-Format = Literal["parquet", "csv"]
+from scale_tune.training.agreement import agreed_record
+from scale_tune.training.records import is_features, is_weights
 
 _LONG = {"epochs": epoch_columns, "diagnostics": diagnostic_columns, "groups": group_columns}
 """Those that have many rows of a trial, and what makes them from its record."""
@@ -61,7 +58,7 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     ledger = read_trials(run.ledger)
     check_covers(run.ledger, ledger, files)
     stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) if trial.state.ended else None for trial in ledger}
-    unchanged = read_unchanged(run.results, of_records, stamps)
+    unchanged = read_unchanged(run, of_records, stamps)
     parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in OF_RECORDS}
     for trial in ledger:
         known = unchanged.get(trial.name)
@@ -80,20 +77,19 @@ def _tables_of(
     schemas: dict[str, pa.Schema],
     files: Collection[str],
 ) -> dict[str, pa.Table]:
-    """A trial's rows of the tables, from its record or from what is known of it."""
-    if known is not None:
-        (values,) = known["trials"].to_pylist()
+    """A trial's rows of the tables, from its record or from what is known of it, if the ledger still says the same."""
+    config = spec.trial_config(trial.method, trial.params)
+    values = None if known is None else known["trials"].to_pylist()[0]
+    if known is not None and values is not None and _agrees(values, trial, config):
         tables = {name: known[name] for name in _LONG}
     else:
-        record = read_record(run.trial(trial.name))
-        if record is not None and record.trial != trial.name:
-            raise UserError(f"{run.trial(trial.name)} holds the record of {record.trial}; restore it from a copy")
+        record = agreed_record(run.trial(trial.name), config, trial.final_objectives, run.ledger)
         values = trial_values(record) if record else _values_without_record(trial)
         tables = {
             name: _part(trial.name, columns_of(record) if record else {}, schemas[name])
             for name, columns_of in _LONG.items()
         }
-    row = values | _trial_row(trial, spec)
+    row = values | _trial_row(trial, config)
     for column, holds in (("checkpoint", is_weights), ("features", is_features)):
         row[column] = f"trials/{trial.name}" if any(map(holds, files)) else None
     return {"trials": table_of([row], schemas["trials"]), **tables}
@@ -108,57 +104,20 @@ def _part(trial: str, columns: Columns, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pydict(whole | {"trial": [trial] * rows}, schema=schema)
 
 
-def write_tables(tables: dict[str, pa.Table], directory: Location, format_: Format = "parquet") -> list[Location]:
-    """Write each table as ``<name>.parquet`` or ``<name>.csv``.
-
-    Raises:
-        UserError: the directory can't be written.
-    """
-    return write_files({f"{name}.{format_}": _encoded(table, format_) for name, table in tables.items()}, directory)
-
-
-def write_files(contents: dict[str, bytes], directory: Location) -> list[Location]:
-    """Write files by name; a reader sees the old file or the new one, never half of one.
-
-    Raises:
-        UserError: the directory can't be written.
-    """
-    paths = []
-    for name, content in contents.items():
-        paths.append(directory / name)
-        try:
-            paths[-1].write(content)
-        except OSError as error:
-            raise UserError(f"can't write {paths[-1]}: {error}; choose another --export directory") from None
-    return paths
-
-
-def _encoded(table: pa.Table, format_: Format) -> bytes:
-    buffer = io.BytesIO()
-    if format_ == "csv":
-        csv.write_csv(table, buffer)
-    else:
-        pq.write_table(table, buffer)
-    return buffer.getvalue()
-
-
 def _read_added(run: RunDir, name: str, only: Any = None) -> pa.Table:
     """What analyses have added to this run's table so far; columns that an older version lacked are null."""
-    path = run.results / f"{name}.parquet"
-    try:
-        return pq.read_table(io.BytesIO(path.read()), schema=SCHEMAS[name], filters=only)
-    except FileNotFoundError:
-        return table_of([], SCHEMAS[name])
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(
-            f"can't read {path}, which remembers refitted layers: {error}; restore it from a copy, or delete it: "
-            "they are then refitted again"
-        ) from None
+    found = read_results(run, name, SCHEMAS[name], only)
+    return table_of([], SCHEMAS[name]) if found is None else found
 
 
-def _trial_row(trial: LedgerTrial, spec: RunSpec) -> dict[str, Any]:
+def _agrees(values: dict[str, Any], trial: LedgerTrial, config: TrialConfig) -> bool:
+    """Whether a trial's row is of what the ledger says of it now; its record is read otherwise."""
+    said = {**config_columns(config), "epochs": len(trial.objectives), "objective": trial.objective}
+    return all(values[name] == value for name, value in said.items())
+
+
+def _trial_row(trial: LedgerTrial, config: TrialConfig) -> dict[str, Any]:
     """The columns of ``trials`` that the ledger decides."""
-    config = spec.trial_config(trial.method, trial.params)
     return {
         "trial": trial.name,
         "method": trial.method,

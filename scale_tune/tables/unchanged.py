@@ -2,8 +2,8 @@
 
 The exported tables of a run are their own cache. A table's metadata list its trials in order, with the number of rows
 and the stamp of the record that they were made from. A trial is taken from there if its record still has that stamp
-in every table; otherwise, and if anything about a file is not as it was written, the record is read. The rows of
-refits, which analyses add to ``groups``, are none of this module's.
+in every table; otherwise, and if a file is of another version of the schemas, the record is read. The rows of refits,
+which analyses add to ``groups``, are none of this module's.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from scale_tune.storage.location import Location
+from scale_tune.storage.rundir import RunDir
+from scale_tune.tables.files import read_results
 from scale_tune.tables.refits import own_rows
 
 KEY = b"scale_tune.trials"
@@ -34,19 +34,19 @@ def joined(parts: Mapping[str, tuple[str | None, pa.Table]], schema: pa.Schema) 
 
 
 def read_unchanged(
-    directory: Location, schemas: Mapping[str, pa.Schema], stamps: Mapping[str, str | None]
+    run: RunDir, schemas: Mapping[str, pa.Schema], stamps: Mapping[str, str | None]
 ) -> dict[str, dict[str, pa.Table]]:
     """The rows of every trial whose record has the stamp that it had when all of these tables were written.
 
     Args:
-        directory: where ``<name>.parquet`` are, if they are.
+        run: whose exported tables are looked at, if there are any.
         schemas: by name of the table; one that was written by another version, with another schema, is not used.
         stamps: of each trial's record now; None if its rows must not be taken from here.
 
     Returns:
         By trial and name of the table.
     """
-    parts = {name: _read_parts(directory / f"{name}.parquet", schema) for name, schema in schemas.items()}
+    parts = {name: _read_parts(run, name, schema) for name, schema in schemas.items()}
     return {
         trial: {name: of_table[trial][1] for name, of_table in parts.items()}
         for trial, stamp in stamps.items()
@@ -54,29 +54,19 @@ def read_unchanged(
     }
 
 
-def _read_parts(path: Location, schema: pa.Schema) -> Parts:
-    try:
-        with path.open() as file:
-            table = pq.read_table(file)
-        content: dict[str, Any] = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
-    except (OSError, ValueError, pa.ArrowException):
-        return {}  # not there, or not ours
+def _read_parts(run: RunDir, name: str, schema: pa.Schema) -> Parts:
+    if (table := read_results(run, name)) is None:
+        return {}
+    content: dict[str, Any] = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
     trials = content.get("trials", [])
     as_written = content.get("schema") == _fingerprint(schema) and table.schema.equals(schema)
     table = own_rows(table)
     if not as_written or sum(rows for *_, rows in trials) != table.num_rows:
         return {}
     starts = accumulate((rows for *_, rows in trials), initial=0)
-    parts = {
-        name: (stamp, table.slice(start, rows)) for (name, stamp, rows), start in zip(trials, starts, strict=False)
+    return {
+        trial: (stamp, table.slice(start, rows)) for (trial, stamp, rows), start in zip(trials, starts, strict=False)
     }
-    return parts if all(_is_of(name, rows) for name, (_, rows) in parts.items()) else {}
-
-
-def _is_of(trial: str, rows: pa.Table) -> bool:
-    """Whether the first and the last row are of this trial: somebody may have sorted the file."""
-    column = rows["trial"]
-    return rows.num_rows == 0 or {column[0].as_py(), column[-1].as_py()} == {trial}
 
 
 def _fingerprint(schema: pa.Schema) -> str:

@@ -8,11 +8,12 @@ from typing import Any, Self
 from scale_tune.ledger.studies import LedgerState, LedgerTrial, read_trials
 from scale_tune.spec.config import TrackerName
 from scale_tune.storage.lock import only_tracking
-from scale_tune.storage.rundir import RunDir
+from scale_tune.storage.rundir import RECORD_FILE, RunDir
 from scale_tune.tracking.curves import curves_of
 from scale_tune.tracking.tracker import Tracker
 from scale_tune.tracking.tracker_registry import tracker_class
-from scale_tune.training.records import RECORD_FILE, is_checkpoint, read_record
+from scale_tune.training.agreement import agreed_record
+from scale_tune.training.records import is_checkpoint
 
 
 class BringingUp:
@@ -48,7 +49,7 @@ class BringingUp:
             say: called with a line about each trial that is written.
 
         Raises:
-            UserError: the run can't be read.
+            UserError: the run can't be read, or its ledger and records disagree.
         """
         self.failures = {}
         for name in self.names:
@@ -61,12 +62,13 @@ class BringingUp:
             behind = [name for name in self.names if name not in self.failures and self._wants(name, trial, there)]
             if not behind:
                 continue
-            record = read_record(self.run.trial(trial.name))
+            config = spec.trial_config(trial.method, trial.params)
+            record = agreed_record(self.run.trial(trial.name), config, trial.final_objectives, self.run.ledger)
             whole = record is not None and record.epoch >= len(trial.objectives)
             if trial.state in (LedgerState.COMPLETE, LedgerState.PRUNED) and not whole:
                 continue  # what another machine has written is not seen here yet, or it is gone
             say(f"{trial.name}: {', '.join(behind)}")
-            curves = curves_of(trial, record, spec.trial_config(trial.method, trial.params))
+            curves = curves_of(trial, record, config)
             for name in behind:
                 if self._try(name, self._trackers[name].write, curves):
                     self._has[name][trial.name] = there

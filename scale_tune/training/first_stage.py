@@ -16,7 +16,7 @@ from torch import Tensor
 
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location
-from scale_tune.training.checkpoint import load_tensors, save_tensors
+from scale_tune.training.checkpoint import load_recorded, save_recorded
 from scale_tune.training.records import TrialRecord
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Prepared:
     def load(self) -> tuple[TrialRecord, dict[str, Tensor]] | None:
         """What another trial has prepared: its record at that time, and what it changed of the state of all seeds."""
         try:
-            return load_tensors(self._path)
+            return load_recorded(self._path)
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -60,4 +60,4 @@ class Prepared:
 
     def save(self, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
         """Keep what has been prepared; a file that is there is the same, or damaged."""
-        save_tensors(self._path, record, tensors)
+        save_recorded(self._path, record, tensors)

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from scale_tune.datasets.balanced import train_subsamples
 from scale_tune.datasets.groups import EvaluationGroups, Groups
@@ -22,8 +20,9 @@ from scale_tune.datasets.splits import DatasetSplits, Split, SplitName
 from scale_tune.datasets.transforms import normalise
 from scale_tune.networks.classifier import Classifier
 from scale_tune.storage.location import Location
-from scale_tune.training.records import FEATURE_SPLITS, features_path
+from scale_tune.training.records import FEATURE_SPLITS, TrialRecord, features_path, read_record
 from scale_tune.training.replica import EVALUATION_BATCH
+from scale_tune.training.tensorfile import load_tensors, save_tensors
 
 HEADER_KEY = "of"
 TRAIN: SplitName = "train"
@@ -50,6 +49,7 @@ class TrialFeatures:
 
     Attributes:
         trial, seed: of which replica.
+        record: the digest of the trial's record, which tells this training from any other.
         fingerprint: of the splits that it was trained on, whose samples these are.
         groups: how they are judged.
         splits: by the names in :data:`scale_tune.training.records.FEATURE_SPLITS`; and of train what is kept of it.
@@ -59,6 +59,7 @@ class TrialFeatures:
 
     trial: str
     seed: int
+    record: str
     fingerprint: str
     groups: Groups
     splits: dict[SplitName, SplitFeatures]
@@ -93,9 +94,9 @@ def extract_features(
 
 
 def features_of(
-    network: Classifier, splits: DatasetSplits, device: torch.device, *, trial: str, seed: int
+    network: Classifier, splits: DatasetSplits, device: torch.device, *, record: TrialRecord, seed: int
 ) -> TrialFeatures:
-    """The features that a replica keeps, of its network with the weights of its best epoch."""
+    """The features that a replica of an ended trial keeps, of its network with the weights of its best epoch."""
 
     def kept(name: SplitName, rows: NDArray[np.int64] | None = None) -> SplitFeatures:
         split: Split = getattr(splits, name)
@@ -109,8 +110,9 @@ def features_of(
     train = splits.train
     rows, positions = train_subsamples(train.labels, train.attributes, splits.info.groups, seed)
     return TrialFeatures(
-        trial=trial,
+        trial=record.trial,
         seed=seed,
+        record=record.digest(),
         fingerprint=splits.fingerprint,
         groups=splits.info.groups,
         splits={name: kept(name) for name in FEATURE_SPLITS} | {TRAIN: kept(TRAIN, rows)},
@@ -121,9 +123,10 @@ def features_of(
 def save_features(directory: Location, kept: TrialFeatures) -> None:
     """Write the features of one seed of a trial."""
     arrays = {f"{split}/{name}": array for split, each in kept.splits.items() for name, array in vars(each).items()}
-    arrays["subsamples"] = kept.subsamples
-    of = {"trial": kept.trial, "seed": kept.seed, "fingerprint": kept.fingerprint, "groups": asdict(kept.groups)}
-    features_path(directory, kept.seed).write(save(arrays, {HEADER_KEY: json.dumps(of)}))
+    tensors = {name: torch.from_numpy(array) for name, array in (arrays | {"subsamples": kept.subsamples}).items()}
+    of = {name: getattr(kept, name) for name in ("trial", "seed", "record", "fingerprint")}
+    of["groups"] = asdict(kept.groups)
+    save_tensors(features_path(directory, kept.seed), tensors, {HEADER_KEY: json.dumps(of)})
 
 
 def load_features(directory: Location, seed: int) -> TrialFeatures:
@@ -131,24 +134,27 @@ def load_features(directory: Location, seed: int) -> TrialFeatures:
 
     Raises:
         FileNotFoundError: it has kept none.
-        ValueError: the file is damaged, or is of another trial or seed.
+        ValueError: the file is damaged, or is of another trial or seed, or of another training than the trial's record.
+        UserError: that record is damaged.
     """
     path = features_path(directory, seed)
-    content = path.read()
+    said, tensors = load_tensors(path)
     try:
-        arrays = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        of: dict[str, Any] = json.loads(header["__metadata__"][HEADER_KEY])
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        of: dict[str, Any] = json.loads(said[HEADER_KEY])
         groups = _groups(of.pop("groups"))
         splits = {
             split: SplitFeatures(**{n: arrays[f"{split}/{n}"] for n in ("features", "labels", "attributes")})
             for split in (*FEATURE_SPLITS, TRAIN)
         }
         found = TrialFeatures(**of, groups=groups, splits=splits, subsamples=arrays["subsamples"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error!r:.200}") from None
     if (found.trial, found.seed) != (directory.name, seed):
         raise ValueError(f"{path} holds the features of {found.trial}, seed {found.seed}")
+    record = read_record(directory)
+    if record is None or found.record != record.digest():
+        raise ValueError(f"{path} is not of the training that the trial's record tells of")
     return found
 
 

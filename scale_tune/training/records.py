@@ -1,11 +1,12 @@
 """What is remembered of a trial: every epoch of every replica, and the groups at each replica's best epoch.
 
 While a trial trains, its record is in the header of its checkpoint, so that the two can't disagree; when it has
-ended, the record is a file of its own, ``record.json``.
+ended, the record is a file of its own, ``record.json``. Either is sealed (:mod:`scale_tune.storage.seal`).
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from fnmatch import fnmatch
 from typing import Annotated
@@ -17,8 +18,9 @@ from scale_tune.datasets.splits import SplitName
 from scale_tune.errors import UserError
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location, is_temporary
+from scale_tune.storage.rundir import RECORD_FILE
+from scale_tune.storage.seal import blank, check_seal, sealed
 
-RECORD_FILE = "record.json"
 HEADER_KEY = "record"
 """Under which a safetensors file holds the record in its header."""
 MAX_HEADER_BYTES = 10**8
@@ -183,6 +185,36 @@ class TrialRecord(Record):
         n = len(self.replicas)
         return [sum(r.running_best(epoch) for r in self.replicas) / n for epoch in range(1, self.epoch + 1)]
 
+    def digest(self) -> str:
+        """Differs wherever anything differs: what was left beside the record names the training that it is of by it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+KIND = "record"
+
+
+class _SealedRecord(Record):
+    """How a record is written."""
+
+    record: TrialRecord
+    seal: str = blank(KIND)
+
+
+def record_as_text(record: TrialRecord, indent: int | None = None) -> str:
+    """JSON with a digest of itself."""
+    text = _SealedRecord(record=record).model_dump_json(indent=indent)
+    return b"".join(sealed(text.encode(), KIND)).decode()
+
+
+def record_from_text(text: bytes) -> TrialRecord:
+    """What :func:`record_as_text` wrote.
+
+    Raises:
+        ValueError: it is not as it was written.
+    """
+    check_seal(text, KIND)
+    return _SealedRecord.model_validate_json(text).record
+
 
 def checkpoint_path(directory: Location, epoch: int, prepared: int = 0) -> Location:
     """Where a trial's checkpoint after this epoch is; before the first one, after so many epochs of preparation."""
@@ -250,49 +282,60 @@ def drop_half_written(directory: Location) -> None:
 
 
 def read_header(path: Location) -> TrialRecord:
-    """The record in the header of a checkpoint or weights file; its tensors are not read.
+    """The record in the header of a checkpoint; its tensors are not read.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged.
     """
     try:
-        return TrialRecord.model_validate_json(read_metadata(path)[HEADER_KEY])
-    except KeyError as error:
-        raise ValueError(f"{path} is damaged: its header holds no record ({error!r})") from None
+        with path.open() as file:
+            # The format: 8 bytes of length, then that many of JSON.
+            start = file.read(8)
+            if (length := int.from_bytes(start, "little")) > MAX_HEADER_BYTES:
+                raise ValueError(f"its header would have {length} bytes")
+            return record_said(metadata_in(start + file.read(length)))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
 
 
-def read_metadata(path: Location) -> dict[str, str]:
-    """What the header of a safetensors file says besides its tensors, which are not read.
+def metadata_in(content: bytes) -> dict[str, str]:
+    """What the header of a safetensors file, whose beginning is given, says besides its tensors.
 
     Raises:
-        FileNotFoundError: there is no such file.
         ValueError: it is damaged.
     """
-    with path.open() as file:
-        # The format: 8 bytes of length, then that many of JSON.
-        length = int.from_bytes(file.read(8), "little")
-        if length > MAX_HEADER_BYTES:
-            raise ValueError(f"{path} is damaged: its header would have {length} bytes")
-        header = json.loads(file.read(length))
     try:
-        metadata: dict[str, str] = dict(header["__metadata__"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: its header says nothing of it ({error!r})") from None
-    return metadata
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return {str(name): str(value) for name, value in header["__metadata__"].items()}
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ValueError(f"its header says nothing of it ({error!r:.200})") from None
+
+
+def record_said(metadata: Mapping[str, str]) -> TrialRecord:
+    """The record in what a header says.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    if HEADER_KEY not in metadata:
+        raise ValueError("its header holds no record")
+    return record_from_text(metadata[HEADER_KEY].encode())
 
 
 def read_final_record(directory: Location) -> TrialRecord | None:
     """The record of an ended trial, else None.
 
     Raises:
-        UserError: it is damaged.
+        UserError: it is damaged, or can't be read.
     """
     path = directory / RECORD_FILE
     try:
-        return TrialRecord.model_validate_json(path.read())
+        return record_from_text(path.read())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UserError(f"can't read {path}: {error}") from None
     except ValueError as error:
         raise UserError(
             f"{path} is damaged ({str(error)[:200]}); restore it from a copy, or delete it: "
@@ -317,7 +360,22 @@ def read_record(directory: Location) -> TrialRecord | None:
     return read_final_record(directory)
 
 
+def read_ended_record(directory: Location, epochs: int) -> TrialRecord | None:
+    """The record of a trial that has ended after so many epochs: its final one, else that of its last checkpoint.
+
+    None if there is neither: it is gone, or written by another machine just now and not seen here yet.
+    """
+    if (final := read_final_record(directory)) is not None:
+        return final
+    try:
+        return read_header(checkpoint_path(directory, epochs))
+    except FileNotFoundError:  # closed meanwhile
+        return read_final_record(directory)
+    except ValueError:
+        return None
+
+
 def close_trial(directory: Location, record: TrialRecord) -> None:
     """Write an ended trial's record file, then remove its checkpoints, and with them the optimizer's state."""
-    (directory / RECORD_FILE).write(record.model_dump_json(indent=1).encode())
+    (directory / RECORD_FILE).write(record_as_text(record, indent=1).encode())
     drop_checkpoints(directory)

@@ -171,9 +171,10 @@ class Trial:
 
     def _keep_features(self, replica: Replica) -> None:
         """Of the best epoch, whose weights the network has been given."""
-        network, trial = replica.method.network, self.record.trial
-        kept = features_of(network, replica.splits, replica.device, trial=trial, seed=replica.seed)
-        save_features(self.directory, kept)
+        network, seed = replica.method.network, replica.seed
+        save_features(
+            self.directory, features_of(network, replica.splits, replica.device, record=self.record, seed=seed)
+        )
 
     def _evaluate_test(self, replica: Replica, best: BestEpoch) -> None:
         """Judge the selected epoch on test, after everything is trained and selected."""
@@ -193,7 +194,7 @@ class Trial:
         return tensors
 
     def _check_same_trial(self, known: TrialRecord) -> None:
-        for what in ("config", "fingerprint"):
+        for what in ("trial", "config", "fingerprint"):
             then, now = getattr(known, what), getattr(self.record, what)
             if then != now:
                 raise UserError(

@@ -21,6 +21,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.lock import only_analysis
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
+from scale_tune.tables.files import write_files, write_tables
 from scale_tune.workflows.refit import AnalysedRun, Say, refit_missing
 
 if TYPE_CHECKING:
@@ -157,4 +158,4 @@ def _write(
         figures[name] = ablation_figure(found, plot)
     contents = {f"{of}.tex": text.encode() for of, text in latex.items()}
     contents |= {f"{of}-{plot}.{kind}": content for of, files in figures.items() for kind, content in files.items()}
-    return [*results.write_tables(tables, directory), *results.write_files(contents, directory)]
+    return [*write_tables(tables, directory), *write_files(contents, directory)]

@@ -28,6 +28,7 @@ from scale_tune.storage.provenance import changes, provenance
 from scale_tune.storage.rundir import RunDir, check_new_run, create_run
 from scale_tune.tracking.beside import Beside
 from scale_tune.tracking.tracker_registry import check_trackers
+from scale_tune.training.agreement import agreed_record
 from scale_tune.workflows.confirm import DIRECTORY, confirmation_of, confirmation_spec, unconfirmed
 
 
@@ -116,8 +117,8 @@ def resume(
     with only_driver(run):
         try:
             # What is wrong with the ledger is an error before anything is started.
-            directories = run.trials.names_below()
-            check_covers(run.ledger, Ledger(run.ledger, spec).trials(), directories)
+            steps.doing("checking the ledger and the records")
+            _check_whole(run, spec)
             now = provenance()
             if changed := changes(run.provenance(), now):
                 steps(f"warning: not what the run was started with: {'; '.join(changed)}")
@@ -176,6 +177,17 @@ def confirm(run: RunDir, top_k: int, address: str | None, steps: Steps) -> bool:
         return resume(confirmation, begun, address, None, steps)
     ledger = run.ledger.url if isinstance(run.ledger, Database) else None
     return launch(spec, run.path, DIRECTORY, address, ledger, None, steps)
+
+
+def _check_whole(run: RunDir, spec: RunSpec) -> None:
+    """See that the ledger is whole, and that it and what trials have left behind tell the same of them."""
+    files = run.trials.names_below()
+    trials = Ledger(run.ledger, spec).trials()
+    check_covers(run.ledger, trials, files)
+    for trial in trials:
+        if trial.name in files:
+            config = spec.trial_config(trial.method, trial.params)
+            agreed_record(run.trial(trial.name), config, trial.final_objectives, run.ledger)
 
 
 def _check_same_data(run: RunDir, now: dict[str, str]) -> None:

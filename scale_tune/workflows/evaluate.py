@@ -17,8 +17,7 @@ from scale_tune.spec.frozen import nearest
 from scale_tune.storage.location import Location
 from scale_tune.storage.lock import only_analysis
 from scale_tune.storage.rundir import RunDir
-from scale_tune.tables import collect as results
-from scale_tune.tables.collect import Format
+from scale_tune.tables.files import Format, write_files, write_tables
 from scale_tune.tables.schemas import COMPARISON, DIFFERENCES, table_from
 from scale_tune.workflows.confirm import DIRECTORY, confirmation_of
 from scale_tune.workflows.refit import AnalysedRun, Say, refit_missing
@@ -172,7 +171,7 @@ def _write_comparison(comparison: pd.DataFrame, between: pd.DataFrame, directory
     }
     latex = {"comparison.tex": comparison_latex(comparison).encode()}
     return [
-        *results.write_tables(tables, directory),
-        *results.write_tables(tables, directory, "csv"),
-        *results.write_files(latex, directory),
+        *write_tables(tables, directory),
+        *write_tables(tables, directory, "csv"),
+        *write_files(latex, directory),
     ]

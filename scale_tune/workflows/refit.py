@@ -24,8 +24,8 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.tables import run_schemas
-from scale_tune.tables.collect import Format
 from scale_tune.tables.columns import cell_columns
+from scale_tune.tables.files import Format, of_run, write_tables
 from scale_tune.tables.refits import IS_REFIT, identity, own_rows, with_refits
 from scale_tune.tables.schemas import GONE, PRETRAINED, REFITTED, UNDEFINED, table_of
 from scale_tune.training.records import CellsRecord, GroupsRecord, features_path
@@ -113,9 +113,9 @@ class AnalysedRun:
         """Write what was refitted into the run's directory, where the next analysis finds it."""
         if not self._run.writable:
             return
-        started, added = time.monotonic(), self._added()
+        started, added = time.monotonic(), of_run(self._run, self._added())
         # A row of dfr says that it is refitted: it comes last.
-        results.write_tables({name: added[name] for name in ("groups", "dfr_path", "dfr")}, self._run.results)
+        write_tables({name: added[name] for name in ("groups", "dfr_path", "dfr")}, self._run.results)
         self._written = time.monotonic()
         self._writing_took = self._written - started
 
@@ -139,12 +139,12 @@ class AnalysedRun:
 
     def write(self, export: Location | None, format_: Format) -> list[Location]:
         """Write all tables; into the run's own directory too, where the next analysis finds them."""
-        tables = self._tables | self._added()
+        tables = of_run(self._run, self._tables | self._added())
         written = []
         if export is None or self._run.writable:
-            written = results.write_tables(tables, self._run.results)
+            written = write_tables(tables, self._run.results)
         if export is not None or format_ != "parquet":
-            written = results.write_tables(tables, export or self._run.results, format_)
+            written = write_tables(tables, export or self._run.results, format_)
         return written
 
     def as_asked_for(self) -> RunTables:

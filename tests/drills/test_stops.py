@@ -6,11 +6,12 @@ import time
 
 import pytest
 import yaml
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from scale_tune.ledger.studies import LedgerState
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
+from scale_tune.training.checkpoint import save_recorded
 from scale_tune.training.records import read_header
 from tests.drills.conftest import SAMPLES
 from tests.support.commands import run, start, wait_until
@@ -97,8 +98,8 @@ def test_retry_failed_reruns_failed_trials_alone(space, tmp_path):
     victim = next(t for t in ledger_of(directory) if t.objectives and not t.state.ended)
     for path in (directory / "trials" / victim.name).glob("checkpoint-*"):
         tensors = {name: t for name, t in load_file(path).items() if "0.weight" not in name}
-        record = read_header(RunDir(directory).trial(victim.name) / path.name)
-        save_file(tensors, path, {"record": record.model_dump_json()})
+        location = RunDir(directory).trial(victim.name) / path.name
+        save_recorded(location, read_header(location), tensors)
     code, said = resume(directory)
     assert code == 0, said
     assert f"{victim.name} has failed: " in said

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from scale_tune.training.records import RECORD_FILE
+from scale_tune.storage.rundir import RECORD_FILE
 from tests.support.commands import measured
 from tests.support.runs import BIG, make_run
 

@@ -14,6 +14,7 @@ from scale_tune.ledger.studies import LedgerState, LedgerTrial, read_trials
 from scale_tune.storage.location import Location, is_temporary
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
+from scale_tune.tables.files import write_tables
 from scale_tune.training.records import TrialRecord, read_record
 from scale_tune.training.trial import Trial
 
@@ -39,7 +40,7 @@ def assert_search_is_whole(directory: Path | str, samples: dict[str, int], scrat
     assert all(trial.state.ended for trial in trials), [t for t in trials if not t.state.ended]
     drawn = [(trial.method, *sorted(trial.params.items())) for trial in trials]
     assert len(set(drawn)) == len(drawn), "a suggestion was doubled"
-    results.write_tables(results.collect(run), Location.of(scratch / "tables"))
+    write_tables(results.collect(run), Location.of(scratch / "tables"))
     rows = pq.read_table(scratch / "tables" / "trials.parquet").to_pandas().set_index("trial")
     assert sorted(rows.index) == sorted(trial.name for trial in trials)
     epochs = pq.read_table(scratch / "tables" / "epochs.parquet").to_pandas()

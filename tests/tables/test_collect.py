@@ -15,6 +15,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
 from scale_tune.tables import run_schemas
+from scale_tune.tables.files import write_tables
 from scale_tune.training.records import read_final_record
 from scale_tune.training.trial import Trial
 from tests.conftest import DEVICE
@@ -128,7 +129,7 @@ def test_only_completed_trials_keep_weights(run, tables):
 
 @pytest.mark.parametrize("name", run_schemas.SCHEMAS)
 def test_schemas_are_fixed_and_explain_themselves(run, tmp_path, name):
-    results.write_tables(results.collect(run), Location.of(tmp_path))
+    write_tables(results.collect(run), Location.of(tmp_path))
     schema = pq.read_schema(tmp_path / f"{name}.parquet")
     assert schema.equals(run_schemas.SCHEMAS[name])
     assert schema.metadata[b"rows"]
@@ -151,7 +152,7 @@ def test_an_empty_run_has_empty_tables_of_the_same_schemas(tmp_path):
 
 
 def test_duckdb_reads_the_tables(run, tmp_path):
-    results.write_tables(results.collect(run), Location.of(tmp_path))
+    write_tables(results.collect(run), Location.of(tmp_path))
     query = f"""
         select method, max(objective) as best
         from '{tmp_path}/trials.parquet' where state != 'failed' group by method order by method
@@ -161,11 +162,11 @@ def test_duckdb_reads_the_tables(run, tmp_path):
 
 
 def test_a_table_is_written_whole_or_not_at_all(run, tmp_path, monkeypatch):
-    results.write_tables(results.collect(run), Location.of(tmp_path))
+    write_tables(results.collect(run), Location.of(tmp_path))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(UserError, match="can't write .*trials.parquet.*No space left"):
-        results.write_tables(results.collect(run), Location.of(tmp_path))
+        write_tables(results.collect(run), Location.of(tmp_path))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

@@ -10,9 +10,8 @@ from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import check_covers
 from scale_tune.storage.location import Location, write_atomically
 from scale_tune.storage.lock import only_analysis
-from scale_tune.storage.rundir import RunDir
+from scale_tune.storage.rundir import RECORD_FILE, RunDir
 from scale_tune.tables import collect as results
-from scale_tune.training.records import RECORD_FILE
 from scale_tune.workflows.evaluate import check_runs, evaluate
 from tests.support.runs import fast_spec, make_run
 
