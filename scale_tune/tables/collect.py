@@ -57,7 +57,7 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     files = run.trials.names_below()
     ledger = read_trials(run.ledger)
     check_covers(run.ledger, ledger, files)
-    stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) if trial.state.ended else None for trial in ledger}
+    stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) for trial in ledger}
     unchanged = read_unchanged(run, of_records, stamps)
     parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in OF_RECORDS}
     for trial in ledger:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from scale_tune.datasets.ahead import load_with_progress
 from scale_tune.datasets.preparation import identity
 from scale_tune.errors import NoResultError, UserError
-from scale_tune.ledger.ledger import Ledger
-from scale_tune.ledger.studies import check_covers, create_studies, read_trials
+from scale_tune.ledger.studies import create_studies, read_trials
 from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
 from scale_tune.search.hopeless import in_vain
 from scale_tune.search.overview import duration
@@ -28,8 +27,8 @@ from scale_tune.storage.provenance import changes, provenance
 from scale_tune.storage.rundir import RunDir, check_new_run, create_run
 from scale_tune.tracking.beside import Beside
 from scale_tune.tracking.tracker_registry import check_trackers
-from scale_tune.training.agreement import agreed_record
 from scale_tune.workflows.confirm import DIRECTORY, confirmation_of, confirmation_spec, unconfirmed
+from scale_tune.workflows.whole import check_whole
 
 
 def launch(
@@ -118,7 +117,7 @@ def resume(
         try:
             # What is wrong with the ledger is an error before anything is started.
             steps.doing("checking the ledger and the records")
-            _check_whole(run, spec)
+            check_whole(run, spec)
             now = provenance()
             if changed := changes(run.provenance(), now):
                 steps(f"warning: not what the run was started with: {'; '.join(changed)}")
@@ -177,17 +176,6 @@ def confirm(run: RunDir, top_k: int, address: str | None, steps: Steps) -> bool:
         return resume(confirmation, begun, address, None, steps)
     ledger = run.ledger.url if isinstance(run.ledger, Database) else None
     return launch(spec, run.path, DIRECTORY, address, ledger, None, steps)
-
-
-def _check_whole(run: RunDir, spec: RunSpec) -> None:
-    """See that the ledger is whole, and that it and what trials have left behind tell the same of them."""
-    files = run.trials.names_below()
-    trials = Ledger(run.ledger, spec).trials()
-    check_covers(run.ledger, trials, files)
-    for trial in trials:
-        if trial.name in files:
-            config = spec.trial_config(trial.method, trial.params)
-            agreed_record(run.trial(trial.name), config, trial.final_objectives, run.ledger)
 
 
 def _check_same_data(run: RunDir, now: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ from scale_tune.tables.files import of_run, write_tables
 from scale_tune.tables.refits import with_refits
 from scale_tune.tables.schemas import table_of
 from scale_tune.training.records import close_trial, drop_weights, read_final_record
+from tests.support.records import made_up_record
 from tests.support.runs import fast_spec, make_run
 
 SPEC = {"methods": ["erm_target", "scale"], "num_samples": 3, "epochs": 2, "scheduler": {"name": "none"}}
@@ -106,8 +107,7 @@ def test_weights_that_were_dropped_are_no_longer_told(run):
 def test_trials_that_ended_since_are_added_in_the_order_of_the_ledger(run, read):
     ledger = Ledger(run.ledger, run.read_spec())
     issued = ledger.next_trial()
-    donor = read_final_record(run.trial("scale-00000"))
-    record = donor.model_copy(update={"trial": issued.name})
+    record = made_up_record(issued.name, run.read_spec().trial_config(issued.method, issued.params))
     ledger.report(issued.name, record.objectives(), finished=True)
     close_trial(run.trial(issued.name), record)
     ledger.complete(issued.name)
@@ -117,22 +117,6 @@ def test_trials_that_ended_since_are_added_in_the_order_of_the_ledger(run, read)
     read.clear()
     results.collect(run)
     assert read == ["scale-00001"]
-
-
-def test_a_trial_that_is_tried_again_is_read_from_its_checkpoints(run, read, monkeypatch):
-    """As --retry-failed may have it: an ended trial runs again under its number."""
-    original = results.read_trials
-
-    def running_again(path):
-        for trial in original(path):
-            again = trial.name == "scale-00000"
-            yield type(trial)(**vars(trial) | {"state": type(trial.state)("running")}) if again else trial
-
-    monkeypatch.setattr(results, "read_trials", lambda path: list(running_again(path)))
-    found = results.collect(run)
-    assert "scale-00000" in read
-    assert found["trials"].to_pandas().set_index("trial").loc["scale-00000", "state"] == "running"
-    assert_equal(export(run), read_afresh(run))
 
 
 def path_of(run: RunDir, name: str) -> Path:
@@ -163,7 +147,7 @@ SPOILED = {
 }
 
 
-@pytest.mark.parametrize(("name", "how"), product(["trials", "epochs", "diagnostics", "groups", "dfr"], SPOILED))
+@pytest.mark.parametrize(("name", "how"), list(product(["trials", "epochs", "diagnostics", "groups", "dfr"], SPOILED)))
 def test_a_table_that_is_not_as_it_was_written_is_neither_believed_nor_replaced(run, name, how):
     tables = results.collect(run)
     row = table_of([REFIT], run_schemas.DFR)

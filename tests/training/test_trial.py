@@ -169,10 +169,10 @@ def test_an_end_that_was_cut_off_is_trained_again(digits, tmp_path, monkeypatch,
         trial.train_epoch()
     left, write = iter(range(writes)), Location.write
 
-    def write_or_die(location, content):
+    def write_or_die(location, *parts):
         if next(left, None) is None:
             raise KeyboardInterrupt
-        write(location, content)
+        write(location, *parts)
 
     with monkeypatch.context() as patch:
         patch.setattr(Location, "write", write_or_die)

@@ -1,0 +1,26 @@
+"""Whether a run is whole before anything goes on with it."""
+
+from scale_tune.ledger.ledger import Ledger
+from scale_tune.ledger.studies import check_covers
+from scale_tune.spec.space import RunSpec
+from scale_tune.storage.rundir import RunDir
+from scale_tune.training.agreement import agreed_record
+
+
+def check_whole(run: RunDir, spec: RunSpec) -> None:
+    """See that a run's ledger is whole, and that it and what trials have left behind tell the same of them.
+
+    Args:
+        run: which no driver works on but this one.
+        spec: what it searches.
+
+    Raises:
+        UserError: it is gone, damaged or cut; or a record is damaged, or says something else.
+    """
+    files = run.trials.names_below()
+    trials = Ledger(run.ledger, spec).trials()
+    check_covers(run.ledger, trials, files)
+    for trial in trials:
+        if trial.name in files:
+            config = spec.trial_config(trial.method, trial.params)
+            agreed_record(run.trial(trial.name), config, trial.final_objectives, run.ledger)
