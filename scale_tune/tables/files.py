@@ -18,8 +18,10 @@ from scale_tune.storage.seal import blank, check_seal, sealed
 
 Format = Literal["parquet", "csv"]
 KIND = "table"
-SEAL, RUN = b"scale_tune.seal", b"scale_tune.run"
-"""Under which a table's metadata hold the digest of its file, and the identity of the run that it is of."""
+SEAL = "scale_tune.seal"
+"""Under which the metadata of a parquet file hold its digest."""
+RUN = "scale_tune.run"
+"""Under which those of a table hold the identity of the run that it is of."""
 
 
 def write_tables(tables: dict[str, pa.Table], directory: Location, format_: Format = "parquet") -> list[Location]:
@@ -75,8 +77,10 @@ def read_results(
     path = run.results / f"{name}.parquet"
     if (content := _read_sealed(path)) is None:
         return None
-    of = (pq.read_schema(io.BytesIO(content)).metadata or {}).get(RUN, b"").decode()
-    if of != run.identity:
+    said = {key.decode(): value.decode() for key, value in (pq.read_schema(io.BytesIO(content)).metadata or {}).items()}
+    if said.get("name") != name:
+        raise UserError(f"{path} holds the table {said.get('name')}; {_REMEDY}")
+    if said.get(RUN) != run.identity:
         raise UserError(f"{path} is of another run; {_REMEDY}")
     return pq.read_table(io.BytesIO(content), schema=schema, filters=only)
 
@@ -104,5 +108,7 @@ def _encoded(table: pa.Table, format_: Format) -> bytes:
     if format_ == "csv":
         csv.write_csv(table, buffer)
         return buffer.getvalue()
-    pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), SEAL: blank(KIND)}), buffer)
+    with pq.ParquetWriter(buffer, table.schema) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({SEAL: blank(KIND)})
     return b"".join(sealed(buffer.getvalue(), KIND))

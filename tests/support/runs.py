@@ -44,9 +44,10 @@ def make_run(
     made_up: bool = False,
     fail: str | None = None,
     leave_running: str | None = None,
+    after: int = 1,
     name: str = "run",
 ) -> RunDir:
-    """A finished run, but for a trial that failed or one that a driver left behind after an epoch.
+    """A finished run, but for a trial that failed or one that a driver left behind.
 
     Args:
         directory: where to put it.
@@ -55,6 +56,7 @@ def make_run(
             ones.
         fail: a trial.
         leave_running: a trial.
+        after: so many epochs; of invented ones it is one.
         name: of the run.
     """
     if made_up:
@@ -65,7 +67,7 @@ def make_run(
     torch.set_num_threads(1)  # the fixtures that call this come before the one that does it for every test
     data = {"dataset": datasets.load_splits(spec.dataset).fingerprint}
     run = create_run(Location.of(directory), name, spec, data)
-    drive(run, fail=fail, leave_running=leave_running)
+    drive(run, fail=fail, leave_running=leave_running, after=after)
     return run
 
 
@@ -92,6 +94,7 @@ def drive(
     fail: str | None = None,
     fail_at_the_end: str | None = None,
     leave_running: str | None = None,
+    after: int = 1,
     retry_failed: bool = False,
 ) -> None:
     """Start a run, or go on with it, as the driver and its workers do."""
@@ -125,7 +128,7 @@ def drive(
                 ledger.complete(issued.name)
             if finished or pruned:
                 closing.close(issued.name)
-            if finished or pruned or issued.name == leave_running:
+            if finished or pruned or (issued.name == leave_running and trial.record.epoch >= after):
                 break
 
 

@@ -135,11 +135,16 @@ def test_the_order_of_the_confirmed_trials_selects_nothing(confirmed, tmp_path):
     run = RunDir(tmp_path / "run")
     winner = compared(run).comparison.iloc[0]["config"]
     directory = confirmation_of(run)
-    records = {n: read_final_record(directory.trial(f"erm_target-{n:05d}")) for n in (0, 1)}
-    for number, objective in ((0, 0.1), (1, 0.9)):
-        for replica in records[number].replicas:
+    directory.ledger.write_bytes(b"")
+    ledger = Ledger(directory.ledger, directory.read_spec())
+    for objective in (0.1, 0.9):
+        trial = ledger.next_trial()
+        record = read_final_record(directory.trial(trial.name))
+        for replica in record.replicas:
             replica.history[0].objective = replica.best.objective = objective
-        close_trial(directory.trial(f"erm_target-{number:05d}"), records[number])
+        ledger.report(trial.name, record.objectives(), finished=True)
+        ledger.complete(trial.name)
+        close_trial(directory.trial(trial.name), record)
     found = compared(run)
     assert set(found.comparison["config"]) == {winner}
     assert any("on fresh seeds another of the best configs, erm_target-00001 of run/confirm" in n for n in found.notes)

@@ -49,7 +49,7 @@ SPEC = {
     "epochs": 3,
     "scheduler": {"name": "none"},
 }
-SEED, FEW, MANY = 15, 60, 540
+SEED, FEW, MANY = 15, 60, 9000
 VOLATILE = ["started", "seconds"]
 """What differs between two trainings that are the same."""
 
@@ -79,8 +79,7 @@ def made(tmp_path_factory) -> Iterator[Made]:
         runs = []
         for name, seed in (("run", 0), ("other", 1)):
             spec = fast_spec(**SPEC, search_seed=seed)
-            runs.append(make_run(directory / name, spec, fail=FAILED, leave_running=RUNNING))
-            drive(runs[-1], leave_running=RUNNING)  # another epoch
+            runs.append(make_run(directory / name, spec, fail=FAILED, leave_running=RUNNING, after=2))
             runs[-1].error(FAILED).write(REASON.encode())
         found = [evaluate([run], [DfrProtocol.SCALE], None, lambda line: None) for run in runs]
         yield Made(run=runs[0], other=runs[1], found=found[0])
@@ -116,7 +115,7 @@ def refitted(run: RunDir, made: Made, scratch: Path) -> object:
     """What DFR makes of the features."""
     shutil.rmtree(run.results.local)
     found = evaluate([run], [DfrProtocol.SCALE], None, lambda line: None)
-    return [found.runs[0].tables[name].to_dict("records") for name in ("dfr", "dfr_path", "groups")], found.notes
+    return [found.runs[0].tables[name].to_csv() for name in ("dfr", "dfr_path", "groups")], found.notes
 
 
 def networks(run: RunDir, made: Made, scratch: Path) -> object:
