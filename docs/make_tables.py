@@ -31,7 +31,11 @@ the tables of a run as pandas data frames without writing anything. [A two-minut
 An export is incremental: records of trials that have ended are read once, and afterwards their rows are taken from the
 tables in `RUN_DIR/results`, whose metadata tell which version of which record they are from. Deleting these files is
 safe, but `dfr.parquet`, `dfr_path.parquet` and the last rows of `groups.parquet` are the only places where refits are
-remembered: what `dfr` or `groups` lacks is refitted again, if the weights are still there.
+remembered: what `dfr` or `groups` lacks is refitted again, if the features are still there.
+
+A parquet file holds a digest of itself. One in `RUN_DIR/results` that was edited, damaged or copied from another run is
+not taken for true, and one that was edited is not replaced either: an analysis says so and ends. Move it away to keep it,
+or delete it; it is then made again. Edit copies, or export elsewhere.
 
 `groups` is where any accuracy can be recomputed from: `correct / n` of the cells pooled. The lowest of the
 `evaluation_group`s is the worst group, `aligned` tells majority from minority. A trial's own rows have a null

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import yaml
 
 from scale_tune.errors import UserError
 from scale_tune.ledger.ledger import Ledger
@@ -15,7 +16,12 @@ from scale_tune.tables import collect as results
 from scale_tune.workflows.evaluate import check_runs, evaluate
 from tests.support.runs import fast_spec, make_run
 
-SPEC = {"num_samples": 2, "epochs": 2, "scheduler": {"name": "none"}}
+SPEC = {
+    "space": {"lr": {"type": "float", "low": 1e-3, "high": 1e-1, "log": True}, "batch_size": 32, "momentum": 0.7},
+    "num_samples": 2,
+    "epochs": 2,
+    "scheduler": {"name": "none"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,30 @@ def no_seeds(run: RunDir) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"replicas": []}))
 
 
+def better(run: RunDir) -> None:
+    """Somebody liked another accuracy better."""
+    path = record(run, "erm-00000")
+    content = json.loads(path.read_text())
+    content["record"]["replicas"][0]["best"]["test"]["worst_group"] = 0.99
+    path.write_text(json.dumps(content, indent=1))
+
+
+def in_spec(run: RunDir, change) -> None:
+    content = yaml.safe_load(run.spec.local.read_text())
+    change(content)
+    run.spec.local.write_text(yaml.safe_dump(content))
+
+
+def another_constant(content: dict) -> None:
+    assert content["spec"]["space"]["momentum"]["value"] == 0.7
+    content["spec"]["space"]["momentum"]["value"] = 0.8
+
+
+def without_a_format(content: dict) -> None:
+    """As runs were before their files held digests."""
+    del content["format"], content["id"]
+
+
 def become_directory(path) -> None:
     path.unlink()
     path.mkdir()
@@ -79,6 +109,17 @@ def append(run: RunDir, text: str) -> None:
         pytest.param(lambda run: run.spec.local.write_bytes(b"\xff\xfe"), "can't read .*spec.yaml", id="spec of bytes"),
         pytest.param(other_record, "erm-00000 holds the record of erm-00001", id="another's record"),
         pytest.param(no_seeds, "erm-00000/record.json is damaged", id="a record of no seed"),
+        pytest.param(better, r"erm-00000/record.json is damaged .*edited", id="an edited accuracy"),
+        pytest.param(
+            lambda run: in_spec(run, another_constant),
+            "by the ledger the momentum is 0.8, by the record 0.7",
+            id="an edited spec",
+        ),
+        pytest.param(
+            lambda run: in_spec(run, without_a_format),
+            r"was made by another scale-tune \(version .*anew by",
+            id="a run from before",
+        ),
         pytest.param(
             lambda run: (run.results.local / "dfr.parquet").write_bytes(b"PAR1 torn"),
             "dfr.parquet is not as analyze.py wrote it.* or delete it: the table is then made again",

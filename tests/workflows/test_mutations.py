@@ -49,7 +49,7 @@ SPEC = {
     "epochs": 3,
     "scheduler": {"name": "none"},
 }
-SEED, FEW, MANY = 15, 60, 9000
+SEED, FEW, MANY = 15, 60, 940
 VOLATILE = ["started", "seconds"]
 """What differs between two trainings that are the same."""
 
@@ -227,3 +227,32 @@ def test_what_is_damaged_or_edited_is_never_believed(made, tmp_path):
 @pytest.mark.drill
 def test_what_is_damaged_or_edited_is_never_believed_however_often(made, tmp_path):
     assert outcomes(made, range(FEW, FEW + MANY), tmp_path)["refused"] > MANY / 2
+
+
+@pytest.mark.parametrize(
+    ("name", "reader", "message"),
+    [
+        ("seed-{}.safetensors", networks, "seed-0.safetensors is not of the training that the trial's record tells of"),
+        ("features-{}.safetensors", refitted, "features-0.safetensors (holds the features of|is not of the training)"),
+    ],
+)
+@pytest.mark.parametrize("of", ["another seed", "another run"])
+def test_tensors_of_another_training_are_refused(made, tmp_path, name, reader, message, of):
+    run = copied(made.run, tmp_path / "run")
+    for victim in run.trials.local.glob(f"*/{name.format(0)}"):
+        other = run if of == "another seed" else made.other
+        donor = other.trial(victim.parent.name).local / name.format(int(of == "another seed"))
+        replace_file(victim, donor.read_bytes())
+    with pytest.raises(UserError, match=message):
+        reader(run, made, tmp_path)
+
+
+@pytest.mark.parametrize("reader", [tables, resumed])
+@pytest.mark.parametrize("file", ["ledger.log", "trials/erm-00000/record.json"])
+def test_a_ledger_or_a_record_of_another_run_is_refused(made, tmp_path, reader, file):
+    run = copied(made.run, tmp_path / "run")
+    replace_file(run.path.local / file, (made.other.path.local / file).read_bytes())
+    with pytest.raises(
+        UserError, match=r"disagree: by the ledger the lr is .*, by the record .*; by the ledger the wei"
+    ):
+        reader(run, made, tmp_path)
