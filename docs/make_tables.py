@@ -34,7 +34,7 @@ safe, but `dfr.parquet`, `dfr_path.parquet` and the last rows of `groups.parquet
 remembered: what `dfr` or `groups` lacks is refitted again, if the features are still there.
 
 A parquet file holds a digest of itself. One in `RUN_DIR/results` that was edited, damaged or copied from another run is
-neither taken for true nor replaced: an analysis says so and ends. Move it away to keep it, or delete it; it is then made
+neither taken for true nor replaced: an analysis says so and ends. Move it away to keep it, or delete it, and it is made
 again. Edit copies, or export elsewhere.
 
 `groups` is where any accuracy can be recomputed from: `correct / n` of the cells pooled. The lowest of the
