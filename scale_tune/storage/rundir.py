@@ -55,7 +55,7 @@ class RunDir:
             raise UserError(f"{self.spec} names no database for the ledger; restore it from a copy")
         return self.path.local / "ledger.log"
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Tells it from all other runs, whatever they are called."""
         return str(self._content().get("id"))

@@ -10,7 +10,7 @@ from scale_tune.ledger.export import check_export, export_studies
 from scale_tune.spec.config import DfrProtocol, TrackerName
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
-from scale_tune.tables.collect import Format
+from scale_tune.tables.files import Format
 from scale_tune.workflows.best import check_best, export_best
 from scale_tune.workflows.catching_up import parse_trackers, track
 from scale_tune.workflows.evaluate import Evaluation, check_runs, evaluate, parse_protocols
