@@ -49,7 +49,7 @@ SPEC = {
     "epochs": 3,
     "scheduler": {"name": "none"},
 }
-SEED, FEW, MANY = 15, 60, 940
+SEED, FEW, MANY = 15, 60, 540
 VOLATILE = ["started", "seconds"]
 """What differs between two trainings that are the same."""
 
