@@ -161,16 +161,14 @@ def check_covers(where: Path | Database, trials: Iterable[LedgerTrial], files: M
             "it is the only record of the search, so restore it from a copy"
         )
     for trial in known.values():
-        left = files.get(trial.name, ())
-        file = RECORD_FILE if RECORD_FILE in left and trial.final_objectives is None else None
-        file = ERROR_FILE if ERROR_FILE in left and trial.state is not LedgerState.FAILED else file
-        if file is not None:
-            raise UserError(
-                f"the ledger {where} has been cut, or is an older copy: it has {trial.name} as {trial.state}, whose "
-                f"directory holds {file}, which is written when the ledger knows that it has "
-                f"{'failed' if file == ERROR_FILE else 'ended'}; restore the ledger from a newer copy, or delete that "
-                "file to go on from what the ledger knows"
-            )
+        told = {RECORD_FILE: trial.final_objectives is not None, ERROR_FILE: trial.state is LedgerState.FAILED}
+        for file in files.get(trial.name, ()):
+            if not told.get(file, True):
+                raise UserError(
+                    f"the ledger {where} has been cut, or is an older copy: it has {trial.name} as {trial.state}, "
+                    f"whose directory holds {file}, which is written once the ledger knows of its end; restore the "
+                    "ledger from a newer copy, or delete that file to go on from what the ledger has"
+                )
 
 
 def study_name(where: Path | Database, method: str) -> str:

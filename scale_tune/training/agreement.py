@@ -27,15 +27,14 @@ def agreed_record(
     Raises:
         UserError: the record is damaged, or says something else.
     """
-    ended = objectives is not None
     record = read_record(directory) if objectives is None else read_ended_record(directory, len(objectives))
     if record is None:
         return None
     if record.trial != directory.name:
         raise UserError(f"{directory} holds the record of {record.trial}; restore it from a copy")
     differences = _of_configs(config, record.config)
-    if not differences and ended and record.objectives() != objectives:
-        differences = _of_objectives(objectives or [], record.objectives())
+    if not differences and objectives is not None:
+        differences = _of_objectives(objectives, record.objectives())
     if differences:
         more = f"; and {len(differences) - SHOWN} more" * (len(differences) > SHOWN)
         raise UserError(
