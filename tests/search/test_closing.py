@@ -13,6 +13,7 @@ from scale_tune.spec import usercode
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.training import trial as trial_module
+from scale_tune.training.agreement import agreed_record
 from scale_tune.training.records import close_trial, is_checkpoint, read_record
 from scale_tune.training.replica import Replica
 from tests.methods import made_up
@@ -149,14 +150,18 @@ def test_without_the_last_checkpoint_nothing_is_dropped(run, tmp_path, monkeypat
         patch.setattr(Closing, "close", lambda *arguments: None)
         drive(run)
     trial = ended(run, LedgerState.COMPLETE)
-    last = run.trial(trial.name) / "checkpoint-00002.safetensors"
-    for damage in (b"", None):
+    before_last, last = (run.trial(trial.name) / f"checkpoint-0000{epoch}.safetensors" for epoch in (1, 2))
+    config = SPEC.trial_config(trial.method, trial.params)
+    for damage in (b"", before_last.read(), None):
         last.delete() if damage is None else last.write(damage)
         before = files(run)[trial.name]
         Closing(run, Ledger(run.ledger, SPEC.model_copy(update={"keep_top": 9}))).sweep()
         assert files(run)[trial.name] == before
         assert f"{trial.name} can't be closed, as its last checkpoint can't be read" in caplog.text
         caplog.clear()
+    assert agreed_record(run.trial(trial.name), config, trial.objectives, run.ledger) is None, (
+        "not that of an epoch less"
+    )
 
 
 def test_a_record_from_before_a_ledger_was_restored_gives_way_to_the_trials_new_one(tmp_path):
