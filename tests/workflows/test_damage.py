@@ -117,7 +117,7 @@ def append(run: RunDir, text: str) -> None:
         ),
         pytest.param(
             lambda run: in_spec(run, without_a_format),
-            r"was made by another scale-tune .*search the same anew by",
+            r"was made by another scale-tune.*, whose files .*search the same anew by",
             id="a run from before",
         ),
         pytest.param(
