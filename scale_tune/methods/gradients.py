@@ -106,7 +106,8 @@ def cosine_of_rows(one: Tensor, other: Tensor) -> Tensor:
     norm, and takes five to eight times as long for it.
     """
     norms = (torch.linalg.vector_norm(rows, dim=1).clamp_(min=COSINE_EPS) for rows in (one, other))
-    return torch.linalg.vecdot(one, other).div_(next(norms)).div_(next(norms))
+    cosines: Tensor = torch.linalg.vecdot(one, other)
+    return cosines.div_(next(norms)).div_(next(norms))
 
 
 def in_groups(gradient: Tensor, group_size: int) -> Tensor:
