@@ -69,4 +69,5 @@ class TwoGradients(Method):
         g_tr, g_tg = gradients
         cosines = combine_all(self.network.backbone.named_parameters(), g_tr, g_tg, self.combine)
         self.optimizer.step()
+        self.optimizer.zero_grad()  # the next seed's step finds the memory free
         return Step(logits=logits, scalars={"cosine": cosines.mean()})
