@@ -34,7 +34,9 @@ def main() -> None:
                 ratios.append(three / one)
             ratios = ratios[1:]  # the first one warms up
             spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
-            print(f"{method}, splits {splits}: {statistics.median(ratios):.2f} times one seed's processor time {spread}")
+            print(
+                f"{method}, splits {splits}: {statistics.median(ratios):.2f} times one seed's processor time {spread}"
+            )
 
 
 def taken(method: str, splits: str, seeds: tuple[int, ...]) -> float:

@@ -4,8 +4,8 @@ ResNet-18 on images of 3 x 64 x 32 in batches of 16, the published setting of do
 two bare passes (forward and backward, as a user would write them, in a process with the default allocator):
 
 - ``scale``, ``erm``: our methods' steps in a process as a worker sets it up, and SCALE's update alone;
-- ``epoch``: a whole epoch of SCALE with data, augmentation, metrics and validation, in units of its own steps; there are
-  48 images of train to one of val, as on dominoes;
+- ``epoch``: a whole epoch of SCALE with data, augmentation, metrics and validation, in units of its own steps; there
+  are 48 images of train to one of val, as on dominoes;
 - ``peer``: the loop of SCALE's authors with their optimizer, from a clone of their repository.
 
 Each is measured in a process of its own, all of them in turn, ROUNDS times; what is told are the medians of the rounds.
@@ -52,7 +52,9 @@ def main() -> None:
         for name in contenders:
             command = [sys.executable, __file__, "measure", name, str(asked.threads), str(asked.peer)]
             found[name].append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
-    print(f"{os.cpu_count()} CPUs ({cpu()}), {asked.threads} thread(s), torch {torch.__version__}, {platform.libc_ver()}")
+    print(
+        f"{os.cpu_count()} CPUs ({cpu()}), {asked.threads} thread(s), torch {torch.__version__}, {platform.libc_ver()}"
+    )
     bare = [2 * each["step"] for each in found["bare"]]
     print(f"two bare passes {1e3 * statistics.median(bare):.1f} ms of processor time {spread(bare, 1e3)}")
     for name, of in found.items():
