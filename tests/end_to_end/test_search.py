@@ -50,7 +50,7 @@ def test_a_search_stopped_and_killed_is_resumed_extended_and_analysed(space, tmp
     kept = {trial.name: trial for trial in trials}
     for trial in killed:
         assert kept[trial.name].objectives[: len(trial.objectives)] == trial.objectives
-        assert kept[trial.name].params == trial.params
+        assert kept[trial.name].params.items() >= trial.params.items(), "one may have been killed while it was drawn"
 
     assert f"tensorboard has it all: tensorboard --logdir {directory}/tensorboard" in result.stdout
     assert_shown_once(RunDir(directory), "tensorboard")

@@ -177,6 +177,12 @@ def test_tables_of_another_run_are_not_believed(run, tmp_path):
         export(run)
 
 
+def test_a_table_under_the_name_of_another_is_not_believed(run):
+    shutil.copy(path_of(run, "diagnostics"), path_of(run, "dfr"))
+    with pytest.raises(UserError, match=r"dfr.parquet holds the table diagnostics; move it away"):
+        results.collect(run)
+
+
 def test_the_rows_of_a_trial_of_which_the_ledger_says_something_else_now_are_not_taken(run, monkeypatch):
     original = results.read_trials
     edited = [
