@@ -33,7 +33,7 @@ class TuneTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial in the same process, which saves starting one."""
-        # Its networks and the maps of its data go before the next ones come; they are parts of cycles of references. What
+        # Its networks and the maps of its data, which are parts of cycles, go before the next ones come. What
         # is left are modules, which need not be looked through each time: that takes a quarter of a second.
         del self._trial
         gc.collect()
