@@ -125,7 +125,7 @@ class DriverCallback(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called when a worker has ended with a trial."""
         self.search.progress.time.ended(trial.config["trial"])
-        # Ray keeps running means of every number in a trial's results, 14 kB that nobody asks for; it has no public way
+        # Ray keeps running means of every number in a trial's results, 13 kB that nobody asks for; it has no public way
         # to keep less.
         trial.run_metadata.metric_n_steps.clear()
         trial.run_metadata.metric_analysis.clear()
