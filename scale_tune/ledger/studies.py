@@ -80,7 +80,7 @@ class LedgerTrial:
     @property
     def final_objectives(self) -> list[float] | None:
         """All that it will ever have; None if it may be trained on, as a failed one may."""
-        return self.objectives if self.state in (LedgerState.COMPLETE, LedgerState.PRUNED) else None
+        return self.objectives if self.state in FINAL else None
 
 
 def trial_name(method: str, number: int) -> str:
