@@ -19,6 +19,7 @@ from scale_tune.spec.yamlfile import parse_yaml
 from scale_tune.storage.database import Database
 from scale_tune.storage.location import Location, sync_directory, write_atomically
 from scale_tune.storage.provenance import provenance
+from scale_tune.storage.umask import umask
 
 
 class RunDir:
@@ -198,18 +199,12 @@ def _create_directory(path: Path, content: dict[str, Any], sources: usercode.Sou
         # From now on a run without a ledger is one that lost it, and not one that has not begun.
         if "ledger" not in content:
             write_atomically(temporary / "ledger.log", b"")
-        temporary.chmod(0o777 & ~_umask())
+        temporary.chmod(0o777 & ~umask())
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_directory(storage)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _text(content: dict[str, Any]) -> bytes:
