@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
-from scale_tune.cli.common import APP, COMMAND, Address, exit_with, shown_steps
+from scale_tune.cli.common import APP, COMMAND, Address, begin, exit_with, shown_steps
 from scale_tune.cli.init import init_app
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
@@ -31,6 +31,7 @@ OVERRIDES = {
 
 def main() -> None:
     """The command ``tune.py``: a new search space if its first argument is ``init``, else a search."""
+    begin()
     if sys.argv[1:2] == ["init"]:
         init_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} init")
     else:
@@ -126,6 +127,10 @@ def tune(
                 overrides["seeds"] = _parse_value(f"[{seeds}]", "--seeds")
             chosen = None if methods is None else [method.strip() for method in methods.split(",")]
             spec = load_spec(space, overrides, chosen, epochs, check=resolved)
+            if ledger is not None:
+                from scale_tune.storage.database import check_database
+
+                check_database(ledger)  # before it is sent anywhere
             if prepare:
                 done = _prepare(spec, steps)
             else:
