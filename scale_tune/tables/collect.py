@@ -22,6 +22,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables.columns import Columns, diagnostic_columns, epoch_columns, group_columns, trial_values
 from scale_tune.tables.config_columns import config_columns
+from scale_tune.tables.formulas import without_formulas
 from scale_tune.tables.refits import IS_REFIT, with_refits
 from scale_tune.tables.run_schemas import ADDED, OF_RECORDS, SCHEMAS, trials_schema
 from scale_tune.tables.schemas import table_of
@@ -136,7 +137,7 @@ def write_files(contents: dict[str, bytes], directory: Location) -> list[Locatio
 def _encoded(table: pa.Table, format_: Format) -> bytes:
     buffer = io.BytesIO()
     if format_ == "csv":
-        csv.write_csv(table, buffer)
+        csv.write_csv(without_formulas(table), buffer)
     else:
         pq.write_table(table, buffer)
     return buffer.getvalue()
