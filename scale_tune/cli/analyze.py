@@ -15,8 +15,9 @@ from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
 if TYPE_CHECKING:
-    from scale_tune.steps import Steps
-    from scale_tune.storage.rundir import RunDir
+    from rich.console import Console
+
+    from scale_tune.workflows.analysing import Outcome
 
 analyze_app = typer.Typer(**APP)
 
@@ -79,19 +80,10 @@ def analyze(
     """
     steps = shown_steps(context)
     steps.doing(f"reading {', '.join(run_dirs)}")
-    console = steps.console
     try:
-        from scale_tune.ledger.export import export_studies
-        from scale_tune.report.terminal import comparison_tables, is_told_by_map, where_the_rest_is
-        from scale_tune.report.text import comparison_latex, difference_lines, winners_table
         from scale_tune.storage.location import Location
-        from scale_tune.storage.rundir import RunDir
-        from scale_tune.tables.labels import selecting
-        from scale_tune.workflows.best import check_best, export_best
-        from scale_tune.workflows.catching_up import parse_trackers
-        from scale_tune.workflows.catching_up import track as bring_up
-        from scale_tune.workflows.evaluate import check_runs, evaluate, parse_protocols
-        from scale_tune.workflows.reporting import check_report, write_reports
+        from scale_tune.workflows.analysing import analyse, wanted
+        from scale_tune.workflows.evaluate import parse_protocols
 
         if address is not None and runs_as_job(address):
             parse_protocols(dfr)
@@ -109,61 +101,54 @@ def analyze(
                 works_on=" ".join(str(Location.of(path)) for path in run_dirs),
             )
             raise typer.Exit(code)
-        runs = [RunDir(path) for path in run_dirs]
-        where, page = (None if given is None else Location.of(given) for given in (export, report))
-        protocols = parse_protocols(dfr)
-        check_report(runs, page)
-        check_runs(runs, where)
-        networks = None if best is None else Location.of(best)
-        if networks is not None:
-            check_best(runs, networks)
-        trackers = parse_trackers(track, runs)
-        if optuna is not None:
-            if len(runs) > 1:
-                raise UserError(f"--optuna {optuna} is for one run")
-            export_studies(runs[0].ledger, Path(optuna))
-        shown = not trackers or bring_up(runs, trackers, partial(console.print, soft_wrap=True))
-        if confirm:
-            evaluate(runs, protocols, where, steps, format_, address)  # which configs DFR selects
-            if not _confirm(runs, top_k, address, steps):
-                raise typer.Exit(STOPPED)
-        found = evaluate(runs, protocols, where, steps, format_, address)
-        steps.doing("writing the report")
-        pages = write_reports(runs, found, page)
-        if networks is not None:
-            steps.doing("exporting the networks")  # those of refits are fitted again
-        exported, left_out = ([], []) if networks is None else export_best(runs[0], found, networks)
+        asked = wanted(
+            run_dirs,
+            dfr=dfr,
+            export=export,
+            format_=format_,
+            report=report,
+            best=best,
+            track=track,
+            confirm=top_k if confirm else None,
+            optuna=optuna,
+            address=address,
+        )
+        outcome = analyse(asked, steps, partial(steps.console.print, soft_wrap=True))
     except UserError as error:
         exit_with(error)
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on: what was refitted is kept, and nothing else was written")
+        typer.echo("stopped; the same command goes on: what was refitted is kept")
         raise typer.Exit(STOPPED) from None
     steps.pause()
+    if outcome is not None:
+        _show(steps.console, outcome, latex)
+    if outcome is None or not outcome.tracked:
+        raise typer.Exit(STOPPED)
+
+
+def _show(console: "Console", outcome: "Outcome", latex: bool) -> None:
+    """On a grid of data the map of winners, else the comparison; then what it can't tell, and what was written."""
+    from scale_tune.report.terminal import comparison_tables, is_told_by_map, where_the_rest_is
+    from scale_tune.report.text import comparison_latex, difference_lines, winners_table
+    from scale_tune.tables.labels import selecting
+
+    found, pages = outcome.found, [str(page) for page in outcome.pages]
     maps = list(found.winners())
     for winners in maps:
         console.print(winners_table(winners))
     mapped = is_told_by_map(found.comparison, maps)
-    for table in () if mapped else comparison_tables(found.comparison, console.width, str(pages[0])):
+    for table in () if mapped else comparison_tables(found.comparison, console.width, pages[0]):
         console.print(table)
     if latex:
         typer.echo(comparison_latex(found.comparison))
     for line in () if mapped else difference_lines(found.differences, selecting(found.comparison)):
         say(console, line)
     if mapped:
-        say(console, where_the_rest_is(found.comparison, [*map(str, pages), *map(str, found.written)]))
-    for note in (*found.notes, *left_out):
+        say(console, where_the_rest_is(found.comparison, [*pages, *map(str, found.written)]))
+    for note in (*found.notes, *outcome.left_out):
         say(console, f"note: {note}")
-    for path in (*found.written, *pages, *exported):
+    for path in (*found.written, *pages, *outcome.exported):
         console.print(f"wrote {path}", soft_wrap=True)
-    if not shown:
-        raise typer.Exit(STOPPED)
-
-
-def _confirm(runs: "list[RunDir]", top_k: int, address: str | None, steps: "Steps") -> bool:
-    steps.doing("loading Ray")
-    from scale_tune.workflows.driver import confirm
-
-    return all(confirm(run, top_k, address, steps) for run in runs)
 
 
 if __name__ == "__main__":  # as a job

@@ -17,6 +17,16 @@ from scale_tune.storage.database import Database
 from scale_tune.storage.location import write_atomically
 
 
+def check_export(file: Path) -> None:
+    """Refuse a place before anything that takes time.
+
+    Raises:
+        UserError: there is such a file.
+    """
+    if file.exists():  # a dashboard may have kept notes in it
+        raise UserError(f"--optuna {file} is there already; choose another file, or delete it")
+
+
 def export_studies(where: Path | Database, file: Path) -> None:
     """Write a ledger's studies as they are now to a new journal file of Optuna's.
 
@@ -27,8 +37,7 @@ def export_studies(where: Path | Database, file: Path) -> None:
     Raises:
         UserError: there is such a file, it can't be written, or the ledger can't be read.
     """
-    if file.exists():  # a dashboard may have kept notes in it
-        raise UserError(f"--optuna {file} is there already; choose another file, or delete it")
+    check_export(file)
     with tempfile.TemporaryDirectory(prefix="scale-tune-") as scratch:
         journal = Path(scratch) / "journal.log"
         storage = JournalStorage(JournalFileBackend(str(journal)))

@@ -34,11 +34,11 @@ def winners_table(winners: WinnersMap) -> Group:
     lacking = list(dict.fromkeys(of.lacking for of in won if of.lacking))
     marks = {methods: str(number).translate(_RAISED) for number, methods in enumerate(lacking, 1)}
     table = Table()
-    table.add_column("")
-    for col in winners.col_values:
-        table.add_column(col, justify="right")
+    heads = [""] * bool(winners.rows)  # one row alone has no name
+    for col in (*heads, *winners.col_values):
+        table.add_column(col, justify="right" if col else "left")
     for row, cells in winners.cells.items():
-        table.add_row(row, *(_won(cells.get(col), marks) for col in winners.col_values))
+        table.add_row(*[row] * len(heads), *(_won(cells.get(col), marks) for col in winners.col_values))
     accuracy = winners.objective.replace("_", "-")
     axes = " × ".join(filter(None, (winners.rows, winners.cols)))
     title = (

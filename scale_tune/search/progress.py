@@ -1,5 +1,6 @@
 """What a search shows while it runs: a bar and tables on a terminal, plain lines in a log file."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 
@@ -140,14 +141,14 @@ class Progress:
 
     def _bar(self, trials: Sequence[LedgerTrial], spec: RunSpec, left: float | None) -> RenderableType:
         share = share_done(trials, spec)
-        text = f"{share:4.0%}  {_ended(trials, spec)}  {self._times(left)}"
+        text = f"{_percent(share):>4}  {_ended(trials, spec)}  {self._times(left)}"
         bar = ProgressBar(total=1, completed=share, width=max(4, min(40, self.console.width - len(text) - 2)))
         row = Table.grid(padding=(0, 1, 0, 0))
         row.add_row(bar, text)
         return row
 
     def _line(self, trials: Sequence[LedgerTrial], spec: RunSpec, left: float | None) -> str:
-        line = f"{share_done(trials, spec):.0%}, {_ended(trials, spec)}, {self._times(left)}"
+        line = f"{_percent(share_done(trials, spec))}, {_ended(trials, spec)}, {self._times(left)}"
         at_work = [how_far(trial, spec, self._preparing()) for trial in self._at_work(trials)]
         for shown in range(len(at_work), 0, -1):
             more = f" and {len(at_work) - shown} more" * (shown < len(at_work))
@@ -170,6 +171,11 @@ def how_long(trial: LedgerTrial) -> str:
     """As ``8 epochs, 0.705``."""
     epochs = len(trial.objectives)
     return f"{epochs} epoch{'s' * (epochs != 1)}" + ("" if trial.objective is None else f", {trial.objective:.3f}")
+
+
+def _percent(share: float) -> str:
+    """Rounded down: all of it is done when the last trial has ended, not before."""
+    return f"{math.floor(100 * share + 1e-9)}%"
 
 
 def _ended(trials: Sequence[LedgerTrial], spec: RunSpec) -> str:

@@ -5,7 +5,7 @@ the refitted last layer, which is fitted again from the features that the trial 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from scale_tune import __version__
@@ -48,11 +48,11 @@ def check_best(runs: Sequence[RunDir], directory: Location) -> None:
     """Refuse a place before anything that takes time.
 
     Raises:
-        UserError: there are several runs, or something is in the directory.
+        UserError: there are several runs, or a file is in the directory.
     """
     if len(runs) > 1:
         raise UserError(f"--best {directory} is for one run, got {len(runs)}; give each a directory of its own")
-    if directory.is_file() or directory.names():
+    if directory.is_file() or directory.names_below():
         raise UserError(f"--best {directory} is there and not empty; choose a directory that is not there yet")
 
 
@@ -69,22 +69,35 @@ def export_best(run: RunDir, found: Evaluation, directory: Location) -> tuple[li
 
     Raises:
         UserError: a file of weights or features is damaged, or nothing can be written there.
+        KeyboardInterrupt: it was stopped. Whenever it raises, what it wrote is deleted again, so that the same
+            directory can be given again.
     """
+    begun: list[Location] = []
+
+    def put(place: Location, content: bytes) -> None:
+        begun.append(place)
+        place.write(content)
+
     usercode.provide(run.sources())
     (tables,) = found.runs
     written, left_out = [], []
-    for row in rows_of(found.comparison[found.comparison["run"] == tables.name]):
-        same = [entry for entry in tables.entries if (entry.method, entry.trial) == (row["method"], row["trial"])]
-        try:
+    try:
+        for row in rows_of(found.comparison[found.comparison["run"] == tables.name]):
+            same = [entry for entry in tables.entries if (entry.method, entry.trial) == (row["method"], row["trial"])]
             (entry,) = same if row["trial"] is not None else [None]
             several = found.comparison["dataset"].nunique() > 1
             where = directory / _slug(f"{row['method']} {row['dataset'] if several else ''}")
-            _export(run, entry, row, where)
-            written.append(where)
-        except _AbsentError as absent:
-            left_out.append(f"{row['method']} on {row['dataset']} is not in {directory}: {absent}")
-        except OSError as error:
+            try:
+                _export(run, entry, row, where, put)
+                written.append(where)
+            except _AbsentError as absent:
+                left_out.append(f"{row['method']} on {row['dataset']} is not in {directory}: {absent}")
+    except BaseException as error:
+        for place in begun:
+            place.delete()
+        if isinstance(error, OSError):
             raise UserError(f"can't write the networks to {directory}: {error}; choose another --best") from None
+        raise
     return written, left_out
 
 
@@ -93,7 +106,9 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._=]+", "-", text).strip("-")
 
 
-def _export(run: RunDir, entry: Entry | None, row: Row, directory: Location) -> None:
+def _export(
+    run: RunDir, entry: Entry | None, row: Row, directory: Location, put: Callable[[Location, bytes], None]
+) -> None:
     """Write the networks of a row, what builds them, and the card last."""
     from safetensors.torch import save
 
@@ -107,12 +122,12 @@ def _export(run: RunDir, entry: Entry | None, row: Row, directory: Location) -> 
         state |= {f"{recipe.head}.{name}": tensor for name, tensor in head.items()}
         about = {"format": "pt", "method": entry.method, "trial": str(entry.trial), "seed": str(seed)}
         files.append(f"seed-{seed}.safetensors")
-        (directory / files[-1]).write(save(state, about))
+        put(directory / files[-1], save(state, about))
     config = record.config
     info = dataset_of(config.dataset).info()
-    (directory / BUILDER).write((recipe.code + _prepare(info)).encode())
+    put(directory / BUILDER, (recipe.code + _prepare(info)).encode())
     if config.model.file is not None:
-        (directory / config.model.file).write(run.sources()[config.model.file].encode())
+        put(directory / config.model.file, run.sources()[config.model.file].encode())
     exported = Exported(
         row=row,
         files=files,
@@ -121,7 +136,7 @@ def _export(run: RunDir, entry: Entry | None, row: Row, directory: Location) -> 
         image_size=(info.height, info.width),
         version=__version__,
     )
-    (directory / CARD).write(card(exported).encode())
+    put(directory / CARD, card(exported).encode())
 
 
 def _weights(

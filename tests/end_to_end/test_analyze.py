@@ -135,6 +135,8 @@ def test_beyond_four_datasets_the_map_of_winners_stands_for_tables_and_differenc
     directory = make_run(tmp_path, fast_spec(**grid), made_up=True, name="many").path
     printed = call("analyze", directory, "--dfr", "none").stdout
     assert "winners by noise" in printed
+    head = next(line for line in printed.splitlines() if line.startswith("┃"))
+    assert re.match(r"┃ +0\.1 ┃", head), "one row alone has no name, and no column for it"
     tables, differences = printed.count("group labels of"), printed.count("scale − erm_target on")
     (rest,) = [line for line in printed.splitlines() if line.startswith("the tables of all")] or [""]
     if datasets == 4:

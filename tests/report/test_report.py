@@ -21,7 +21,7 @@ from scale_tune.report.html.style import looks_of
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.tables.labels import METRICS
-from tests.support.ablations import grid_run
+from tests.support.ablations import grid_run, grid_spec, grid_trials
 from tests.support.pages import Page
 from tests.support.reports import (
     REPORTING,
@@ -34,6 +34,7 @@ from tests.support.reports import (
     state_of,
     tables_of,
 )
+from tests.support.tables import make_tables
 from tests.support.twelve import twelve
 
 SECTIONS = [
@@ -611,6 +612,17 @@ def test_on_a_grid_a_map_of_winners_comes_first(grid):
     table = page.text("winners")
     assert re.search(r"scale 0\.650 \+0\.090, \+0\.090 \? over erm_target", table)
     assert text.index("scale wins on") < text.index("scale (scale-00000) reaches")
+
+
+def test_a_cell_of_the_map_names_the_methods_that_could_not_win_there():
+    trials, groups, dfr = grid_trials()
+    gone = [row for row in dfr if row["fingerprint"] != "0.95 1000"]
+    run = make_tables(trials, groups, gone, spec=grid_spec())
+    given = analysed(run.spec, tables=run.tables)
+    page = Page(report.render(replace(given, comparison=compare([run]), differences=differences([run]))))
+    told = re.findall(r"no result here: ([^–]*?\))", page.text("winners").replace("\xa0", " "))
+    assert len(told) == 1
+    assert "dfr (scale)" in told[0]
 
 
 def test_on_a_grid_a_caveat_is_one_line(grid):

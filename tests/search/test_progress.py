@@ -48,7 +48,7 @@ def shown(ledger, *, terminal: bool, monkeypatch) -> str:
 def test_a_log_file_gets_plain_lines(ledger, monkeypatch):
     lines = shown(ledger, terminal=False, monkeypatch=monkeypatch).splitlines()
     assert lines[0] == "0%, 0/6 trials ended, 0s; waiting for a worker"
-    assert re.fullmatch(r"28%, 1/6 trials ended, 0s, about \d+m\d\ds left; running erm_target-00000 2/3", lines[1])
+    assert re.fullmatch(r"27%, 1/6 trials ended, 0s, about \d+m\d\ds left; running erm_target-00000 2/3", lines[1])
     assert lines[2] == "erm_target-00000 complete, 2 epochs, 0.500"
     assert re.fullmatch(r"best erm_target-00000 0.500: lr=\S+ batch_size=\d+", lines[3])
     assert lines[4:] == ["2 of 6 trials ended: 1 complete, 0 pruned, 1 failed; 0 running", lines[3]]

@@ -129,5 +129,7 @@ def test_weights_that_are_gone_are_said_and_damaged_ones_are_an_error(run, witho
         path.write_bytes(whole[:-100])
         with pytest.raises(UserError, match="restore it from a copy"):
             export_best(run, without_refits, Location.of(tmp_path / "damaged"))
+        assert not [path for path in (tmp_path / "damaged").rglob("*") if path.is_file()]
+        check_best([run], Location.of(tmp_path / "damaged"))  # the same command can be given again
     finally:
         path.write_bytes(whole)
