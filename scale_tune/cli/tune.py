@@ -124,7 +124,7 @@ def tune(
 
             overrides |= _settings_by_key(settings or [])
             if seeds is not None:
-                overrides["seeds"] = _parse_value(f"[{seeds}]", "--seeds")
+                overrides["seeds"] = [_whole_number(seed.strip()) for seed in seeds.split(",")]
             chosen = None if methods is None else [method.strip() for method in methods.split(",")]
             spec = load_spec(space, overrides, chosen, epochs, check=resolved)
             if ledger is not None:
@@ -248,22 +248,23 @@ def _resume(
 ) -> bool:
     steps.doing(f"reading the run {run_dir}")
     from scale_tune.search.stopping import parse_budget
+    from scale_tune.spec import usercode
     from scale_tune.spec.plan import print_plan
     from scale_tune.storage.rundir import RunDir
+    from scale_tune.workflows.resolving import resolved
 
     run = RunDir(run_dir)
     has = run.read_spec().num_samples
     if overrides.get("num_samples", has) < has:
         steps(f"--num-samples {overrides.pop('num_samples')} changes nothing: the run has {has} of each method")
-    spec = run.read_spec(overrides)
+    usercode.provide(run.sources())
+    spec = run.read_spec(overrides, check=resolved)
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
-        from scale_tune.spec import usercode
         from scale_tune.tracking.tracker_registry import check_trackers
         from scale_tune.workflows.resolving import preparation
 
         check_trackers(spec.track, run)
-        usercode.provide(run.sources())
         print_plan(spec, preparation(spec))
         return True
     steps.doing("loading Ray")
@@ -280,6 +281,11 @@ def _settings_by_key(settings: list[str]) -> dict[str, Any]:
             raise UserError(f"--set: must be KEY=VALUE, as scheduler.name=none, got {setting!r}")
         by_key[key] = _parse_value(value, f"--set {setting}")
     return by_key
+
+
+def _whole_number(text: str) -> int | str:
+    """The number, or the text, which validation then refuses."""
+    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,40}", text) else text
 
 
 def _parse_value(text: str, option: str) -> Any:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from scale_tune.errors import UserError
+from scale_tune.ledger.asked_for import check_asked_for
 from scale_tune.ledger.studies import LedgerTrial, check_covers, read_trials
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
@@ -61,6 +62,7 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     files = run.trials.names_below()
     ledger = read_trials(run.ledger)
     check_covers(run.ledger, ledger, files)
+    check_asked_for(run.spec, spec, ledger)
     stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) if trial.state.ended else None for trial in ledger}
     unchanged = read_unchanged(run.results, of_records, stamps)
     parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in OF_RECORDS}
