@@ -1,5 +1,7 @@
 """The command ``tune.py``: launch, resume, prepare; ``init`` is in :mod:`scale_tune.cli.init`."""
 
+import atexit
+import gc
 import re
 import sys
 from datetime import datetime
@@ -32,6 +34,7 @@ OVERRIDES = {
 def main() -> None:
     """The command ``tune.py``: a new search space if its first argument is ``init``, else a search."""
     begin()
+    atexit.register(gc.freeze)  # at its end a process looks for no garbage, which takes half a second
     if sys.argv[1:2] == ["init"]:
         init_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} init")
     else:
