@@ -15,6 +15,7 @@ from scale_tune.search.messages import Failed, Full, Outcome, Prepared, Progress
 from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location
+from scale_tune.storage.umask import keep_from_all
 
 if TYPE_CHECKING:
     from scale_tune.training.trial import Trial
@@ -27,6 +28,7 @@ class TuneTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a worker's first trial."""
+        keep_from_all()  # on a cluster, this is no child of the driver
         self._notes = _Notes()
         logging.getLogger("scale_tune").addHandler(self._notes)
         self._begin(config)

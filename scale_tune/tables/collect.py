@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from scale_tune.ledger.asked_for import check_asked_for
 from scale_tune.ledger.studies import LedgerTrial, check_covers, read_trials
 from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import RunSpec
@@ -57,6 +58,7 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     files = run.trials.names_below()
     ledger = read_trials(run.ledger)
     check_covers(run.ledger, ledger, files)
+    check_asked_for(run.spec, spec, ledger)
     stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) for trial in ledger}
     unchanged = read_unchanged(run, of_records, stamps)
     parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in OF_RECORDS}

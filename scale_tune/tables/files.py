@@ -15,6 +15,7 @@ from scale_tune.errors import UserError
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.storage.seal import blank, check_seal, sealed
+from scale_tune.tables.formulas import without_formulas
 
 Format = Literal["parquet", "csv"]
 KIND = "table"
@@ -106,7 +107,7 @@ def _read_sealed(path: Location) -> bytes | None:
 def _encoded(table: pa.Table, format_: Format) -> bytes:
     buffer = io.BytesIO()
     if format_ == "csv":
-        csv.write_csv(table, buffer)
+        csv.write_csv(without_formulas(table), buffer)
         return buffer.getvalue()
     with pq.ParquetWriter(buffer, table.schema) as writer:
         writer.write_table(table)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from scale_tune.ledger.asked_for import check_asked_for
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import LedgerTrial, check_covers
 from scale_tune.spec.space import RunSpec
@@ -20,11 +21,12 @@ def check_whole(run: RunDir, spec: RunSpec) -> None:
         spec: what it searches.
 
     Raises:
-        UserError: it is gone, damaged or cut; or a record is damaged, or says something else.
+        UserError: it is gone, damaged or cut; a record is damaged, or says something else; or the spec does.
     """
     files = run.trials.names_below()
     trials = Ledger(run.ledger, spec).trials()
     check_covers(run.ledger, trials, files)
+    check_asked_for(run.spec, spec, trials)
 
     def check(trial: LedgerTrial) -> None:
         config = spec.trial_config(trial.method, trial.params)
