@@ -7,8 +7,10 @@ import pytest
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from scale_tune.errors import UserError
+from scale_tune.ledger.asked_for import check_asked_for
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import LedgerState, check_covers, read_trials
+from scale_tune.storage.location import Location
 from tests.support.ledgers import search, spec
 
 SPEC = spec(num_samples=3, epochs=2)
@@ -100,3 +102,12 @@ def test_an_epoch_that_was_trained_again_and_came_out_differently_is_told_anew(p
     ledger.report(trial.name, [0.4, 0.6], finished=True)
     ledger.complete(trial.name)
     assert read_trials(path)[0].objectives == [0.4, 0.6]
+
+
+def test_a_trial_whose_driver_was_killed_while_it_drew_is_no_sign_of_an_edited_spec(path):
+    Ledger(path, SPEC).next_trial()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+    (drawn,) = read_trials(path)
+    assert 0 < len(drawn.params) < len(SPEC.space)
+    check_asked_for(Location.of(path.parent / "spec.yaml"), SPEC, [drawn])
