@@ -97,7 +97,7 @@ def _read_sealed(path: Location) -> bytes | None:
     try:
         content = path.read()
         check_seal(content, KIND)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not as analyze.py wrote it: {error}; {_REMEDY}") from None
