@@ -109,17 +109,17 @@ def end_of(parameter: Parameter, value: float | str) -> str:
     """Which end of the parameter a value lies at, in words; empty if at none, or if there is no order.
 
     A range ends within a hundredth of its length, on its own scale; a choice has ends if it is of three or more
-    numbers.
+    numbers. A lower end of 0 is none, as nothing lies beyond: rates, penalties and probabilities aren't negative.
     """
     if isinstance(parameter, FloatRange | IntRange):
         position = parameter.position(float(value))
         text = f"{shortened(parameter.low)} … {shortened(parameter.high)}"
-        return _end(position <= NEAR, position >= 1 - NEAR, f" end of its range {text}", "at the lower", "at the upper")
+        return _end(parameter.low != 0 and position <= NEAR, position >= 1 - NEAR, f" end of its range {text}", "at the lower", "at the upper")
     if isinstance(parameter, Choice):
         numbers = sorted(v for v in parameter.values if isinstance(v, int | float) and not isinstance(v, bool))
         if len(numbers) == len(parameter.values) > 2:
             text = ", ".join(map(shortened, numbers))
-            return _end(value == numbers[0], value == numbers[-1], f" of {text}", "the lowest", "the highest")
+            return _end(value == numbers[0] != 0, value == numbers[-1], f" of {text}", "the lowest", "the highest")
     return ""
 
 
