@@ -114,7 +114,13 @@ def end_of(parameter: Parameter, value: float | str) -> str:
     if isinstance(parameter, FloatRange | IntRange):
         position = parameter.position(float(value))
         text = f"{shortened(parameter.low)} … {shortened(parameter.high)}"
-        return _end(parameter.low != 0 and position <= NEAR, position >= 1 - NEAR, f" end of its range {text}", "at the lower", "at the upper")
+        return _end(
+            parameter.low != 0 and position <= NEAR,
+            position >= 1 - NEAR,
+            f" end of its range {text}",
+            "at the lower",
+            "at the upper",
+        )
     if isinstance(parameter, Choice):
         numbers = sorted(v for v in parameter.values if isinstance(v, int | float) and not isinstance(v, bool))
         if len(numbers) == len(parameter.values) > 2:

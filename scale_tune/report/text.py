@@ -80,10 +80,11 @@ def difference_lines(differences: pd.DataFrame, accuracy: str) -> list[str]:
 
 
 def _against(one: str, on: str, over: str, others: list[tuple[str, Row]]) -> Iterator[str]:
-    """One method against others, by the same seeds: a line if it is a single one, else a line for each below another."""
+    """One method against others, by the same seeds: a line for each, below one that says what they have in common."""
     if len(others) == 1:
         ((other, row),) = others
-        yield f"{one} − {other}{on}: {row['difference']:+.3f}{_interval(row)} {over}{': not sure' * (not _is_sure(row))}"
+        sure = "" if _is_sure(row) else ": not sure"
+        yield f"{one} − {other}{on}: {row['difference']:+.3f}{_interval(row)} {over}{sure}"
         return
     yield f"{one} − …{on}, {over}:"
     names, intervals = max(len(other) for other, _ in others), max(len(_interval(row)) for _, row in others)
