@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -110,7 +109,7 @@ def analyze(
             optuna=optuna,
             address=address,
         )
-        outcome = analyse(asked, steps, partial(steps.console.print, soft_wrap=True))
+        outcome = analyse(asked, steps)
     except UserError as error:
         exit_with(error)
     except KeyboardInterrupt:

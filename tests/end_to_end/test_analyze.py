@@ -64,7 +64,10 @@ def test_a_run_without_trackers_is_shown_in_one_afterwards_and_its_ledger_copied
     shown = ("--track", "tensorboard", "--optuna", copy)
     result = call("analyze", path, "--dfr", "none", "--export", tmp_path / "out", *shown)
     assert result.returncode == 0, result.stderr
-    assert f"tensorboard has it all: tensorboard --logdir {path}/tensorboard" in result.stdout
+    lines = result.stdout.splitlines()
+    at = lines.index(f"bringing tensorboard up to {path} …")
+    assert f"tensorboard has it all: tensorboard --logdir {path}/tensorboard" in lines[at + 1 :]
+    assert "reading the records …" in lines[at + 1 :], "what takes time is said to be what it is"
     assert_shown_once(runs["target"], "tensorboard")
     assert b"erm_target-00002" in copy.read_bytes()
 
