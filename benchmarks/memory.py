@@ -60,15 +60,15 @@ def made(network: str, height: int, width: int, batch_size: int, method: str, de
     return Replica(config, 0, random_splits(height, width, batch_size), torch.device(device))
 
 
-def random_splits(height: int, width: int, learned: int) -> DatasetSplits:
-    """One batch to learn from, and one to be judged on."""
+def random_splits(height: int, width: int, learned: int, judged: int = EVALUATION_BATCH) -> DatasetSplits:
+    """So many images to learn from, and so many to be judged on."""
 
     def split(n: int) -> Split:
         cells = np.arange(n) % 4
         images = np.random.default_rng(0).integers(0, 256, (n, 3, height, width), np.uint8)
         return Split(images=images, labels=cells // 2, attributes=cells % 2, sources=np.arange(n)[:, None])
 
-    parts = {"train": split(learned), "target": split(learned), "val": split(EVALUATION_BATCH), "test": split(4)}
+    parts = {"train": split(learned), "target": split(learned), "val": split(judged), "test": split(4)}
     groups = Groups(
         num_classes=2, num_attributes=2, evaluation_groups=EvaluationGroups.CELLS, aligned_attributes=(0, 1)
     ).with_train(parts["train"].labels, parts["train"].attributes)

@@ -9,13 +9,12 @@ c their cosine similarity within a group, w the task weight that c is turned int
     v = momentum * v + d        (first step: v = d)
     theta = theta - lr * v
 
-:func:`combine_gradients` is the maths, a pure function; :class:`TwoGradientSGD` only applies it. All of it is of the
-backbone alone: the heads follow d = g + weight_decay * theta, with g of each one's own loss, and the same v and theta.
+:func:`combine_gradients` is the maths of one parameter. The last two lines are those of SGD, which the heads follow,
+too: with d = g + weight_decay * theta, and g of each one's own loss.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -103,8 +102,11 @@ def combine_gradients(
 def in_groups(gradient: Tensor, group_size: int) -> Tensor:
     """A parameter's gradient with a row for each group: (number of groups, elements of a group)."""
     per_group = elements_per_group(gradient.shape, group_size)
-    # Zeros at the end complete the last group; they change neither its dot products nor its norms.
-    return pad(gradient.reshape(-1), (0, -gradient.numel() % per_group)).view(-1, per_group)
+    flat = gradient.reshape(-1)
+    if lacking := -len(flat) % per_group:
+        # Zeros at the end complete the last group; they change neither its dot products nor its norms.
+        flat = pad(flat, (0, lacking))
+    return flat.view(-1, per_group)
 
 
 def ungrouped(rows: Tensor, shape: torch.Size) -> Tensor:
@@ -116,75 +118,40 @@ Combine = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """From g_tr and g_tg of a parameter, the gradient that it follows, and the cosines of its groups."""
 
 
-class TwoGradientSGD(torch.optim.Optimizer):
-    """SGD with momentum on two gradients combined.
-
-    The learning rate, momentum and weight decay are read from ``param_groups`` at every step, so that learning-rate
-    schedulers work.
+def combine_all(
+    named_parameters: Iterable[tuple[str, Tensor]],
+    train_grads: Sequence[Tensor | None],
+    target_grads: Sequence[Tensor | None],
+    combine: Combine,
+) -> Tensor:
+    """Give every parameter as its ``grad`` what it follows, for an optimizer to step along.
 
     Args:
         named_parameters: the backbone's (name, parameter) pairs.
+        train_grads: g_tr of each parameter, in their order, as :func:`torch.autograd.grad` returns them; None where the
+            loss does not depend on it.
+        target_grads: g_tg, likewise.
         combine: makes one gradient of two, as :func:`combine_gradients` does.
-        lr, momentum, weight_decay: see the module's equations.
+
+    Returns:
+        The cosine similarities of all groups of all parameters, of shape (number of groups,), on the parameters'
+        device.
+
+    Raises:
+        ValueError: a parameter has a gradient in only one of the two passes.
     """
-
-    def __init__(
-        self,
-        named_parameters: Iterable[tuple[str, Tensor]],
-        combine: Combine,
-        *,
-        lr: float,
-        momentum: float = 0.9,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(list(named_parameters), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self._combine = combine
-
-    @torch.no_grad()
-    def step(  # type: ignore[override]  # two gradients per parameter, where torch's optimizers read one
-        self, train_grads: Sequence[Tensor | None], target_grads: Sequence[Tensor | None]
-    ) -> Tensor:
-        """One update of every parameter.
-
-        Args:
-            train_grads: g_tr of each parameter, in the order the parameters were given, as
-                :func:`torch.autograd.grad` returns them; None where the loss does not depend on it.
-            target_grads: g_tg, likewise.
-
-        Returns:
-            The cosine similarities of all groups of all parameters, of shape (number of groups,), on the
-            parameters' device.
-
-        Raises:
-            ValueError: a parameter has a gradient in only one of the two passes.
-        """
-        parameters = [
-            (name, parameter, group)
-            for group in self.param_groups
-            for name, parameter in zip(group["param_names"], group["params"], strict=True)
-        ]
-        # Everything is checked before anything is changed: an error leaves the weights as they were.
-        pairs = [
-            _paired(name, g_tr, g_tg)
-            for (name, _, _), g_tr, g_tg in zip(parameters, train_grads, target_grads, strict=True)
-        ]
-        cosines = [
-            self._update(parameter, pair, group)
-            for (_, parameter, group), pair in zip(parameters, pairs, strict=True)
-            if pair is not None
-        ]
-        return torch.cat(cosines)
-
-    def _update(self, parameter: Tensor, pair: tuple[Tensor, Tensor], group: dict[str, Any]) -> Tensor:
-        d, cosines = self._combine(*pair)
-        d = d.add_(parameter, alpha=group["weight_decay"])
-        state = self.state[parameter]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = d
-        else:
-            state["momentum_buffer"].mul_(group["momentum"]).add_(d)
-        parameter.add_(state["momentum_buffer"], alpha=-group["lr"])
-        return cosines
+    # Everything is checked before anything is changed: an error leaves the gradients as they were.
+    pairs = [
+        (parameter, _paired(name, g_tr, g_tg))
+        for (name, parameter), g_tr, g_tg in zip(named_parameters, train_grads, target_grads, strict=True)
+    ]
+    cosines = []
+    for parameter, pair in pairs:
+        parameter.grad = None
+        if pair is not None:
+            parameter.grad, of_groups = combine(*pair)
+            cosines.append(of_groups)
+    return torch.cat(cosines)
 
 
 def _paired(name: str, g_tr: Tensor | None, g_tg: Tensor | None) -> tuple[Tensor, Tensor] | None:

@@ -271,9 +271,10 @@ class Method(ABC):
 
 
 def descend(loss: "Tensor", *optimizers: "torch.optim.Optimizer") -> None:
-    """One step of each optimizer down the gradient of the loss, a scalar with its graph."""
+    """One step of each optimizer down the gradient of the loss, a scalar with its graph; no gradient is left."""
     for optimizer in optimizers:
         optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     for optimizer in optimizers:
         optimizer.step()
+        optimizer.zero_grad()

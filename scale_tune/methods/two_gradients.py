@@ -37,22 +37,12 @@ class TwoGradients(Method):
         """
 
     def setup(self) -> None:
-        """A network with two heads, an optimizer for the backbone and one for the heads."""
-        from scale_tune.methods.gradients import TwoGradientSGD
-
-        hp = self.setting.config.hyperparameters
+        """A network with two heads, and an optimizer of all of it."""
         self.network = self.new_network(*self.learns_from)
-        self.backbone_optimizer = TwoGradientSGD(
-            self.network.backbone.named_parameters(),
-            self.combine,
-            lr=hp.lr,
-            momentum=hp.momentum,
-            weight_decay=hp.weight_decay,
-        )
-        self.head_optimizer = self.sgd(self.network.heads.parameters())
+        self.optimizer = self.sgd(self.network.parameters())
 
     def step(self, batches: "Mapping[SplitName, Batch]") -> Step:
-        """A gradient from each split, then one step of the backbone and of both heads.
+        """A gradient from each split, then one step of the backbone along both and of each head along its own.
 
         Returns:
             The logits, and as ``cosine`` the mean of c over all groups.
@@ -63,8 +53,11 @@ class TwoGradients(Method):
         import torch
         from torch.nn.functional import cross_entropy
 
+        from scale_tune.methods.gradients import combine_all
+
         backbone = list(self.network.backbone.parameters())
-        logits, gradients = {}, []
+        logits = {}
+        gradients: list[tuple[Tensor | None, ...]] = []
         for split, batch in batches.items():
             head = list(self.network.head(split).parameters())
             logits[split] = self.network(batch.images, split)
@@ -74,6 +67,7 @@ class TwoGradients(Method):
             for parameter, gradient in zip(head, grads[len(backbone) :], strict=True):
                 parameter.grad = gradient
         g_tr, g_tg = gradients
-        cosines = self.backbone_optimizer.step(g_tr, g_tg)
-        self.head_optimizer.step()
+        cosines = combine_all(self.network.backbone.named_parameters(), g_tr, g_tg, self.combine)
+        self.optimizer.step()
+        self.optimizer.zero_grad()  # the next seed's step finds the memory free
         return Step(logits=logits, scalars={"cosine": cosines.mean()})

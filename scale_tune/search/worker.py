@@ -114,8 +114,10 @@ def _open_trial(config: dict[str, Any]) -> "Trial":
     import torch
 
     from scale_tune.datasets import splits_by_seed
+    from scale_tune.training.allocator import keep_freed_memory
     from scale_tune.training.trial import Trial
 
+    keep_freed_memory()
     torch.set_num_threads(config["threads"])
     usercode.provide(config["sources"])
     trial_config = TrialConfig.model_validate_json(config["config"])
