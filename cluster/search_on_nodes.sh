@@ -63,7 +63,7 @@ stop() {
 
 start_ray() { # sets address; where the other nodes aren't known yet, PEER is empty, and Ray chooses the interface
     local nodes=$1 peer=$2 host port client_port
-    ray get-auth-token --generate >/dev/null
+    (umask 077 && ray get-auth-token --generate >/dev/null) # others who can read it could run code as this user
     read -r host port client_port < <(
         python - "$peer" <<'END'
 import socket, sys

@@ -3,17 +3,31 @@
 import threading
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.text import Text
 
+from scale_tune.shown import shown
+
 SILENCE_SECONDS = 4.0
 """After so long without a line, it is said again what takes so long."""
 LOOK_SECONDS = 0.5
 ONGOING = " …"
 """At the end of a line."""
+
+
+class Screen(Console):
+    """Where all is printed as it stands, but for secrets and what a terminal would obey."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """What Rich makes of any text: in a line, or in a cell of a table."""
+        return super().render_str(shown(text), **options)
 
 
 class Steps:
@@ -27,7 +41,7 @@ class Steps:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(markup=False, highlight=False)
+        self.console = console or Screen()
         self._text: str | None = None
         self._counted = ""
         self._since = self._said = time.monotonic()
@@ -84,7 +98,9 @@ class Steps:
         if begins or self._spinner is None:
             self.pause()
             self._text = text
-            words = TextColumn("{task.description}{task.fields[counted]}", table_column=Column(overflow="fold"))
+            words = TextColumn(
+                "{task.description}{task.fields[counted]}", markup=False, table_column=Column(overflow="fold")
+            )
             self._spinner = Progress(
                 SpinnerColumn(),
                 words,
@@ -93,7 +109,7 @@ class Steps:
                 console=self.console,
                 transient=True,
             )
-            self._spinner.add_task(text, total=total, counted=self._counted)
+            self._spinner.add_task(shown(text), total=total, counted=self._counted)
             self._spinner.start()
         self._spinner.update(self._spinner.task_ids[0], completed=done or 0, total=total, counted=self._counted)
 

@@ -1,5 +1,7 @@
 """The command ``analyze.py``: a comparison of runs, or an ablation of one (:mod:`scale_tune.cli.ablate`)."""
 
+import atexit
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import typer
 
 from scale_tune.cli.ablate import ablation_app
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
-from scale_tune.cli.common import APP, COMMAND, Address, exit_with, say, say_written, shown_steps
+from scale_tune.cli.common import APP, COMMAND, Address, begin, exit_with, say, say_written, shown_steps
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -23,7 +25,9 @@ analyze_app = typer.Typer(**APP)
 
 def main() -> None:
     """The command ``analyze.py``: an ablation if its first argument says so, else a comparison."""
+    atexit.register(gc.freeze)  # at its end a process looks for no garbage, which takes half a second
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers send ends it as Ctrl-C does
+    begin()
     if sys.argv[1:2] == ["ablation"]:
         ablation_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} ablation")
     else:
@@ -34,7 +38,9 @@ def main() -> None:
 def analyze(
     context: typer.Context,
     run_dirs: Annotated[list[str], typer.Argument(metavar="RUN_DIR…", help="Directories of runs.")],
-    top_k: Annotated[int, typer.Option(min=1, help="With --confirm: how many of the best configs of each method.")] = 3,
+    top_k: Annotated[
+        int, typer.Option(min=1, max=1000, help="With --confirm: how many of the best configs of each method.")
+    ] = 3,
     dfr: Annotated[str, typer.Option(help="Protocols of DFR, as scale or scale,dfr; or none.")] = "scale,dfr",
     export: Annotated[str | None, typer.Option(help="Where to write the tables. [default: RUN_DIR/results]")] = None,
     format_: Annotated[

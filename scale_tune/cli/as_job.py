@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from scale_tune.errors import UserError
+from scale_tune.shown import shown
 
 TOLD = ("SCALE_TUNE_DATA", "SCALE_TUNE_CACHE")
 """What a job is told of the environment here."""
@@ -71,11 +72,15 @@ def run_as_job(
         plain: whether it asks for nothing but that somebody works on it.
 
     Raises:
-        UserError: a path is relative; or as :func:`scale_tune.search.jobs.run_job`.
+        UserError: a path is relative, or holds a secret; or as :func:`scale_tune.search.jobs.run_job`.
     """
     environment = {name: value for name in TOLD if (value := os.environ.get(name))}
-    _refuse_relative(address, {**paths, **{f"${name}": [value] for name, value in environment.items()}})
-    typer.echo(f"connecting to {address} …")
+    _check_paths(address, {**paths, **{f"${name}": [value] for name, value in environment.items()}})
+
+    def say(line: str) -> None:
+        typer.echo(shown(line))
+
+    say(f"connecting to {address} …")
     from scale_tune.search.jobs import Job, run_job  # Ray takes its time
 
     job = Job(
@@ -87,13 +92,16 @@ def run_as_job(
         once=once,
         plain=plain,
     )
-    return run_job(address, job, typer.echo)
+    return run_job(address, job, say)
 
 
-def _refuse_relative(address: str, paths: Mapping[str, Sequence[str | None]]) -> None:
+def _check_paths(address: str, paths: Mapping[str, Sequence[str | None]]) -> None:
+    from scale_tune.storage.location import Location
+
     for option, given in paths.items():
-        for path in given:
-            if path is not None and not path.startswith(("/", "s3:/")):
+        for path in filter(None, given):
+            Location.of(path)  # an address with a key in it goes nowhere
+            if not path.startswith(("/", "s3:/")):
                 raise UserError(
                     f"{option} {path} is relative, but with {address} this command runs on the cluster's head node; "
                     "give a path that all of its nodes share, or s3://bucket/path"

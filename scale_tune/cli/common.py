@@ -1,5 +1,6 @@
 """What the commands share: how they look and how they end."""
 
+import io
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ import typer
 
 from scale_tune.cli.usage import Command
 from scale_tune.errors import UserError
+from scale_tune.shown import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +22,8 @@ COMMAND: dict[str, Any] = {"cls": Command}
 """Of every command."""
 APP: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 """Settings of every command."""
+LONGEST = 2000
+"""Of a message's lines, in characters."""
 
 
 def _refuse_client(address: str | None) -> str | None:
@@ -42,10 +46,29 @@ Address = Annotated[
 ]
 
 
+def begin() -> None:
+    """What every command does first."""
+    from scale_tune.storage.umask import keep_from_all
+
+    keep_from_all()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character is shown its number
+            stream.reconfigure(errors="backslashreplace")
+
+
 def exit_with(error: UserError) -> NoReturn:
     """The message, and the exit code: 2 for bad input, 4 for a search without a usable result."""
-    typer.echo(f"error: {error}", err=True)
+    typer.echo(shown("\n".join(map(_brief, f"error: {error}".split("\n")))), err=True)
     raise typer.Exit(error.exit_code) from None
+
+
+def _brief(line: str) -> str:
+    """A line without the middle of what somebody has made too long to be read."""
+    return (
+        line
+        if len(line) <= LONGEST
+        else f"{line[: LONGEST // 2]} [… {len(line) - LONGEST:,} more …] {line[-LONGEST // 2 :]}"
+    )
 
 
 def shown_steps(context: typer.Context) -> "Steps":
@@ -58,9 +81,9 @@ def shown_steps(context: typer.Context) -> "Steps":
 
 def console_of() -> "Console":
     """Where tables are printed: as wide as the terminal, or 120 columns where there is none."""
-    from rich.console import Console
+    from scale_tune.steps import Screen
 
-    return Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
+    return Screen(width=None if sys.stdout.isatty() else 120)
 
 
 def say(console: "Console", line: str) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from scale_tune.cli.common import APP, COMMAND, exit_with
 from scale_tune.errors import UserError
+from scale_tune.shown import printable
 
 init_app = typer.Typer(**APP)
 
@@ -31,14 +32,16 @@ def init(
         from scale_tune.workflows.new_space import new_space
 
         names = [name.strip() for name in methods.split(",") if name.strip()]
-        text = new_space(dataset, names, {} if csv is None else {"csv": csv}, "my.yaml" if file is None else str(file))
+        text = new_space(
+            dataset, names, {} if csv is None else {"csv": csv}, "my.yaml" if file is None else printable(str(file))
+        )
         if file is None:
             typer.echo(text, nl=False)
             return
         _write_new(file, text)
     except UserError as error:
         exit_with(error)
-    typer.echo(f"wrote {file}\nsee what it would do:  python tune.py {file} --dry-run")
+    typer.echo(f"wrote {printable(str(file))}\nsee what it would do:  python tune.py {file} --dry-run")
 
 
 def _write_new(file: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 """The command ``tune.py``: launch, resume, prepare; ``init`` is in :mod:`scale_tune.cli.init`."""
 
+import atexit
+import gc
 import re
 import sys
 from datetime import datetime
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
-from scale_tune.cli.common import APP, COMMAND, Address, exit_with, shown_steps
+from scale_tune.cli.common import APP, COMMAND, Address, begin, exit_with, shown_steps
 from scale_tune.cli.init import init_app
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
@@ -31,6 +33,8 @@ OVERRIDES = {
 
 def main() -> None:
     """The command ``tune.py``: a new search space if its first argument is ``init``, else a search."""
+    begin()
+    atexit.register(gc.freeze)  # at its end a process looks for no garbage, which takes half a second
     if sys.argv[1:2] == ["init"]:
         init_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} init")
     else:
@@ -123,9 +127,13 @@ def tune(
 
             overrides |= _settings_by_key(settings or [])
             if seeds is not None:
-                overrides["seeds"] = _parse_value(f"[{seeds}]", "--seeds")
+                overrides["seeds"] = [_whole_number(seed.strip()) for seed in seeds.split(",")]
             chosen = None if methods is None else [method.strip() for method in methods.split(",")]
             spec = load_spec(space, overrides, chosen, epochs, check=resolved)
+            if ledger is not None:
+                from scale_tune.storage.database import check_database
+
+                check_database(ledger)  # before it is sent anywhere
             if prepare:
                 done = _prepare(spec, steps)
             else:
@@ -243,22 +251,23 @@ def _resume(
 ) -> bool:
     steps.doing(f"reading the run {run_dir}")
     from scale_tune.search.stopping import parse_budget
+    from scale_tune.spec import usercode
     from scale_tune.spec.plan import print_plan
     from scale_tune.storage.rundir import RunDir
+    from scale_tune.workflows.resolving import resolved
 
     run = RunDir(run_dir)
     has = run.read_spec().num_samples
     if overrides.get("num_samples", has) < has:
         steps(f"--num-samples {overrides.pop('num_samples')} changes nothing: the run has {has} of each method")
-    spec = run.read_spec(overrides)
+    usercode.provide(run.sources())
+    spec = run.read_spec(overrides, check=resolved)
     budget = None if time_budget is None else parse_budget(time_budget)
     if dry_run:
-        from scale_tune.spec import usercode
         from scale_tune.tracking.tracker_registry import check_trackers
         from scale_tune.workflows.resolving import preparation
 
         check_trackers(spec.track, run)
-        usercode.provide(run.sources())
         print_plan(spec, preparation(spec))
         return True
     steps.doing("loading Ray")
@@ -275,6 +284,11 @@ def _settings_by_key(settings: list[str]) -> dict[str, Any]:
             raise UserError(f"--set: must be KEY=VALUE, as scheduler.name=none, got {setting!r}")
         by_key[key] = _parse_value(value, f"--set {setting}")
     return by_key
+
+
+def _whole_number(text: str) -> int | str:
+    """The number, or the text, which validation then refuses."""
+    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,40}", text) else text
 
 
 def _parse_value(text: str, option: str) -> Any:

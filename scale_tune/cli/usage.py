@@ -7,6 +7,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from scale_tune.shown import shown
+
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Which Typer gives no public name of its own."""
 
@@ -20,7 +22,7 @@ class Command(TyperCommand):
         try:
             return super().make_context(info_name, args, parent, **extra)
         except UsageError as error:
-            typer.echo(f"error: {told(error, words)}; see {info_name} --help", err=True)
+            typer.echo(shown(f"error: {told(error, words)}; see {info_name} --help"), err=True)
             raise typer.Exit(2) from None
 
 

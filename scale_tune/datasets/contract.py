@@ -9,7 +9,7 @@ from pydantic import Field
 
 from scale_tune.datasets.splits import DatasetInfo, SplitName, SplitPlan
 from scale_tune.errors import UserError
-from scale_tune.spec.frozen import Frozen
+from scale_tune.spec.frozen import MOST, Frozen
 
 
 class DatasetOptions(Frozen):
@@ -18,7 +18,7 @@ class DatasetOptions(Frozen):
     Every field has a default, or is an error where a search names neither a value nor a range for it.
     """
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST)
     """Seed of all that is drawn: the split into train, target, val and test, and what the dataset draws besides."""
 
 

@@ -32,7 +32,7 @@ from scale_tune.datasets.tablelist import TARGET, TRAIN, VAL, Listed, read_liste
 from scale_tune.seeding import derive_seed
 from scale_tune.spec.frozen import Lenient, LocatedError
 
-Pixels = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=1, le=2**14)]
 Sides = Annotated[tuple[Pixels, Pixels], Lenient]
 Channels = Annotated[tuple[float, float, float], Lenient]
 
@@ -71,7 +71,7 @@ class TableOptions(DatasetOptions):
     """Mean of each channel scaled to [0, 1]; left out, ImageNet's."""
     std: Channels = pictures.IMAGENET_STD
     """Standard deviation of each channel scaled to [0, 1]; left out, ImageNet's."""
-    crop_padding: int | None = Field(default=None, ge=0)
+    crop_padding: int | None = Field(default=None, ge=0, le=2**14)
     """While training: pixels of reflected border before a random crop; left out, a fourteenth of the shorter side."""
     flip: bool = True
     """While training: whether half of the pictures are mirrored."""

@@ -219,11 +219,11 @@ def refit(featured: Featured, protocol: DfrProtocol, objective: Objective, seed:
         seed: of the subsamples and the solver.
 
     Raises:
-        UserError: target lacks a class or group.
+        UserError: target lacks a class or group, or a feature is no number.
     """
     _check_target(featured, RECIPES[protocol])
     fitter = _Fitter(featured, protocol, seed)
-    on_val = featured.features("val")
+    on_val = _numbers(featured, "val")
     path = []
     for C in fitter.recipe.C:
         fitted = fitter.fit(C, None)
@@ -250,7 +250,7 @@ class _Fitter:
     def __init__(self, featured: Featured, protocol: DfrProtocol, seed: int) -> None:
         self.recipe = RECIPES[protocol]
         split = self.recipe.fitted_on
-        known = featured.features(split)
+        known = _numbers(featured, split)
         self._featured = featured
         self._labels, self._attributes = featured.labels[split], featured.attributes[split]
         self._names = ("dfr", protocol.value, seed)
@@ -311,6 +311,18 @@ def _check_same_splits(what: str, dataset: DatasetConfig, trained_on: str, finge
             f"  these have the fingerprint {fingerprint}\n"
             "Restore what it was trained on, from the same files."
         )
+
+
+def _numbers(featured: Featured, split: SplitName) -> Features:
+    """The features of a split that something is fitted on or chosen by, all of which are numbers."""
+    features = featured.features(split)
+    if not np.isfinite(features).all():
+        raise UserError(
+            f"the features of {split} on {featured.dataset.name} hold what is no number, so the network's weights do, "
+            "too, or it has diverged, and no last layer can be fitted on them; restore what it was made from, or "
+            "analyse this run with --dfr none"
+        )
+    return features
 
 
 def _check_target(featured: Featured, recipe: Recipe) -> None:

@@ -8,6 +8,7 @@ Early stopping is decided from the objectives in the studies, so a restart forge
 driver (see :mod:`scale_tune.storage.lock`), so the ledger has a single writer.
 """
 
+from itertools import zip_longest
 from pathlib import Path
 
 import optuna
@@ -18,6 +19,7 @@ from scale_tune.ledger.pruners import pruner
 from scale_tune.ledger.samplers import sampler, suggest
 from scale_tune.ledger.studies import (
     ERROR,
+    FINAL,
     LedgerState,
     LedgerTrial,
     as_ledger_trial,
@@ -56,6 +58,8 @@ class Ledger:
         if isinstance(where, Path):
             create_absent_studies(self._storage, where, spec.methods)
         self._studies: dict[str, optuna.Study] = {method: self._open_study(method) for method in spec.methods}
+        self._known: dict[str, list[LedgerTrial]] = {method: [] for method in spec.methods}
+        self._issued = {method: len(study.get_trials(deepcopy=False)) for method, study in self._studies.items()}
         self._interrupted = [trial for trial in self.trials() if trial.state is LedgerState.RUNNING]
         # A driver that died may have noted an objective without having decided on it.
         self._undecided = {trial.name for trial in self._interrupted}
@@ -79,12 +83,14 @@ class Ledger:
             study.sampler = sampler(self.spec, method, trial.number, self._storage)
             issued = self._opened(trial.name)
         else:
-            wanting = {m: s for m, s in self._studies.items() if _issued(s) < self.spec.method_samples(m)}
+            wanting = {m: n for m, n in self._issued.items() if n < self.spec.method_samples(m)}
             if not wanting:
                 return None
-            method, study = min(wanting.items(), key=lambda item: _issued(item[1]))
-            study.sampler = sampler(self.spec, method, _issued(study), self._storage)
+            method = min(wanting, key=wanting.__getitem__)
+            study = self._studies[method]
+            study.sampler = sampler(self.spec, method, wanting[method], self._storage)
             issued = study.ask()
+            self._issued[method] = issued.number + 1
         # A trial that was interrupted while it was being drawn keeps the parameters it has and draws the others.
         for name, parameter in self.spec.method_space(method).items():
             suggest(issued, name, parameter)
@@ -136,16 +142,18 @@ class Ledger:
     @property
     def done(self) -> bool:
         """Whether every method has its trials and all of them have ended."""
-        issued = all(_issued(study) >= self.spec.method_samples(method) for method, study in self._studies.items())
+        issued = all(n >= self.spec.method_samples(method) for method, n in self._issued.items())
         return issued and all(trial.state.ended for trial in self.trials())
 
     def trials(self) -> list[LedgerTrial]:
         """Every trial, method by method in the order of the spec."""
-        return [
-            as_ledger_trial(method, frozen)
-            for method, study in self._studies.items()
-            for frozen in study.get_trials(deepcopy=False)
-        ]
+        for method, study in self._studies.items():
+            # A driver asks every second, and most trials have ended: what can't change is not made anew.
+            self._known[method] = [
+                known if known is not None and known.state in FINAL else as_ledger_trial(method, frozen)
+                for known, frozen in zip_longest(self._known[method], study.get_trials(deepcopy=False))
+            ]
+        return [trial for known in self._known.values() for trial in known]
 
     def trial(self, name: str) -> LedgerTrial:
         """One trial by its name."""
@@ -160,7 +168,3 @@ class Ledger:
         method, number = parse_name(name)
         study = self._studies[method]
         return optuna.Trial(study, trial_id(self._storage, study, number))
-
-
-def _issued(study: optuna.Study) -> int:
-    return len(study.get_trials(deepcopy=False))

@@ -47,10 +47,10 @@ class SuccessiveHalving(optuna.pruners.BasePruner):
         epoch = trial.last_step
         if epoch is None or not self.is_rung(epoch):
             return False
-        others = (other.intermediate_values for other in trials)
-        reached = sorted((values[epoch] for values in others if epoch in values), reverse=True)
+        own = trial.intermediate_values[epoch]
+        reached = [value for other in trials if (value := other.intermediate_values.get(epoch)) is not None]
         promoted = max(1, len(reached) // self.reduction_factor)
-        return trial.intermediate_values[epoch] < reached[promoted - 1]
+        return sum(value > own for value in reached) >= promoted
 
     def is_rung(self, epoch: int) -> bool:
         """Whether trials are compared after this epoch."""

@@ -41,6 +41,8 @@ class LedgerState(StrEnum):
         return self not in (LedgerState.WAITING, LedgerState.RUNNING)
 
 
+FINAL = (LedgerState.COMPLETE, LedgerState.PRUNED)
+"""In which a trial never changes again; one that has failed may be tried again."""
 _STATES = {
     TrialState.WAITING: LedgerState.WAITING,
     TrialState.RUNNING: LedgerState.RUNNING,
@@ -52,7 +54,7 @@ ERROR = "error"
 """The attribute of a failed trial: why it failed. Null once it is to be tried again."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerTrial:
     """A trial as the ledger has it."""
 

@@ -19,6 +19,7 @@ from pydantic import Field
 from scale_tune.methods.erm import Erm
 from scale_tune.methods.method import PooledOptions
 from scale_tune.seeding import derive_seed
+from scale_tune.spec.frozen import MANY
 from scale_tune.spec.parameters import searched
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ MAX_NORM = 1.0
 class AfrOptions(PooledOptions):
     """AFR's own hyperparameters."""
 
-    first_epochs: int = Field(default=5, ge=1, json_schema_extra=searched(type="choice", values=[5, 20, 50]))
+    first_epochs: int = Field(default=5, ge=1, le=MANY, json_schema_extra=searched(type="choice", values=[5, 20, 50]))
     """Epochs of ERM."""
     afr_gamma: float = Field(default=4.0, ge=0, json_schema_extra=searched(type="float", low=1, high=20))
     """gamma: how much samples that ERM finds hard outweigh easy ones; 0 leaves the classes' balance alone."""
@@ -40,7 +41,7 @@ class AfrOptions(PooledOptions):
     """lambda: how much the last layer is held to ERM's."""
     last_layer_lr: float = Field(default=0.01, ge=0)
     """Learning rate of the last layer's steps; 0 leaves it as ERM made it."""
-    steps_per_epoch: int = Field(default=10, ge=1)
+    steps_per_epoch: int = Field(default=10, ge=1, le=MANY)
     """Full-gradient steps of the last layer in each of the epochs that count."""
 
 

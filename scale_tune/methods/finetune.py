@@ -6,6 +6,7 @@ from pydantic import Field
 
 from scale_tune.methods.erm import Erm
 from scale_tune.methods.method import MethodOptions
+from scale_tune.spec.frozen import MANY
 from scale_tune.spec.parameters import searched
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 class FinetuneOptions(MethodOptions):
     """Its own hyperparameters."""
 
-    first_epochs: int = Field(default=5, ge=1, json_schema_extra=searched(type="choice", values=[1, 5, 20]))
+    first_epochs: int = Field(default=5, ge=1, le=MANY, json_schema_extra=searched(type="choice", values=[1, 5, 20]))
     """Epochs on train, before those on target."""
     finetune_lr_factor: float = Field(
         default=1.0, ge=0, json_schema_extra=searched(type="choice", values=[1.0, 0.1, 0.01])

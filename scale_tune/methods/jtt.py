@@ -15,6 +15,7 @@ from pydantic import Field
 
 from scale_tune.methods.erm import Erm
 from scale_tune.methods.method import Batch, PooledOptions, Step
+from scale_tune.spec.frozen import MANY
 from scale_tune.spec.parameters import searched
 
 if TYPE_CHECKING:
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 class JttOptions(PooledOptions):
     """JTT's own hyperparameters."""
 
-    first_epochs: int = Field(default=1, ge=1, json_schema_extra=searched(type="choice", values=[1, 5, 10]))
+    first_epochs: int = Field(default=1, ge=1, le=MANY, json_schema_extra=searched(type="choice", values=[1, 5, 10]))
     """T, epochs of the network whose mistakes are looked for."""
-    upweight: int = Field(default=20, ge=1, json_schema_extra=searched(type="choice", values=[4, 5, 6, 20, 50, 100]))
+    upweight: int = Field(
+        default=20, ge=1, le=10_000, json_schema_extra=searched(type="choice", values=[4, 5, 6, 20, 50, 100])
+    )
     """lambda_up: how many times a mistake is in the second stage's train set; 1 makes no difference."""
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from scale_tune.methods.method import MethodOptions
 from scale_tune.methods.two_gradients import TwoGradients
+from scale_tune.spec.frozen import MOST
 from scale_tune.spec.parameters import searched
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class ProjectionOptions(MethodOptions):
     """Its own hyperparameter."""
 
-    group_size: int = Field(default=64, ge=1, json_schema_extra=searched(type="choice", values=[1, 4, 16, 64]))
+    group_size: int = Field(default=64, ge=1, le=MOST, json_schema_extra=searched(type="choice", values=[1, 4, 16, 64]))
     """Number of consecutive convolution kernels that are projected as one vector."""
 
 

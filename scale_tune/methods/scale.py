@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from scale_tune.methods.method import MethodOptions
 from scale_tune.methods.regularize_mode import RegularizeMode
 from scale_tune.methods.two_gradients import TwoGradients
-from scale_tune.spec.frozen import Lenient, LocatedError
+from scale_tune.spec.frozen import MOST, Lenient, LocatedError
 from scale_tune.spec.parameters import searched
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class ScaleOptions(MethodOptions):
     """SCALE's own hyperparameters."""
 
-    group_size: int = Field(default=64, ge=1, json_schema_extra=searched(type="choice", values=[1, 4, 16, 64]))
+    group_size: int = Field(default=64, ge=1, le=MOST, json_schema_extra=searched(type="choice", values=[1, 4, 16, 64]))
     """Number of consecutive convolution kernels that share one task weight."""
     regularize_mode: Annotated[RegularizeMode, Lenient] = Field(
         default=RegularizeMode.LINEAR,

@@ -51,7 +51,11 @@ def weights_in(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
-        raise UserError(f"model.weights: can't read a state dict from {path}: {error}") from None
+        why = next(iter(str(error).splitlines()), "it ends before it begins")
+        raise UserError(
+            f"model.weights: can't read a state dict from {path}: {why[:200]}; give a safetensors file, or what "
+            "torch.save wrote of a state dict"
+        ) from None
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise UserError(f"model.weights: {path} must hold a state dict, a mapping of names to tensors")
     return state

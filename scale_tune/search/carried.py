@@ -1,9 +1,11 @@
-"""What a job takes along to the cluster: this package and files of the user's, in a directory to be started in."""
+"""What is sent to a cluster: this package as it was published, and files of the user's that a job takes along."""
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -29,13 +31,39 @@ def places(files: Sequence[Path]) -> dict[Path, PurePosixPath]:
     return {file: FILES / path.relative_to(root).as_posix() for file, path in absolute.items()}
 
 
+def package_files(package: Path = PACKAGE) -> list[Path]:
+    """The package's own files: those that git knows, or that the wheel has brought.
+
+    Whatever else somebody has left in its folder is for nobody to run. Where neither tells, as in a copy of a checkout,
+    all files are the package's.
+    """
+    known = _known_to_git(package) or _of_wheel(package) or list(package.rglob("*"))
+    return sorted(file for file in known if file.is_file() and "__pycache__" not in file.parts)
+
+
+def _known_to_git(package: Path) -> list[Path]:
+    if not (package.parent / ".git").exists():
+        return []
+    command = ["git", "-C", str(package), "ls-files", "-z"]
+    listed = subprocess.run(command, capture_output=True, check=False).stdout
+    return [package / os.fsdecode(name) for name in listed.split(b"\0") if name]
+
+
+def _of_wheel(package: Path) -> list[Path]:
+    try:
+        listed = metadata.files("scale-tune") or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [file for file in map(Path, map(str, (each.locate() for each in listed))) if file.is_relative_to(package)]
+
+
 @contextmanager
 def job_directory(files: Sequence[Path]) -> Iterator[Path]:
-    """A directory with the package and the files, to be uploaded; it is gone afterwards."""
+    """A directory with the package and the files, to be uploaded and started in; it is gone afterwards."""
     with TemporaryDirectory(prefix="scale-tune-") as made:
         directory = Path(made)
-        shutil.copytree(PACKAGE, directory / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-        for file, place in places(files).items():
+        there = {file: Path(PACKAGE.name) / file.relative_to(PACKAGE) for file in package_files()}
+        for file, place in {**there, **places(files)}.items():
             (directory / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, directory / place)
         yield directory

@@ -7,11 +7,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import ray
+from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scale_tune.datasets.ahead import data_corners, planned
@@ -20,7 +20,9 @@ from scale_tune.datasets.preparation import identity
 from scale_tune.datasets.sources import data_root
 from scale_tune.errors import UserError
 from scale_tune.methods.defined import check_defined
+from scale_tune.search.carried import PACKAGE, job_directory
 from scale_tune.search.stopping import Stop
+from scale_tune.search.token import keep_token_private
 from scale_tune.search.watchdog import watchdog
 from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
@@ -33,7 +35,6 @@ LOST = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exc
 """What Ray says of a task whose worker is gone, or whose node."""
 LOSS_SECONDS = 40.0
 """So long it may take Ray to notice that a node is."""
-PACKAGE = Path(__file__).parents[1]
 TOLD = ("SCALE_TUNE_DATA", "SCALE_TUNE_CACHE", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")
 """What the workers of a running cluster are told of the driver's environment."""
 
@@ -53,6 +54,7 @@ def cluster(address: str | None, stop: Stop) -> Iterator[Callable[[], None]]:
         UserError: there is no cluster at the address.
     """
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+    keep_token_private(starts_ray=address is None)
     os.environ["SCALE_TUNE_DATA"] = str(data_root())  # a worker may have another current directory
 
     def reconnect() -> None:
@@ -77,17 +79,35 @@ def _connect(address: str | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     try:
         if address is None:
-            # Nothing large goes through the object store: data and checkpoints are files.
-            ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+            with _on_loopback():
+                # Nothing large goes through the object store: data and checkpoints are files.
+                ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
         else:
             check_reachable(address)
             told = {name: value for name in TOLD if (value := os.environ.get(name))}
-            # All nodes run the driver's own code of this package; what it depends on must be installed there.
-            environment = {"env_vars": told, "py_modules": [str(PACKAGE)]}
-            ray.init(address=address, runtime_env=environment, **quiet)
+            with job_directory([]) as directory:
+                # All nodes run the driver's own code of this package; what it depends on must be installed there.
+                environment = {"env_vars": told, "py_modules": [str(directory / PACKAGE.name)]}
+                ray.init(address=address, runtime_env=environment, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"can't connect to a Ray cluster at --address {address}" if address else "can't start Ray"
         raise UserError(f"{where}: {error}") from None
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have a Ray that is started now listen to this machine alone.
+
+    Its processes listen on all interfaces unless the node's own address is 127.0.0.1. Ray replaces that one, even if it
+    is asked for by ``_node_ip_address``, wherever there may be clusters; this constant of its own says that here there
+    are none, as by default on macOS.
+    """
+    may_have_others = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = may_have_others
 
 
 def check_reachable(address: str) -> None:

@@ -22,6 +22,7 @@ from scale_tune.errors import NoResultError, UserError
 from scale_tune.search.carried import job_directory, places
 from scale_tune.search.cluster import check_reachable
 from scale_tune.search.stopping import STOPPED
+from scale_tune.shown import masked
 from scale_tune.storage.provenance import COMMAND_VARIABLE, COMMIT_VARIABLE, git_commit
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class Job:
         return shlex.join(["python", "-m", f"scale_tune.cli.{self.command}", *words])
 
     def command_here(self, address: str) -> str:
-        """The command line as it is given here."""
-        return shlex.join(["python", f"{self.command}.py", *map(str, self.arguments), "--address", address])
+        """The command line as it is given here, but for what is secret in it."""
+        return masked(shlex.join(["python", f"{self.command}.py", *map(str, self.arguments), "--address", address]))
 
     def hints(self, address: str, job_id: str) -> str:
         """How it is found again, and stopped."""

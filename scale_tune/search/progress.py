@@ -108,8 +108,9 @@ class Progress:
         if known is None:  # an earlier start of the driver has said it
             self._best = best.name if best is not None and best.state.ended else None
             return
+        new = ended - known
         for trial in trials:
-            if trial.name in ended - known and trial.error is None:  # a failure is said at once
+            if trial.name in new and trial.error is None:  # a failure is said at once
                 self.say(f"{trial.name} {trial.state}, {how_long(trial)}")
         if best is not None and best.state.ended and best.name != self._best:
             self._best = best.name

@@ -1,6 +1,7 @@
 """Drives a run: the ledger's trials, given to Ray Tune and taken back."""
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,7 +51,10 @@ def run_search(search: Search, reconnect: Callable[[], None]) -> bool:
         try:
             _drive_leg(search)
         except SearchStopped:
-            return search.ledger.done
+            if not search.ledger.done:
+                return False
+            search.closing.sweep()
+            return True
         except Exception as error:
             idle = 0 if _epochs(search.ledger) > before else idle + 1
             if not _caused_by(error, ray.exceptions.RayError) or idle > MAX_IDLE_LEGS:
@@ -65,6 +69,8 @@ def run_search(search: Search, reconnect: Callable[[], None]) -> bool:
 def _drive_leg(search: Search) -> None:
     """One run of Ray Tune."""
     resources = search.spec.resources
+    # Ray would write, again and again, all that it knows of every trial so far, to restore what is never restored.
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"
     search.issued.clear()
     search.progress.time.work.clear()
     with tempfile.TemporaryDirectory(prefix="scale-tune-") as scratch, _ray_logs_to(search.run, Path(scratch)):

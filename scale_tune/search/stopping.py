@@ -20,6 +20,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Ctrl-C; what schedulers send before they kill; what Slurm is told to send ahead of that."""
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+MOST_SECONDS = 3650 * _UNITS["d"]
+"""Of a time budget; clocks count farther, but not without end."""
 
 
 class SearchStopped(BaseException):
@@ -96,4 +98,8 @@ def parse_budget(text: str) -> float:
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if "".join(number + unit for number, unit in parts) != text.strip() or seconds == 0:
         raise UserError(f"--time-budget: must be a time, as 90s, 30m, 2h or 1h30m, got {text!r}")
+    if seconds > MOST_SECONDS:
+        raise UserError(
+            f"--time-budget: must be at most {MOST_SECONDS // 86400}d, got {text!r}; leave it out for no end"
+        )
     return seconds

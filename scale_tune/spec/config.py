@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scale_tune.spec.frozen import Frozen, Lenient, Scalar
+from scale_tune.spec.frozen import MANY, MOST, Frozen, Lenient, Scalar
 
 
 class Objective(StrEnum):
@@ -84,7 +84,7 @@ class DatasetConfig(BaseModel):
 
     def redrawn(self, seed: int) -> "DatasetConfig":
         """The same dataset divided anew: by its own seed plus this one, so that seed 0 gives what is there."""
-        return self.model_copy(update={"seed": self.options.get("seed", 0) + seed})
+        return self.model_copy(update={"seed": (self.options.get("seed", 0) + seed) % (MOST + 1)})
 
 
 RANDOM, IMAGENET = "none", "imagenet"
@@ -118,7 +118,7 @@ class Hyperparameters(Frozen):
     """Learning rate of SGD."""
     weight_decay: float = Field(default=1e-3, ge=0)
     """L2 penalty: how much of a weight is added to its gradient."""
-    batch_size: int = Field(default=16, ge=2)
+    batch_size: int = Field(default=16, ge=2, le=2**20)
     """Images in a batch; of a method that learns from train and target at once, in a batch of each."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """How much of the last step goes into the next."""
@@ -127,7 +127,7 @@ class Hyperparameters(Frozen):
 WITH_TARGET = "with_target"
 """The option of methods that may learn from train and target as one set."""
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, le=MOST)], ...], Field(min_length=1, max_length=1000, strict=False)]
 
 
 class TrialConfig(Frozen):
@@ -143,7 +143,7 @@ class TrialConfig(Frozen):
     """The method's own hyperparameters, which its class checks."""
     dataset: DatasetConfig = DatasetConfig(name="digits")
     model: ModelOptions = ModelOptions()
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=20, ge=1, le=MANY)
     seeds: Seeds = (0, 1, 2)
     schedule: Annotated[Schedule, Lenient] = Schedule.NONE
     objective: Annotated[Objective, Lenient] = Objective.WORST_GROUP

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Scalar = bool | int | float | str
 """What a search may draw."""
+MOST = 2**53 - 1
+"""The largest whole number that all that values pass through keeps as it is: Optuna, JSON, data frames, a browser."""
+MANY = 99_999
+"""The most epochs or trials, whose numbers have five digits in the names of files."""
 
 Lenient = Field(strict=False)
 """Takes the plain form (text for an enum, list for a tuple) although a text is no number and a yes is no 1."""

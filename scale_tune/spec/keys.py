@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from scale_tune.spec.frozen import MOST
 from scale_tune.spec.parameters import SEARCHED
 
 LIMITS = {
@@ -71,6 +72,10 @@ def _searched(extra: Any) -> Mapping[str, Any] | None:
     return extra.get(SEARCHED) if isinstance(extra, Mapping) else None
 
 
+def _number(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+
+
 def _takes(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     """What a value may be, with its limits."""
     if "$ref" in schema:
@@ -84,5 +89,9 @@ def _takes(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         several = schema.get("prefixItems")
         each = _takes(several[0] if several else schema["items"], definitions)
         return f"a list of {len(several)}, each {each}" if several else f"a list, each {each}"
-    limits = [words.format(f"{schema[name]:g}") for name, words in LIMITS.items() if name in schema]
+    limits = [
+        words.format(_number(schema[name]))
+        for name, words in LIMITS.items()
+        if name in schema and abs(schema[name]) < MOST  # which goes without saying
+    ]
     return f"{TYPES.get(schema.get('type', ''), 'a mapping')} {', '.join(limits)}".strip()

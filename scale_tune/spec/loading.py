@@ -15,12 +15,15 @@ from scale_tune.spec import usercode
 from scale_tune.spec.frozen import LocatedError
 from scale_tune.spec.mistakes import broken_rule
 from scale_tune.spec.parameters import PARAMETER_TYPES
+from scale_tune.spec.reading import read_text, why
 from scale_tune.spec.space import RunSpec
 from scale_tune.spec.yamlfile import Path as KeyPath
 from scale_tune.spec.yamlfile import parse_yaml
 
 Check = Callable[[RunSpec], RunSpec]
 """Looks at what can only be seen from above; what is wrong is a LocatedError."""
+MOST_MISTAKES = 15
+"""Told at once."""
 
 
 def load_spec(
@@ -43,11 +46,11 @@ def load_spec(
         UserError: the file can't be read or what it says can't be run; one line per mistake.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         raise UserError(f"there is no search space {path}; see search_spaces/ for those that ship") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"can't read the search space {path}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"can't read the search space {path}: {why(error)}; give a YAML file in UTF-8") from None
     data, lines = parse_yaml(text, str(path))
     beside = path.parent
     if isinstance(data, dict) and data.keys() >= {"spec", "provenance"}:  # of a run
@@ -110,7 +113,9 @@ def validate_spec(data: dict[str, Any], places: dict[KeyPath, str], source: str,
     try:
         spec = RunSpec.model_validate(data)
     except ValidationError as error:
-        raise UserError("\n".join(_message(e, places, source) for e in error.errors())) from None
+        mistakes = [_message(e, places, source) for e in error.errors()]
+        more = [f"and {len(mistakes) - MOST_MISTAKES:,} more mistakes"] if len(mistakes) > MOST_MISTAKES else []
+        raise UserError("\n".join(mistakes[:MOST_MISTAKES] + more)) from None
     try:
         return check(spec) if check else spec
     except LocatedError as error:

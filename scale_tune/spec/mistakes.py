@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from scale_tune.errors import UserError
 from scale_tune.spec.parameters import PARAMETER_TYPES
 from scale_tune.spec.yamlfile import parse_yaml
 
@@ -33,4 +34,7 @@ def in_quotes(value: Any) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return isinstance(parse_yaml(text, "value")[0], int | float)
+    try:
+        return isinstance(parse_yaml(text, "value")[0], int | float)
+    except UserError:
+        return False

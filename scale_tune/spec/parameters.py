@@ -3,9 +3,9 @@
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from scale_tune.spec.frozen import Frozen, Lenient, LocatedError, Scalar
+from scale_tune.spec.frozen import MOST, Frozen, Lenient, LocatedError, Scalar
 
 
 class _Range(Frozen):
@@ -25,6 +25,10 @@ class _Range(Frozen):
         if self.low == self.high:
             raise LocatedError(
                 ("low",), f"the range is empty: low and high are both {self.low!r}; write the value alone"
+            )
+        if not math.isfinite(self.high - self.low):
+            raise LocatedError(
+                ("low",), f"from {self.low!r} to {self.high!r} is farther than a number can say; narrow the range"
             )
         if self.log and self.low <= 0:
             raise LocatedError(
@@ -63,9 +67,9 @@ class IntRange(_Range):
 
     type: Literal["int"]
     """A whole number."""
-    low: int
+    low: int = Field(ge=-MOST, le=MOST)
     """The smallest value."""
-    high: int
+    high: int = Field(ge=-MOST, le=MOST)
     """The largest value; it may be drawn, too."""
 
     def extremes(self) -> tuple[Scalar, ...]:
@@ -81,6 +85,13 @@ class IntRange(_Range):
         return f"a whole number from {self.low!r} to {self.high!r}"
 
 
+def _kept(value: Scalar) -> Scalar:
+    """The value, if all that it passes through keeps it."""
+    if isinstance(value, int) and abs(value) > MOST:
+        raise ValueError(f"a whole number must lie between -{MOST} and {MOST}, got {value}")
+    return value
+
+
 class Choice(Frozen):
     """One of ``values``, without an order."""
 
@@ -94,9 +105,11 @@ class Choice(Frozen):
     def _has_distinct_values(cls, values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
         if not values:
             raise ValueError("there is nothing to choose from; list at least one value")
-        for i, value in enumerate(values):
-            if value in values[:i]:
+        known: set[Scalar] = set()
+        for value in map(_kept, values):
+            if value in known:
                 raise ValueError(f"{value!r} stands twice; list every value once")
+            known.add(value)
         return values
 
     def extremes(self) -> tuple[Scalar, ...]:
@@ -116,7 +129,7 @@ class Constant(Frozen):
 
     type: Literal["constant"]
     """One value. ``momentum: 0.9`` means the same as ``momentum: {type: constant, value: 0.9}``."""
-    value: Scalar
+    value: Annotated[Scalar, AfterValidator(_kept)]
     """The value."""
 
     def extremes(self) -> tuple[Scalar, ...]:

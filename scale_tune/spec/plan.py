@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from scale_tune.spec.config import Splits
 from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
 from scale_tune.spec.space import RunSpec
+from scale_tune.steps import Screen
 
 WHOSE_SPLITS = {Splits.SHARED: "one for all seeds", Splits.PER_SEED: "each seed draws its own"}
 
@@ -19,7 +19,7 @@ def print_plan(spec: RunSpec, preparation: Mapping[str, Sequence[int]]) -> None:
         spec: what is to be searched.
         preparation: of each method, how many epochs its trials may prepare before those that count.
     """
-    console = Console(markup=False, highlight=False)
+    console = Screen()
     table = Table()
     for column in ("method", "trials", "seeds", "epochs", "parameter", "values"):
         number = column in ("trials", "seeds", "epochs")

@@ -17,13 +17,15 @@ from scale_tune.spec.config import (
     TrackerName,
     TrialConfig,
 )
-from scale_tune.spec.frozen import Frozen, Lenient, LocatedError, nearest
+from scale_tune.spec.frozen import MANY, MOST, Frozen, Lenient, LocatedError, nearest
 from scale_tune.spec.mistakes import in_quotes
 from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange, Points, Space, with_constants
 from scale_tune.spec.yamlfile import Path as KeyPath
 
 DATASET = "dataset."
 """Before the name of a parameter that is an option of the dataset."""
+LEAST_SHARE = 1e-4
+"""Of a CPU or a GPU, as Ray deals them out."""
 
 
 class MethodSpec(Frozen):
@@ -34,7 +36,7 @@ class MethodSpec(Frozen):
     variant_of: str | None = None
     """The method of the package that this is, under a name of its own: so that one method may stand in a comparison
     with several spaces."""
-    epochs: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1, le=MANY)
     """Instead of the run's ``epochs``."""
     space: Space = Field(default_factory=dict)
     """Parameters of this method alone, or instead of the shared ones of the same name."""
@@ -54,9 +56,9 @@ class SchedulerSpec(Frozen):
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
     """``asha`` compares trials at rungs, ``hyperband`` in brackets whose first rungs are at different epochs;
     ``median`` stops what is below the median of the complete trials; ``none`` trains every trial to its end."""
-    grace_period: int = Field(default=1, ge=1)
+    grace_period: int = Field(default=1, ge=1, le=MANY)
     """No trial is stopped before this epoch, which is the first rung."""
-    reduction_factor: int = Field(default=3, ge=2)
+    reduction_factor: int = Field(default=3, ge=2, le=MANY)
     """Of asha and hyperband: at a rung the best 1/reduction_factor go on; each rung is this many times later."""
 
     def brackets(self, epochs: int) -> list[int]:
@@ -70,12 +72,21 @@ class SchedulerSpec(Frozen):
 class ResourceSpec(Frozen):
     """What each trial gets, and how many run at once."""
 
-    cpus_per_trial: float = Field(default=1, gt=0)
+    cpus_per_trial: float = Field(default=1, ge=LEAST_SHARE, le=MANY)
     """CPU cores of each trial."""
-    gpus_per_trial: float = Field(default=0, ge=0)
+    gpus_per_trial: float = Field(default=0, ge=0, le=MANY)
     """GPUs of each trial; with 0.25, four share one."""
-    max_concurrent: int | None = Field(default=None, ge=1)
+    max_concurrent: int | None = Field(default=None, ge=1, le=MANY)
     """Trials at once; left out, as many as the cluster has room for."""
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _gpus_can_be_given(cls, gpus: float) -> float:
+        if 0 < gpus < LEAST_SHARE:
+            raise ValueError(f"a trial gets none, or at least {LEAST_SHARE:g} of a GPU, got {gpus!r}")
+        if gpus > 1 and not gpus.is_integer():
+            raise ValueError(f"more than one is a whole number of GPUs, got {gpus!r}; round it")
+        return gpus
 
 
 class RunSpec(Frozen):
@@ -89,13 +100,13 @@ class RunSpec(Frozen):
     """The methods to compare, each with a study of its own. In YAML a plain list will do."""
     space: Space = Field(default_factory=dict)
     """Parameters shared by all methods."""
-    num_samples: int = Field(default=10, ge=1)
+    num_samples: int = Field(default=10, ge=1, le=MANY)
     """Trials of each method. A grid or a list of points has as many as it has points, and this is not used."""
     seeds: Seeds = (0, 1, 2)
     """Each trial is trained once for each, side by side, and reports their mean."""
     splits: Annotated[Splits, Lenient] = Splits.SHARED
     """``shared``: all seeds have one division of the data; ``per_seed``: each draws its own, as published."""
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=20, ge=1, le=MANY)
     """How long a trial trains: how often over train, or over target where a method learns from target alone."""
     schedule: Annotated[Schedule, Lenient] = Schedule.NONE
     """The learning rate over the epochs: ``none`` keeps it, ``cosine`` brings it down towards 0."""
@@ -110,9 +121,9 @@ class RunSpec(Frozen):
     """Points to try before any other is drawn, by every method that has none of its own."""
     scheduler: SchedulerSpec = SchedulerSpec()
     """Early stopping of trials."""
-    search_seed: int = Field(default=0, ge=0)
+    search_seed: int = Field(default=0, ge=0, le=MOST)
     """Seed of the sampler's draws."""
-    keep_top: int = Field(default=3, ge=1)
+    keep_top: int = Field(default=3, ge=1, le=MANY)
     """Of each method on each dataset, this many of the best completed trials keep their weights."""
     resources: ResourceSpec = ResourceSpec()
     """What each trial gets, and how many run at once."""
@@ -164,6 +175,14 @@ class RunSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _trials_can_be_counted(self) -> Self:
+        for method in self.methods:
+            if (trials := self.method_samples(method)) > MANY:
+                remedy = "list fewer values" if self.sampler == "grid" else "list fewer points"
+                raise LocatedError(("sampler",), f"{method} would have {trials:,} trials, more than {MANY:,}; {remedy}")
+        return self
+
+    @model_validator(mode="after")
     def _sampler_has_ranges_to_draw(self) -> Self:
         if self.sampler in ("cmaes", "gp", "qmc"):
             without = [method for method in self.methods if not self.method_ranges(method)]
@@ -187,13 +206,15 @@ class RunSpec(Frozen):
             elif len(points) > self.num_samples:
                 rule = f"{len(points)} points are more than the {self.num_samples} trials of {method}"
                 raise LocatedError(path, f"{rule}; raise num_samples or list fewer")
+            known: set[frozenset[tuple[str, Any]]] = set()
             for i, point in enumerate(points):
                 if not point:
                     raise LocatedError((*path, i), "the point has no value; give one or leave the point out")
-                if point in points[:i]:
-                    raise LocatedError((*path, i), "the same point stands twice; list it once")
                 for name, value in point.items():
                     self._check_point((*path, i, name), method, name, value)
+                if (same := frozenset(point.items())) in known:
+                    raise LocatedError((*path, i), "the same point stands twice; list it once")
+                known.add(same)
         return self
 
     def _check_points_are_whole(self, path: KeyPath, method: str) -> None:

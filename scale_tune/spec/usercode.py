@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from scale_tune.errors import UserError
+from scale_tune.spec.reading import read_text, why
 
 Sources = Mapping[str, str]
 """The texts of the files, by name."""
@@ -34,13 +35,14 @@ def read_sources(paths: Mapping[str, Path]) -> dict[str, str]:
     sources: dict[str, str] = {}
     for what, path in paths.items():
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise UserError(f"{what}: can't read {path}: {why}; give a Python file, beside the search space") from None
+            text = read_text(path)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{what}: can't read {path}: {why(error)}; give a Python file, beside the search space"
+            ) from None
         try:
             compile(text, str(path), "exec")
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the latter two of deep nesting
             raise UserError(f"{what}: {path} is no Python: {error}") from None
         _places[path.name] = path
         if sources.setdefault(path.name, text) != text:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from pyarrow import fs
 
 from scale_tune.errors import UserError
+from scale_tune.shown import MASK
 
 TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".", ".tmp"
 """Of the names under which files are written before they are complete."""
@@ -33,16 +34,17 @@ class Location:
         """The location of a path, taken from the current directory, or of a URI.
 
         Raises:
-            UserError: the URI is of a kind of storage that is not supported.
+            UserError: the path is not UTF-8; or the URI is of a kind of storage that is not supported, has no bucket,
+                or holds a secret, which the run would keep.
         """
         if isinstance(where, Location):
             return where
         # pathlib, which the command line goes through, makes one slash of two.
-        if uri := re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.+)", str(where)):
+        if uri := re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)", str(where), re.DOTALL):
             if uri[1] != "s3":
                 raise UserError(f"{where}: storage is a directory or s3://bucket/path, not {uri[1]}://")
-            return cls(f"s3://{uri[2].rstrip('/')}")
-        return cls(str(Path(where).absolute()))
+            return cls(f"s3://{_bucket_and_path(uri[2].rstrip('/'), str(where))}")
+        return cls(_usable(str(Path(where).absolute())))
 
     def __str__(self) -> str:
         return self.address
@@ -66,8 +68,15 @@ class Location:
         return None if "://" in self.address else Path(self.address)
 
     def resolved(self) -> "Location":
-        """The same place by the one address that all ways to it share."""
-        return self if self.local is None else Location(str(self.local.resolve()))
+        """The same place by the one address that all ways to it share.
+
+        Raises:
+            UserError: links on the way lead in a circle.
+        """
+        try:
+            return self if self.local is None else Location(str(self.local.resolve()))
+        except (OSError, RuntimeError) as error:  # the latter up to Python 3.12
+            raise UserError(f"can't follow {self}: {error}; remove the link, or give another place") from None
 
     @cached_property
     def _store(self) -> tuple[fs.FileSystem, str]:
@@ -141,6 +150,28 @@ class Location:
         store, path = self._store
         with suppress(FileNotFoundError):
             store.delete_file(path)
+
+
+def _usable(path: str) -> str:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{path}: a path has to be UTF-8, as tables and specs that name it are; rename it") from None
+    if "\0" in path:
+        raise UserError(f"{path}: no path holds the character 0")
+    return path
+
+
+def _bucket_and_path(text: str, where: str) -> str:
+    bucket = text.partition("/")[0]
+    if ":" in bucket or "@" in bucket:
+        raise UserError(
+            f"s3://{MASK}@{text.rpartition('@')[2]}: a key in an address would be shown by the run's spec.yaml; leave "
+            "it out, and put it into ~/.aws/credentials or $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", bucket):
+        raise UserError(f"{where}: there is no bucket {bucket!r}; storage is a directory or s3://bucket/path")
+    return text
 
 
 @lru_cache

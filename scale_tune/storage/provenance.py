@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from scale_tune.shown import masked
+
 PACKAGES = ("scale-tune", "torch", "torchvision", "ray", "optuna", "cmaes", "numpy", "scipy", "scikit-learn")
 """The packages whose versions a result may depend on."""
 COMMAND_VARIABLE, COMMIT_VARIABLE = "SCALE_TUNE_COMMAND", "SCALE_TUNE_COMMIT"
@@ -19,7 +21,7 @@ def provenance() -> dict[str, Any]:
     """Of the command that is running."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": os.environ.get(COMMAND_VARIABLE) or " ".join(sys.argv),
+        "command": masked(os.environ.get(COMMAND_VARIABLE) or " ".join(sys.argv)),
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "versions": {package: _version(package) for package in PACKAGES},

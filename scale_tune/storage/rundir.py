@@ -4,21 +4,26 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # which pydantic needs before Python 3.12
 
 from scale_tune.errors import UserError
 from scale_tune.spec import usercode
-from scale_tune.spec.loading import override, validate_spec
+from scale_tune.spec.loading import Check, override, validate_spec
+from scale_tune.spec.mistakes import broken_rule
 from scale_tune.spec.space import RunSpec
 from scale_tune.spec.yamlfile import parse_yaml
 from scale_tune.storage.database import Database
 from scale_tune.storage.location import Location, sync_directory, write_atomically
 from scale_tune.storage.provenance import provenance
+from scale_tune.storage.umask import umask
 
 
 class RunDir:
@@ -54,11 +59,12 @@ class RunDir:
         """Whether an analysis can keep anything there; of an object store it shows when it is written to."""
         return self.path.local is None or os.access(self.path.local, os.W_OK)
 
-    def read_spec(self, overrides: dict[str, Any] | None = None) -> RunSpec:
+    def read_spec(self, overrides: dict[str, Any] | None = None, check: Check | None = None) -> RunSpec:
         """What the run searches.
 
         Args:
             overrides: values by dotted key that replace those of the run.
+            check: a further look at it, by which its Python files must be known (:meth:`sources`).
 
         Raises:
             UserError: this is not the directory of a run, or an overriding value is wrong.
@@ -66,7 +72,7 @@ class RunDir:
         data, lines = self._parsed()
         places = {key[1:]: f"{self.spec}:{line}" for key, line in lines.items() if key[:1] == ("spec",)}
         override(data["spec"], places, overrides or {})
-        return validate_spec(data["spec"], places, str(self.spec))
+        return validate_spec(data["spec"], places, str(self.spec), check)
 
     def provenance(self) -> dict[str, Any]:
         """How the run was made, and by its key ``resumed`` how it was resumed."""
@@ -119,7 +125,40 @@ class RunDir:
         data, lines = parse_yaml(text, str(self.spec))
         if not isinstance(data, dict) or not all(isinstance(data.get(key), dict) for key in ("spec", "provenance")):
             raise UserError(f"{self.spec} is not the spec of a run: it has no mappings 'spec' and 'provenance'")
+        _check_shape(data, self.spec, lines)
         return data, lines
+
+
+class _Database(TypedDict):
+    url: str
+    run: str
+
+
+class _Provenance(TypedDict, total=False):
+    code: dict[Annotated[str, Field(pattern=r"^[^/]+$")], str]
+    versions: dict[str, str | None]
+    resumed: list[dict[str, Any]]
+
+
+class _Content(TypedDict, total=False):
+    provenance: _Provenance
+    data: dict[str, str]
+    ledger: _Database
+
+
+_CONTENT = TypeAdapter(_Content)
+"""What is written beside the spec, of which more may be there."""
+
+
+def _check_shape(content: dict[str, Any], file: Location, lines: Mapping[tuple[str | int, ...], int]) -> None:
+    try:
+        _CONTENT.validate_python(content, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = first["loc"]
+        line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 1)
+        where = ".".join(map(str, path))
+        raise UserError(f"{file}:{line}: {where}: {broken_rule(first)}; restore the file from a copy") from None
 
 
 def check_name(name: str) -> None:
@@ -145,8 +184,14 @@ def check_new_run(storage: Location, name: str) -> RunDir:
     path = storage / name
     try:
         taken = path.exists()
+        above = () if storage.local is None else (storage.local, *storage.local.parents)
+        for place in above:
+            if os.path.lexists(place):
+                if not place.is_dir():
+                    raise NotADirectoryError(f"{place} is no directory")
+                break
     except OSError as error:
-        raise UserError(f"can't reach --storage {storage}: {error}") from None
+        raise UserError(f"can't reach --storage {storage}: {error}; choose another") from None
     if taken:
         raise UserError(
             f"the run {path} exists; go on with it by\n  python tune.py --resume {path}\nor choose another --name"
@@ -198,18 +243,12 @@ def _create_directory(path: Path, content: dict[str, Any], sources: usercode.Sou
         # From now on a run without a ledger is one that lost it, and not one that has not begun.
         if "ledger" not in content:
             write_atomically(temporary / "ledger.log", b"")
-        temporary.chmod(0o777 & ~_umask())
+        temporary.chmod(0o777 & ~umask())
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_directory(storage)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _text(content: dict[str, Any]) -> bytes:

@@ -16,12 +16,14 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from scale_tune.errors import UserError
+from scale_tune.ledger.asked_for import check_asked_for
 from scale_tune.ledger.studies import LedgerTrial, check_covers, read_trials
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables.columns import Columns, diagnostic_columns, epoch_columns, group_columns, trial_values
 from scale_tune.tables.config_columns import config_columns
+from scale_tune.tables.formulas import without_formulas
 from scale_tune.tables.refits import IS_REFIT, with_refits
 from scale_tune.tables.run_schemas import ADDED, OF_RECORDS, SCHEMAS, trials_schema
 from scale_tune.tables.schemas import table_of
@@ -60,6 +62,7 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     files = run.trials.names_below()
     ledger = read_trials(run.ledger)
     check_covers(run.ledger, ledger, files)
+    check_asked_for(run.spec, spec, ledger)
     stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) if trial.state.ended else None for trial in ledger}
     unchanged = read_unchanged(run.results, of_records, stamps)
     parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in OF_RECORDS}
@@ -136,7 +139,7 @@ def write_files(contents: dict[str, bytes], directory: Location) -> list[Locatio
 def _encoded(table: pa.Table, format_: Format) -> bytes:
     buffer = io.BytesIO()
     if format_ == "csv":
-        csv.write_csv(table, buffer)
+        csv.write_csv(without_formulas(table), buffer)
     else:
         pq.write_table(table, buffer)
     return buffer.getvalue()

@@ -52,7 +52,11 @@ def check_best(runs: Sequence[RunDir], directory: Location) -> None:
     """
     if len(runs) > 1:
         raise UserError(f"--best {directory} is for one run, got {len(runs)}; give each a directory of its own")
-    if directory.is_file() or directory.names_below():
+    try:
+        taken = directory.is_file() or bool(directory.names_below())
+    except OSError as error:  # it is a device, or in what is no directory
+        raise UserError(f"can't look into --best {directory}: {error}; choose another directory") from None
+    if taken:
         raise UserError(f"--best {directory} is there and not empty; choose a directory that is not there yet")
 
 

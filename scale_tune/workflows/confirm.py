@@ -6,10 +6,12 @@ like any other, below the run that it confirms, and is searched, resumed and ana
 """
 
 from collections.abc import Iterable
+from itertools import count, islice
 from typing import Any
 
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import LedgerTrial
+from scale_tune.spec.frozen import MOST
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.rundir import RunDir, plain_spec
 
@@ -23,7 +25,8 @@ def confirmation_of(run: RunDir) -> RunDir:
 
 def fresh_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
     """As many seeds that were not searched with."""
-    return tuple(range(max(seeds) + 1, max(seeds) + 1 + len(seeds)))
+    first = max(seeds) + 1 if max(seeds) + len(seeds) <= MOST else 0
+    return tuple(islice((seed for seed in count(first) if seed not in seeds), len(seeds)))
 
 
 def confirmation_spec(spec: RunSpec, best: Iterable[LedgerTrial]) -> RunSpec:

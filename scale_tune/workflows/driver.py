@@ -8,6 +8,7 @@ from collections.abc import Callable
 from scale_tune.datasets.ahead import load_with_progress
 from scale_tune.datasets.preparation import identity
 from scale_tune.errors import NoResultError, UserError
+from scale_tune.ledger.asked_for import check_asked_for
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import check_covers, create_studies, read_trials
 from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
@@ -117,7 +118,9 @@ def resume(
         try:
             # What is wrong with the ledger is an error before anything is started.
             directories = run.trials.names_below()
-            check_covers(run.ledger, Ledger(run.ledger, spec).trials(), directories)
+            trials = Ledger(run.ledger, spec).trials()
+            check_covers(run.ledger, trials, directories)
+            check_asked_for(run.spec, spec, trials)
             now = provenance()
             if changed := changes(run.provenance(), now):
                 steps(f"warning: not what the run was started with: {'; '.join(changed)}")

@@ -53,6 +53,8 @@ def parse_protocols(text: str) -> tuple[DfrProtocol, ...]:
     names = [name.strip() for name in text.split(",")]
     if names == ["none"]:
         return ()
+    if "none" in names:
+        raise UserError(f"--dfr: none stands alone, got {text!r}; leave it or the others out")
     for name in names:
         if name not in list(DfrProtocol):
             raise UserError(f"--dfr: there is no protocol {name!r}; {nearest(name, [*DfrProtocol, 'none'])}")

@@ -52,8 +52,9 @@ def new_space(dataset: str, methods: Sequence[str], given: Mapping[str, Any], fi
     suggested = {"epochs": RunSpec.model_fields["epochs"].default, **cls.suggested}
     suggested["dataset"] = {"name": dataset} | suggested.get("dataset", {}) | given
     text = _Text()
-    for paragraph in (f"A search of {', '.join(dict.fromkeys(methods))} on {dataset}.", *HEAD):
-        text.comment("", paragraph.format(file=file))
+    head = (paragraph.format(file=file) for paragraph in HEAD)
+    for paragraph in (f"A search of {', '.join(dict.fromkeys(methods))} on {dataset}.", *head):
+        text.comment("", paragraph)
     for key in keys_of(RunSpec):
         text.lines.append("")
         if key.name == "methods":

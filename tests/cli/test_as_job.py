@@ -47,6 +47,14 @@ def test_a_launch_is_what_was_given_without_the_address_and_with_a_name(submitte
     assert job["address"] == ADDRESS
 
 
+@pytest.mark.parametrize("words", [["--address", ADDRESS, "--storage", "/runs"], ["--dry-run"], ["--prepare"]])
+def test_a_password_is_refused_before_it_is_sent_anywhere(submitted, words, capfd):
+    url = "postgresql://me@host/lab?password=hush"
+    assert invoke(tune_module.tune_app, DIGITS, *words, "--ledger", url) == 2
+    assert submitted == []
+    assert "hush" not in "".join(capfd.readouterr())
+
+
 @pytest.mark.parametrize("directory", ["/runs/demo", "/runs/demo/", "s3://lab/runs/demo", "s3:/lab/runs/demo"])
 def test_a_launch_and_its_resumption_work_on_the_same(submitted, directory):
     invoke(tune_module.tune_app, "--resume", directory, "--address", ADDRESS)

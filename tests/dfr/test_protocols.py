@@ -297,6 +297,15 @@ def test_a_target_without_a_class_or_group_is_a_clear_error(labels, attributes, 
         refit(given(sized, {}), DfrProtocol.DFR, Objective.WORST_GROUP, 0)
 
 
+@pytest.mark.parametrize("split", ["target", "val"])
+def test_features_that_are_no_numbers_are_a_clear_error(split):
+    """As of a network with a weight that is none."""
+    data, splits = blobs(2, {"target": 40, "val": 40, "test": 40})
+    data[split][3, 0] = np.nan
+    with pytest.raises(UserError, match=f"features of {split} on blobs hold what is no number.*--dfr none"):
+        refit(given(splits, data), DfrProtocol.SCALE, Objective.WORST_GROUP, 0)
+
+
 def test_a_subsample_has_equally_many_of_each_cell():
     rng = np.random.default_rng(0)
     labels, attributes = np.repeat([0, 0, 1, 1], [50, 9, 20, 7]), np.repeat([0, 1, 0, 1], [50, 9, 20, 7])

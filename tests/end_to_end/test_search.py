@@ -11,7 +11,15 @@ from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.tables import run_schemas
 from tests.support.commands import kill_group, run, start, wait_until
-from tests.support.searches import assert_search_is_whole, descendants, epochs_in_ledger, ledger_of, wait_for_end
+from tests.support.searches import (
+    LOOPBACK,
+    assert_search_is_whole,
+    descendants,
+    epochs_in_ledger,
+    ledger_of,
+    listening,
+    wait_for_end,
+)
 from tests.support.trackers import assert_shown_once
 
 pytestmark = pytest.mark.ray
@@ -36,6 +44,9 @@ def test_a_search_stopped_and_killed_is_resumed_extended_and_analysed(space, tmp
     wait_until(lambda: epochs_in_ledger(directory) > before, driver, log)
     processes = descendants(driver.pid)
     assert any("ray::" in command for command in processes.values())
+    sockets = listening([driver.pid, *processes])
+    assert len(sockets) > 5, "Ray's processes talk to each other by these"
+    assert [at for at in sockets if not at.startswith(LOOPBACK)] == [], f"others on the network may, too: {sockets}"
     kill_group(driver)
     wait_for_end(processes)  # a driver that is killed takes its Ray with it
     killed = ledger_of(directory)

@@ -16,7 +16,7 @@ STAGES = [
      ["ray", "torch", "torchvision", "scipy", "sklearn", "matplotlib", "plotly", "jinja2"]),
     ("scale_tune.tracking.follower scale_tune.workflows.catching_up",
      ["ray", "torch", "torchvision", "scipy", "sklearn", "tensorboardX"]),
-    ("scale_tune.workflows.reporting", ["ray", "torch", "torchvision", "matplotlib"]),
+    ("scale_tune.workflows.reporting", ["ray", "torch", "torchvision", "sklearn", "matplotlib"]),
     ("scale_tune.workflows.driver", ["torch", "torchvision", "matplotlib"]),
 ]  # fmt: skip
 """Modules, and what none of them may bring: from light to heavy, since one interpreter imports them all in turn."""

@@ -9,13 +9,14 @@ from rich.console import Console
 
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import LedgerState
-from scale_tune.search.callbacks import LedgerScheduler
+from scale_tune.search import run as driven
+from scale_tune.search.callbacks import DriverCallback, LedgerScheduler
 from scale_tune.search.closing import Closing
 from scale_tune.search.hopeless import in_vain
 from scale_tune.search.messages import Failed, Full, Outcome, Progressed, Report, Unfit, encode
 from scale_tune.search.progress import Progress
 from scale_tune.search.state import MAX_WORKER_DEATHS, Search
-from scale_tune.search.stopping import Stop
+from scale_tune.search.stopping import SearchStopped, Stop
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import create_run
 from scale_tune.training.checkpoint import save_checkpoint
@@ -81,6 +82,36 @@ def test_an_ended_trial_whose_storage_fails_is_closed_by_the_next_sweep(search, 
     search.closing.sweep()
     assert read_final_record(search.run.trial(name)).objectives() == outcome.objectives
     assert not checkpoints(search.run.trial(name))
+
+
+def test_a_search_ends_once_its_last_trial_has_and_closes_what_could_not_be_closed(search, monkeypatch):
+    """Ray, told to go on, would write down and read again all trials that there were."""
+    callback, swept = DriverCallback(search), []
+
+    def leg(search: Search) -> None:
+        for left in (1, 0):
+            name, outcome = trained(search)
+            told(search, name, outcome)
+            if left:
+                callback.on_step_end(0, [])
+        callback.on_step_end(0, [])
+        raise AssertionError("it goes on")
+
+    monkeypatch.setattr(driven, "_drive_leg", leg)
+    monkeypatch.setattr(Closing, "sweep", lambda closing: swept.append(len(closing.ledger.trials())))
+    assert driven.run_search(search, lambda: None)
+    assert swept == [0, 2], "before the search and after it"
+
+
+def test_a_search_that_is_to_stop_has_not_ended(search, monkeypatch):
+    callback = DriverCallback(search)
+    search.ledger.next_trial()
+    callback.on_step_end(0, [])
+    search.stop.wish("a test")
+    with pytest.raises(SearchStopped):
+        callback.on_step_end(0, [])
+    monkeypatch.setattr(driven, "_drive_leg", lambda search: callback.on_step_end(0, []))
+    assert not driven.run_search(search, lambda: None)
 
 
 def test_a_failed_trial_is_noted_with_its_traceback_and_the_search_goes_on(search):

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from scale_tune.search.carried import PACKAGE, job_directory, places
+from scale_tune.search.carried import PACKAGE, job_directory, package_files, places
 
 
 def test_relative_paths_between_files_hold(tmp_path, monkeypatch):
@@ -44,3 +44,33 @@ def test_the_package_is_taken_along_and_runs_from_there(tmp_path):
         found = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True).stdout
         assert found.startswith(str(directory))
     assert not found.startswith(str(PACKAGE))
+
+
+def git(directory, *words):
+    subprocess.run(["git", "-C", directory, "-c", "user.name=x", "-c", "user.email=x", *words], check=True)
+
+
+def test_what_somebody_left_in_the_package_is_not_sent_to_workers(tmp_path):
+    package = tmp_path / "scale_tune"
+    (package / "room" / "__pycache__").mkdir(parents=True)
+    for name in ("__init__.py", "room/idea.py", "room/__pycache__/idea.pyc", "planted.py"):
+        (package / name).touch()
+    assert len(package_files(package)) == 3, "nothing tells what is the package's"
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "scale_tune/__init__.py", "scale_tune/room/idea.py")
+    assert package_files(package) == [package / "__init__.py", package / "room" / "idea.py"]
+    (package / "room" / "idea.py").unlink()
+    assert package_files(package) == [package / "__init__.py"]
+
+
+def test_of_an_installed_package_the_wheel_says_what_it_is(tmp_path, monkeypatch):
+    package = tmp_path / "scale_tune"
+    package.mkdir()
+    for name in ("__init__.py", "planted.py"):
+        (package / name).touch()
+    installed = tmp_path / "scale_tune-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: scale-tune\nVersion: 1\n")
+    (installed / "RECORD").write_text("scale_tune/__init__.py,,\nscale_tune-1.dist-info/RECORD,,\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert package_files(package) == [package / "__init__.py"]

@@ -1,7 +1,9 @@
 """What a worker tells the driver, without Ray's workers: Ray's class takes its steps in this process."""
 
 import errno
+import gc
 import os
+import weakref
 
 import pytest
 
@@ -38,6 +40,21 @@ def test_each_step_tells_all_epochs_and_whether_any_is_left(tmp_path):
     assert (second.objectives[:1], len(second.objectives), second.finished) == (first.objectives, 2, True)
     assert worker.reset(settings(tmp_path, "erm_target-00001"))
     assert step(worker).outcome == first, "the same config in another directory, from its beginning"
+
+
+def test_nothing_of_a_trial_is_held_once_its_worker_has_another(tmp_path):
+    worker = TuneTrial(settings(tmp_path))
+    step(worker)
+    replicas = worker._trial.replicas
+    held = [weakref.ref(thing) for r in replicas for thing in (r, r.method, r.method.network, r.splits.train.images)]
+    del replicas
+    gc.disable()  # by luck it may look just then
+    try:
+        worker.reset(settings(tmp_path, "erm_target-00001"))
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert not any(ref() is not None for ref in held)
 
 
 @pytest.mark.parametrize("epochs", [1, 2])

@@ -76,3 +76,17 @@ def test_temporary_names_are_known():
     assert is_temporary(".checkpoint-00001.safetensors.0a1b.tmp")
     assert not is_temporary("checkpoint-00001.safetensors")
     assert not is_temporary(".lock")
+
+
+@pytest.mark.parametrize("address", ["s3://", "s3:/", "s3:///", "s3://.", "s3://a b/c", "s3://a\nb/c"])
+def test_an_object_store_without_a_bucket_is_refused(address):
+    with pytest.raises(UserError, match="there is no bucket"):
+        Location.of(address)
+
+
+@pytest.mark.parametrize("address", ["s3://key:hush@lab/runs", "s3:/key:hu/sh@lab/runs", "s3://hush@lab"])
+def test_a_key_in_an_address_is_refused_and_not_shown(address):
+    with pytest.raises(UserError, match=r"lab.*put it into ~/\.aws/credentials") as refused:
+        Location.of(address)
+    assert "hush" not in str(refused.value)
+    assert "hu/sh" not in str(refused.value)

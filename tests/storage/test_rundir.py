@@ -4,10 +4,11 @@ import pytest
 
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import read_trials
+from scale_tune.shown import shown
 from scale_tune.storage.database import Database, check_database
 from scale_tune.storage.location import Location
 from scale_tune.storage.lock import only_driver
-from scale_tune.storage.provenance import changes, provenance
+from scale_tune.storage.provenance import COMMAND_VARIABLE, changes, provenance
 from scale_tune.storage.rundir import RunDir, check_new_run, create_run
 from tests.support.runs import fast_spec
 
@@ -82,7 +83,13 @@ def test_changes_name_what_is_not_what_it_was():
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://me:secret@host/lab", "put it into ~/.pgpass"),
+        ("postgresql://me:hush@host/lab", r"me:\*\*\*@host/lab holds a password, .* put it into ~/.pgpass"),
+        ("postgresql://me@host/lab?password=hush", r"holds a secret \(password\), .* put it into ~/.pgpass"),
+        ("postgresql://me@host/lab?sslmode=require&sslpassword=hush", r"holds a secret \(sslpassword\)"),
+        ("postgresql://me@host/lab?pass%77ord=hush", r"holds a secret \(password\)"),
+        ("postgresql://me@host/lab?oauth_client_secret=hush", r"holds a secret \(oauth_client_secret\)"),
+        ("mysql://me:hush@host/lab", "must be a PostgreSQL database"),
+        ("postgresql//me:hush@host?password=hush", "must be a URL"),
         ("sqlite:///x.db", "must be a PostgreSQL database"),
         ("nonsense", "must be a URL"),
     ],
@@ -90,4 +97,19 @@ def test_changes_name_what_is_not_what_it_was():
 def test_a_database_that_cannot_hold_a_ledger_is_refused_and_no_password_shown(url, message):
     with pytest.raises(UserError, match=message) as refused:
         check_database(url)
-    assert "secret" not in str(refused.value)
+    assert "hush" not in shown(str(refused.value)), "which is how it is printed"
+
+
+@pytest.mark.parametrize("where", ["argument", "environment"])
+def test_a_secret_in_the_command_that_made_a_run_is_not_kept(monkeypatch, where):
+    command = "tune.py space.yaml --address http://me:hush@head:8265"
+    if where == "argument":
+        monkeypatch.setattr(sys, "argv", command.split())
+    else:
+        monkeypatch.setenv(COMMAND_VARIABLE, command)
+    assert provenance()["command"] == "tune.py space.yaml --address http://me:***@head:8265"
+
+
+def test_a_run_whose_url_holds_a_secret_does_not_show_it():
+    """As those of earlier versions may."""
+    assert str(Database("postgresql://me@host/lab?password=hush", "demo")).endswith("lab?password=***")

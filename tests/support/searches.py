@@ -3,7 +3,8 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -105,6 +106,27 @@ def descendants(pid: int) -> dict[int, str]:
         below = {child for child, parent in parents.items() if parent in below}
         found |= {child: commands[child] for child in below if child in commands}
     return found
+
+
+def listening(pids: Iterable[int]) -> dict[str, str]:
+    """Where these processes listen: command lines by address and port, both in hexadecimal."""
+    owners: dict[str, int] = {}
+    for pid in pids:
+        with suppress(OSError):  # it, or what it had opened, is gone
+            for opened in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):
+                    owners[str(opened.readlink())] = pid
+    found = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, address, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in owners:
+                found[address] = Path(f"/proc/{owners[f'socket:[{inode}]']}/cmdline").read_text()
+    return found
+
+
+LOOPBACK = ("0100007F:", "0000000000000000FFFF00000100007F:", "00000000000000000000000001000000:")
+"""127.0.0.1, the same as IPv6 has it, and ::1, as Linux lists them."""
 
 
 def wait_for_end(pids: dict[int, str], limit: float = 60) -> None:

@@ -13,7 +13,6 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from scale_tune.ledger.samplers import distributions
 from scale_tune.report.html.data import drawn, with_objective
@@ -61,6 +60,9 @@ def importances(trials: pd.DataFrame, spec: RunSpec) -> pd.DataFrame:
 
 
 def _shares(of: optuna.Study) -> dict[str, float]:
+    # With scikit-learn, which takes a second and which a report of fewer trials does without.
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     found = get_param_importances(of, evaluator=PedAnovaImportanceEvaluator())
     return {name: float(share) for name, share in found.items()}
 
