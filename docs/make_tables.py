@@ -31,7 +31,7 @@ the tables of a run as pandas data frames without writing anything. [A two-minut
 An export is incremental: records of trials that have ended are read once, and afterwards their rows are taken from the
 tables in `RUN_DIR/results`, whose metadata tell which version of which record they are from. Deleting these files is
 safe, but `dfr.parquet`, `dfr_path.parquet` and the last rows of `groups.parquet` are the only places where refits are
-remembered: what `dfr` or `groups` lacks is refitted again, if the features are still there.
+remembered: what `dfr` or `groups` lacks is refitted again, if the kept features are still there.
 
 A parquet file holds a digest of itself. One in `RUN_DIR/results` that was edited, damaged or copied from another run is
 neither taken for true nor replaced: an analysis says so and ends. Move it away to keep it, or delete it, and it is made

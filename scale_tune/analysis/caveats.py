@@ -109,18 +109,37 @@ def end_of(parameter: Parameter, value: float | str) -> str:
     """Which end of the parameter a value lies at, in words; empty if at none, or if there is no order.
 
     A range ends within a hundredth of its length, on its own scale; a choice has ends if it is of three or more
-    numbers.
+    numbers. Where nothing lies beyond, there is no end: below 0, since rates, penalties and probabilities aren't
+    negative, and below 1 if all are whole numbers, which count something.
     """
     if isinstance(parameter, FloatRange | IntRange):
         position = parameter.position(float(value))
         text = f"{shortened(parameter.low)} … {shortened(parameter.high)}"
-        return _end(position <= NEAR, position >= 1 - NEAR, f" end of its range {text}", "at the lower", "at the upper")
+        return _end(
+            not _is_least(parameter.low) and position <= NEAR,
+            position >= 1 - NEAR,
+            f" end of its range {text}",
+            "at the lower",
+            "at the upper",
+        )
     if isinstance(parameter, Choice):
         numbers = sorted(v for v in parameter.values if isinstance(v, int | float) and not isinstance(v, bool))
         if len(numbers) == len(parameter.values) > 2:
             text = ", ".join(map(shortened, numbers))
-            return _end(value == numbers[0], value == numbers[-1], f" of {text}", "the lowest", "the highest")
+            least = numbers[0] if all(isinstance(v, int) for v in numbers) else float(numbers[0])
+            return _end(
+                value == least and not _is_least(least),
+                value == numbers[-1],
+                f" of {text}",
+                "the lowest",
+                "the highest",
+            )
     return ""
+
+
+def _is_least(value: float) -> bool:
+    """Whether nothing lies below it; an int is one of whole numbers."""
+    return value == 0 or (isinstance(value, int) and value == 1)
 
 
 def _end(low: bool, high: bool, text: str, lower: str, upper: str) -> str:

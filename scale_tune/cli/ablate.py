@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from scale_tune.cli.common import APP, COMMAND, exit_with, say, shown_steps
+from scale_tune.cli.common import APP, COMMAND, exit_with, say, say_written, shown_steps
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -86,5 +86,4 @@ def ablation(
         console.print(table)
     for note in found.notes:
         say(console, f"note: {note}")
-    for path in found.written:
-        console.print(f"wrote {path}", soft_wrap=True)
+    say_written(console, found.written)

@@ -4,7 +4,6 @@ import atexit
 import gc
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,7 +11,7 @@ import typer
 
 from scale_tune.cli.ablate import ablation_app
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
-from scale_tune.cli.common import APP, COMMAND, Address, begin, exit_with, say, shown_steps
+from scale_tune.cli.common import APP, COMMAND, Address, begin, exit_with, say, say_written, shown_steps
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED
 
@@ -116,7 +115,7 @@ def analyze(
             optuna=optuna,
             address=address,
         )
-        outcome = analyse(asked, steps, partial(steps.console.print, soft_wrap=True))
+        outcome = analyse(asked, steps)
     except UserError as error:
         exit_with(error)
     except KeyboardInterrupt:
@@ -150,8 +149,7 @@ def _show(console: "Console", outcome: "Outcome", latex: bool) -> None:
         say(console, where_the_rest_is(found.comparison, [*pages, *map(str, found.written)]))
     for note in (*found.notes, *outcome.left_out):
         say(console, f"note: {note}")
-    for path in (*found.written, *pages, *outcome.exported):
-        console.print(f"wrote {path}", soft_wrap=True)
+    say_written(console, [*found.written, *pages, *outcome.exported])
 
 
 if __name__ == "__main__":  # as a job

@@ -3,6 +3,7 @@
 import io
 import sys
 import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -92,3 +93,13 @@ def say(console: "Console", line: str) -> None:
             line, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
         )
     console.print(line, soft_wrap=True)
+
+
+def say_written(console: "Console", files: Iterable[object]) -> None:
+    """Print what was written: a line for each directory, as ``wrote runs/demo/results: trials.parquet, …``."""
+    of_directory: dict[str, list[str]] = {}
+    for file in map(str, files):
+        of_directory.setdefault(file.rpartition("/")[0], []).append(file)
+    for directory, of_it in of_directory.items():
+        names = ", ".join(file.rpartition("/")[2] for file in of_it)
+        say(console, f"wrote {of_it[0]}" if len(of_it) == 1 else f"wrote {directory}: {names}")

@@ -49,6 +49,10 @@ def _write_new(file: Path, text: str) -> None:
         new = file.open("x", encoding="utf-8")
     except FileExistsError:
         raise UserError(f"{file} is there already, and is left as it is; give another name") from None
+    except FileNotFoundError:
+        raise UserError(
+            f"can't write {file}: there is no directory {file.parent}; make it, or give another name"
+        ) from None
     except OSError as error:
         raise UserError(f"can't write {file}: {error.strerror}; give another name") from None
     try:

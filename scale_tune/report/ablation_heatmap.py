@@ -31,7 +31,7 @@ def heatmap(series: Sequence[Series], rows: str, cols: str, label: str, *, diver
         diverging: whether values are differences: the scale is centred at 0.
     """
     panels = [each.panel for each in series]
-    figure, axes = arranged(len(panels), 3.0, 2.6)
+    figure, axes = arranged(len(panels), 3.0, 2.6, one_scale=False)  # a method may have another grid
     values = [cell.value for panel in panels for cell in panel.cells.values() if cell.value is not None]
     scale = _scale(values, diverging=diverging)
     colours = mpl.colormaps["RdBu" if diverging else "cividis"]
@@ -81,7 +81,6 @@ def _draw(
     axis.imshow(np.ma.masked_invalid(grid), cmap=colours, norm=scale, aspect="auto")
     axis.set_xticks(range(shape[1]), [shortened(col) for col in panel.cols])
     axis.set_yticks(range(shape[0]), [shortened(row) for row in panel.rows])
-    axis.tick_params(labelbottom=True, labelleft=True)
     for (y, x), cell in zip(product(*map(range, shape)), cells, strict=True):
         if cell.value is None:
             continue

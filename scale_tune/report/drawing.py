@@ -67,15 +67,24 @@ def figure_files(draw: Callable[[], Figure]) -> dict[str, bytes]:
         return {name: _saved(figure, name, metadata) for name, metadata in FORMATS.items()}
 
 
-def arranged(panels: int, width: float, height: float, most: int = 3) -> tuple[Figure, Sequence[Any]]:
+def arranged(
+    panels: int, width: float, height: float, most: int = 3, *, one_scale: bool = True
+) -> tuple[Figure, Sequence[Any]]:
     """A figure with so many axes, up to ``most`` in a row, each of this size in inches.
+
+    Args:
+        panels: how many.
+        width: of each.
+        height: of each.
+        most: in a row.
+        one_scale: whether they share what is to the right and what is up.
 
     Returns:
         The figure, and its axes.
     """
     rows, cols = -(-max(panels, 1) // most), min(max(panels, 1), most)
     figure = Figure(figsize=(1.6 + width * cols, 0.4 + height * rows), layout="constrained")
-    axes = figure.subplots(rows, cols, sharex=True, sharey=True, squeeze=False).flat
+    axes = figure.subplots(rows, cols, sharex=one_scale, sharey=one_scale, squeeze=False).flat
     for unused in axes[max(panels, 1) :]:
         unused.remove()
     return figure, list(axes[: max(panels, 1)])

@@ -1,7 +1,7 @@
 """What is said of a comparison in a terminal beside its table, and the comparison as LaTeX, in percent."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -59,34 +59,47 @@ def _won(won: Won | None, marks: dict[tuple[str, ...], str]) -> str:
 
 
 def difference_lines(differences: pd.DataFrame, accuracy: str) -> list[str]:
-    """How the first method differs on test from the others in an accuracy, as ``scale − erm: +0.06 [0.01, 0.11]``.
+    """How the first method differs on test from the others in an accuracy, as ``scale − erm: +0.06 [0.01, 0.11] …``.
 
-    It is the first of each dataset and kind of seeds.
+    It is the first of each dataset and kind of seeds. What differences from several others have in common stands above
+    them, once.
     """
     rows = differences[differences["accuracy"] == accuracy]
     first = rows.groupby(["dataset", "seeds_kind"], sort=False)[["run", "method"]].transform("first")
     of_first = rows[(rows["run"] == first["run"]) & (rows["method"] == first["method"])]
     several_runs = pd.concat([rows["run"], rows["other_run"]]).nunique() > 1
     several_datasets = rows["dataset"].nunique() > 1
-    lines = []
+    alike: dict[tuple[str, str, str], list[tuple[str, Row]]] = {}
     for row in of_first.to_dict("records"):
         one, other = (row[f"{which}method"] + f" of {row[f'{which}run']}" * several_runs for which in ("", "other_"))
         on = f" on {row['dataset']}" * several_datasets
-        lines.append(
-            f"{one} − {other}{on}: {row['difference']:+.3f}{_interval(row)} "
-            f"on test {accuracy.replace('_', '-')} over {_pairs(row)}{_doubt(row)}"
-        )
-    return lines
+        over = f"on test {accuracy.replace('_', '-')} over {_pairs(row)}"
+        over += ", too few for an interval" * bool(pd.isna(row["low"]))
+        alike.setdefault((one, on, over), []).append((other, row))
+    return [line for (one, on, over), others in alike.items() for line in _against(one, on, over, others)]
+
+
+def _against(one: str, on: str, over: str, others: list[tuple[str, Row]]) -> Iterator[str]:
+    """One method against others, by the same seeds: a line for each, below one that says what they have in common."""
+    if len(others) == 1:
+        ((other, row),) = others
+        sure = "" if _is_sure(row) else ": not sure"
+        yield f"{one} − {other}{on}: {row['difference']:+.3f}{_interval(row)} {over}{sure}"
+        return
+    yield f"{one} − …{on}, {over}:"
+    names, intervals = max(len(other) for other, _ in others), max(len(_interval(row)) for _, row in others)
+    for other, row in others:
+        sure = "" if _is_sure(row) else "  not sure"
+        yield f"  {other:<{names}}  {row['difference']:+.3f}{_interval(row):<{intervals}}{sure}".rstrip()
 
 
 def _interval(row: Row) -> str:
     return "" if pd.isna(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
 
 
-def _doubt(row: Row) -> str:
-    if pd.isna(row["low"]):
-        return ", too few for an interval"
-    return ": not sure" if row["low"] <= 0 <= row["high"] else ""
+def _is_sure(row: Row) -> bool:
+    """Whether 0 is outside of the interval; where there is none, something else says so."""
+    return pd.isna(row["low"]) or not row["low"] <= 0 <= row["high"]
 
 
 def _pairs(row: Row) -> str:

@@ -30,6 +30,8 @@ LOOK_SECONDS = 1.0
 """Between two looks at the ledger; a terminal is redrawn after each."""
 LINE_SECONDS, LINE_SHARE, MOST_LINE_SECONDS = 4.0, 1 / 720, 60.0
 """Between two lines of a log file: five seconds in the first hour, later this share of the time that has passed."""
+NEARLY = 10.0
+"""Fewer seconds left are no number: the last trials are tested and closed, which nobody has measured."""
 LINE_WIDTH = 80
 """Of a log file's line on how far the search is: running trials that have no room in it are left out."""
 
@@ -159,7 +161,9 @@ class Progress:
         return f"{line}; waiting for a worker"
 
     def _times(self, left: float | None) -> str:
-        return f"{duration(self.elapsed)}" + ("" if left is None else f", about {duration(left)} left")
+        if left is None:
+            return duration(self.elapsed)
+        return f"{duration(self.elapsed)}, " + ("nearly done" if left < NEARLY else f"about {duration(left)} left")
 
     def _at_work(self, trials: Sequence[LedgerTrial]) -> list[LedgerTrial]:
         return [trial for trial in trials if trial.name in self.time.work and not trial.state.ended]

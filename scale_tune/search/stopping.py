@@ -76,7 +76,10 @@ class Stop:
         self.wish(f"{name} was received")
         if not self._searching:
             raise KeyboardInterrupt
-        os.write(2, f"\n{name}: stopping; once more to end at once\n".encode())
+        said = f"{name}: stopping; once more to end at once"
+        # A live table is redrawn from its last line upwards: in that line's place nothing is moved.
+        on_table = os.isatty(1) and os.isatty(2)
+        os.write(2, f"\r\x1b[2K{said}".encode() if on_table else f"\n{said}\n".encode())
 
     def _on_time_up(self, number: int, frame: FrameType | None) -> None:
         if self.reason is None:

@@ -1,6 +1,5 @@
 """A whole analysis, as one command asks for it: trackers, confirmation, comparison, report, exports."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,13 +99,12 @@ def wanted(
     )
 
 
-def analyse(asked: Wanted, steps: "Steps", say: Callable[[str], None]) -> Outcome | None:
+def analyse(asked: Wanted, steps: "Steps") -> Outcome | None:
     """Do what is asked for. What may not be overwritten is written last, so that the same command can be given again.
 
     Args:
         asked: what.
         steps: told what is done.
-        say: called with lines that a user should know of.
 
     Returns:
         What was found; None if the confirmation did not run to its end, which was said.
@@ -115,7 +113,10 @@ def analyse(asked: Wanted, steps: "Steps", say: Callable[[str], None]) -> Outcom
         UserError: as the steps' own functions.
         KeyboardInterrupt: it was stopped; what was refitted or trained by then is kept.
     """
-    tracked = not asked.trackers or track(asked.runs, asked.trackers, say)
+    tracked = True
+    if asked.trackers:
+        tracked = track(asked.runs, asked.trackers, steps)
+        steps.doing("reading the records")
     if asked.confirm is not None:
         evaluate(asked.runs, asked.protocols, asked.export, steps, asked.format_, asked.address)  # DFR selects, too
         if not _confirm(asked, asked.confirm, steps):

@@ -43,7 +43,7 @@ def track(runs: Sequence[RunDir], names: Sequence[TrackerName], say: Callable[[s
     """
     whole = True
     for run in (*runs, *filter(lambda run: run.spec.is_file(), map(confirmation_of, runs))):
-        say(f"bringing {', '.join(names)} up to {run.path}")
+        say(f"bringing {', '.join(names)} up to {run.path} …")
         with BringingUp(run, names) as trackers:
             trackers.bring_up(_now_and_then(say))
             for name, how in trackers.how_to_look().items():

@@ -59,7 +59,8 @@ def _parts(
 ) -> Iterator[RenderableType]:
     running = [trial for trial in trials if trial.state is LedgerState.RUNNING]
     unended = "interrupted" if driven is False else "running"
-    yield f"run {run.path}: {driver}"
+    over = driven is False and len(trials) >= spec.total_samples and all(trial.state.ended for trial in trials)
+    yield f"run {run.path}: {'its search has ended' if over else driver}"
     yield counts(trials, spec, unended)
     yield methods_overview(trials, spec, width, unended)
     if running:

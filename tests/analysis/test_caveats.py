@@ -13,6 +13,7 @@ from tests.support.tables import dfr_row, group_rows, make_spec, make_tables, tr
 LOG = FloatRange(type="float", low=1e-4, high=1e-1, log=True)
 LINEAR = FloatRange(type="float", low=0, high=10)
 NUMBERS = Choice(type="choice", values=(64, 16, 32))
+FROM_ZERO = Choice(type="choice", values=(0, 0.5, 1))
 SPEC = {"methods": ["erm", "scale"], "num_samples": 1}
 
 
@@ -36,7 +37,15 @@ def test_nothing_amiss_is_nothing_said():
         pytest.param(LOG, 1.06e-4, "at the lower end of its range 0.0001 … 0.1", id="within 1 % of a log range"),
         pytest.param(LOG, 1.08e-4, "", id="more than 1 % off"),
         pytest.param(LOG, 0.095, "at the upper end of its range 0.0001 … 0.1", id="upper end"),
-        pytest.param(LINEAR, 0.1, "at the lower end of its range 0 … 10", id="within 1 % of a linear range"),
+        pytest.param(LINEAR, 9.9, "at the upper end of its range 0 … 10", id="within 1 % of a linear range"),
+        pytest.param(LINEAR, 0.1, "", id="nothing lies below a range from 0"),
+        pytest.param(FROM_ZERO, 0, "", id="nothing lies below a choice from 0"),
+        pytest.param(Choice(type="choice", values=(1, 4, 16)), 1, "", id="nothing lies below one of a number"),
+        pytest.param(
+            Choice(type="choice", values=(1, 1.5, 2)), 1, "the lowest of 1, 1.5, 2", id="1 that counts nothing"
+        ),
+        pytest.param(IntRange(type="int", low=1, high=8), 1, "", id="nothing lies below a range of counts"),
+        pytest.param(FROM_ZERO, 1, "the highest of 0, 0.5, 1", id="the highest of a choice from 0"),
         pytest.param(LINEAR, 0.11, "", id="inside a linear range"),
         pytest.param(IntRange(type="int", low=1, high=8), 8, "at the upper end of its range 1 … 8", id="whole numbers"),
         pytest.param(IntRange(type="int", low=1, high=8), 7, "", id="a whole number inside"),

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from scale_tune.cli.common import say
+from scale_tune.cli.common import say, say_written
 from tests.support.commands import Terminal
 
 NOTE = "note: scale: 2 of the 3 seeds that were asked for, of which /a/path/that/is/longer/than/the/terminal is one"
@@ -27,4 +27,15 @@ def test_on_a_terminal_it_is_wrapped_between_words_which_are_never_cut():
         "  which",
         "  /a/path/that/is/longer/than/the/terminal",
         "  is one",
+    ]
+
+
+def test_what_was_written_is_a_line_for_each_directory():
+    file = io.StringIO()
+    tables = ["s3://lab/run/results/trials.parquet", "s3://lab/run/results/dfr.parquet", "s3://lab/run/report.html"]
+    say_written(Console(file=file, highlight=False), [*tables, "copy.log"])
+    assert file.getvalue().splitlines() == [
+        "wrote s3://lab/run/results: trials.parquet, dfr.parquet",
+        "wrote s3://lab/run/report.html",
+        "wrote copy.log",
     ]

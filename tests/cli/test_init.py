@@ -32,7 +32,7 @@ def test_what_is_wrong_writes_nothing(tmp_path):
     for words, message in (
         (["--dataset", "digits", "--methods", "scael", "my.yaml"], "did you mean 'scale'"),
         (["--dataset", "table", "--methods", "erm", "my.yaml"], "table needs its csv: give --csv"),
-        ([*WANTED, "absent/my.yaml"], "can't write absent/my.yaml: No such file or directory"),
+        ([*WANTED, "absent/my.yaml"], "can't write absent/my.yaml: there is no directory absent; make it"),
         (["my.yaml"], "give --dataset, one of digits"),
     ):
         result = call("tune", "init", *words, cwd=tmp_path)

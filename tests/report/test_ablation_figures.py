@@ -2,15 +2,18 @@
 
 import math
 from dataclasses import replace
+from itertools import product
 
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
 from scale_tune.analysis.contrasts import contrasts
+from scale_tune.analysis.panels import Panel
 from scale_tune.analysis.published import beside, publication_for
 from scale_tune.report.ablation_figures import ablation_figure, beside_figure, contrast_figure
 from scale_tune.report.ablation_heatmap import heatmap
+from scale_tune.report.drawing import Drawn, Series
 from tests.support.ablations import ARMS, counts_of, grid_ablation, grid_run, run_with_a_failed_trial
 from tests.support.tables import make_tables
 
@@ -128,6 +131,19 @@ def test_heat_maps_have_a_panel_for_each_method_with_percent_in_the_cells(ablati
     assert numbers_in(panels[0]) == ["13.0", "15.0", "17.0"], "the first is missing"
     limits = {axis.images[0].get_clim() for axis in panels}
     assert len(limits) == 1, "one scale for all"
+
+
+def test_a_method_with_another_grid_has_a_heat_map_of_its_own_rows_and_columns():
+    many, one = ([0.9, 0.95, 1.0], [1000, 2000]), ([1.0], [2000])
+    series = []
+    for look, (name, (rows, cols)) in enumerate({"scale": many, "scale_constant": one}.items()):
+        cells = {place: Drawn(value=0.5) for place in product(rows, cols)}
+        series.append(Series(panel=Panel(name=name, rows=rows, cols=cols, cells=cells), look=look))
+    drawn = [axis for axis in heatmap(series, "rows", "cols", "label").axes if axis.get_title()]
+    for axis, (rows, cols) in zip(drawn, (many, one), strict=True):
+        assert [label.get_text() for label in axis.get_yticklabels()] == [f"{row:g}" for row in rows]
+        assert [label.get_text() for label in axis.get_xticklabels()] == [f"{col:g}" for col in cols]
+        assert (axis.get_xlim(), axis.get_ylim()) == ((-0.5, len(cols) - 0.5), (len(rows) - 0.5, -0.5))
 
 
 def test_differences_are_centred_at_0_and_marked_where_their_interval_includes_it(run, ablation, figures):

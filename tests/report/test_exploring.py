@@ -201,6 +201,18 @@ def test_parallel_coordinates_are_drawn_as_they_are(whole, html):
     assert strengths[-1] == 1
 
 
+def test_of_many_methods_those_with_the_highest_objectives_are_unfolded():
+    names = ["erm", "rwg", "subg", "rwy", "suby", "jtt", "afr", "mixup"]
+    given = analysed(spec_of(methods=names))
+    best = given.tables["trials"].groupby("method")["objective"].max().sort_values(ascending=False)
+    section = parallel.section(given)
+    assert [shown.of for shown in (*section.figures, *section.more_figures)] == list(best.index)
+    assert len(section.figures) == parallel.SHOWN
+    shown = Page(report.render(given))
+    assert "2 more" in shown.text("parallel")
+    assert {f"parallel-{method}" for method in names} <= set(shown.figures)
+
+
 def test_a_method_with_one_searched_parameter_has_no_parallel_coordinates():
     spec = spec_of(methods=["erm"], space={"lr": {"type": "float", "low": 0.1, "high": 0.2}})
     assert parallel.section(analysed(spec)) is None

@@ -358,12 +358,14 @@ def test_diverged_trials_are_listed():
 
 
 def test_how_to_reproduce_names_command_commit_versions_and_data(whole):
-    resumed = [{"created": "2030-01-03", "command": "tune.py --resume runs/demo"}]
-    provenance = {**whole.provenance, "fingerprints": {"scale-00000": "f00d"}, "resumed": resumed}
+    resumed = [{"created": "2030-01-03T04:05:06+00:00", "command": "tune.py --resume runs/demo"}]
+    fingerprints = {"scale-00000": "f00d", "erm-00000": "beef"}
+    provenance = {**whole.provenance, "fingerprints": fingerprints, "resumed": resumed}
     shown = Page(report.render(replace(whole, provenance=provenance)))
     assert shown.text("command") == "tune.py space.yaml"
     assert shown.text("commit") == "abc123"
-    for part in ("torch 2.9", "f00d of scale-00000", "num_samples: 12", "2030-01-03: tune.py --resume runs/demo"):
+    began = "2030-01-03 04:05 UTC: tune.py --resume runs/demo"
+    for part in ("torch 2.9", "f00d of scale-00000", "beef of erm-00000", "num_samples: 12", began):
         assert part in shown.text("reproduce")
     nothing = Page(report.render(replace(whole, provenance={})))
     assert nothing.text("command") == "not recorded"

@@ -88,6 +88,18 @@ def test_differences_are_lines_of_the_first_method_against_the_others(runs):
     assert difference_lines(differences([]), "worst_group") == []
 
 
+def test_what_several_differences_have_in_common_stands_above_them_once():
+    trials = [trial("scale-0", 0.9), trial("erm_target-0", 0.9), trial("erm-0", 0.1)]
+    heading, *lines = difference_lines(differences([make_tables(trials)]), "worst_group")
+    assert heading == "scale − …, on test worst-group over 3 shared seeds:"
+    assert re.fullmatch(r"  erm_target  [+-]0\.000 \[-0\.\d{3}, 0\.\d{3}\]  not sure", lines[0])
+    assert re.fullmatch(r"  erm         \+0\.800 \[0\.\d{3}, 0\.\d{3}\]", lines[1])
+    few = [trial(f"{method}-0", 0.5, seeds=2, seeds_asked=2) for method in ("scale", "erm", "erm_target")]
+    heading, *lines = difference_lines(differences([make_tables(few)]), "worst_group")
+    assert heading.endswith("over 2 shared seeds, too few for an interval:")
+    assert all(re.fullmatch(r"  \w+ +[+-]0\.000", line) for line in lines)
+
+
 def test_a_difference_that_is_sure_says_no_more():
     found = differences([make_tables([trial("erm-0", 0.1), trial("scale-0", 0.9)])])
     assert difference_lines(found, "worst_group")[0].endswith("over 3 shared seeds")

@@ -80,6 +80,17 @@ def test_a_terminal_gets_a_bar_a_table_what_runs_and_the_best_config(ledger, mon
     assert text.endswith(text[text.rindex("2 of 6 trials ended") :]), "the display makes room for what came of it"
 
 
+def test_while_the_last_trials_are_closed_no_number_stands_still(monkeypatch):
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    run = spec(methods=["erm"], epochs=3, num_samples=1)
+    trials, output = [made_up("erm", 0, LedgerState.RUNNING, 3)], io.StringIO()
+    with Progress(Console(file=output, width=80), run) as progress:
+        progress.time.begun("erm-00000", anew=True, now=progress.started)
+        progress.time.trained("erm-00000", "erm", 3, 0, progress.started)
+        progress.show(SimpleNamespace(spec=run, trials=lambda: trials, done=False))
+    assert output.getvalue().startswith("100%, 0/1 trials ended, 0s, nearly done; running erm-00000 3/3\n")
+
+
 def made_up(method: str, number: int, state: LedgerState, epochs: int) -> LedgerTrial:
     return LedgerTrial(
         name=trial_name(method, number),

@@ -1,3 +1,5 @@
+import os
+import pty
 import subprocess
 import sys
 
@@ -48,6 +50,23 @@ def behaviour(budget: float | None, phase: str, action: str) -> tuple[int, str]:
 def test_a_signal_is_noted_while_trials_train_and_a_second_one_ends_at_once(name):
     outcome = behaviour(None, "stop.noted()", f"os.kill(os.getpid(), signal.{name})")
     assert outcome == (3, f"noted: {name} was received\n")
+
+
+def test_on_a_terminal_the_word_that_it_stops_moves_no_line_of_the_table():
+    program = """
+import os, signal
+from scale_tune.search.stopping import Stop
+
+with Stop().noted():
+    print("a table", end="", flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+    ours, theirs = pty.openpty()
+    done = subprocess.run([sys.executable, "-c", program], stdin=theirs, stdout=theirs, stderr=theirs, timeout=30)
+    shown = os.read(ours, 1000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert (done.returncode, shown) == (0, "a table\r\x1b[2KSIGINT: stopping; once more to end at once")
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])

@@ -67,6 +67,7 @@ def test_a_stopped_run_shows_counts_what_was_interrupted_the_best_the_failure_an
 
 def test_an_ended_run_is_to_be_analysed(ended):
     lines = status(ended)
+    assert lines[0] == f"run {ended.path}: its search has ended"
     assert lines[1].startswith("6 of 6 trials ended: ")
     assert lines[-2:] == ["compare the methods by", f"  python analyze.py {ended.path}"]
 

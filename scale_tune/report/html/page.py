@@ -43,7 +43,9 @@ def render(analysed: Analysis) -> str:
         "shade_class": swatches.shade_class,
     }
     parts, found = sections(analysed), answers(analysed)
-    shown = [answer.figure for answer in found if answer.figure] + [each for part in parts for each in part.figures]
+    shown = [answer.figure for answer in found if answer.figure] + [
+        each for part in parts for each in (*part.figures, *part.more_figures)
+    ]
     light, dark = swatches.shades_css()
     script = "\n".join((TEMPLATES / f"{name}.js").read_text() for name in SCRIPTS)
     plotly = get_plotlyjs()

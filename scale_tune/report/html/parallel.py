@@ -23,6 +23,8 @@ MIN_PARAMETERS, MIN_TRIALS = 2, 3
 """With fewer, the slices show all there is."""
 SHADES = 8
 """Steps between the lowest objective and the highest."""
+SHOWN = 6
+"""Of more methods, these with the highest objectives are shown, and the others folded."""
 SPREAD = 0.05
 """How far apart the lines through one choice are at most: the higher the objective, the higher the line."""
 
@@ -94,22 +96,23 @@ def _in_order(parameter: Choice) -> list[Any]:
 def section(analysed: Analysis) -> Section | None:
     """A figure for each method in which more than one parameter was searched; None if there is no such method."""
     looks, trials = looks_of(analysed), analysed.tables["trials"]
-    figures = []
-    for method in analysed.spec.methods:
-        if found := parallel(trials, method, analysed.spec):
-            title = f"{method}, {len(found.trials):,} trials"
-            alt = f"Hyperparameters and objective of each {method} trial"
-            figures.append(ShownFigure(f"parallel-{method}", title, drawn(found, looks[method]), alt, of=method))
-    if not figures:
+    shown = {m: found for m in analysed.spec.methods if (found := parallel(trials, m, analysed.spec))}
+    if not shown:
         return None
+    figures = []
+    for method in sorted(shown, key=lambda method: -max(shown[method].axes[-1].values)):
+        title = f"{method}, {len(shown[method].trials):,} trials"
+        alt = f"Hyperparameters and objective of each {method} trial"
+        figures.append(ShownFigure(f"parallel-{method}", title, drawn(shown[method], looks[method]), alt, of=method))
     return Section(
         id="parallel",
         title="Hyperparameters together",
         lead="Each line is a trial, from its hyperparameters on the left to its objective "
         f"({words(analysed.spec.objective)} accuracy on validation), the stronger the higher; of a pruned trial the "
         "objective that it had then. Each method has axes of its own, a choice’s lines are kept a little apart, and a "
-        "click on a line opens its trial.",
-        figures=figures,
+        "click on a line opens its trial. The method with the highest objective comes first.",
+        figures=figures[:SHOWN],
+        more_figures=figures[SHOWN:],
     )
 
 

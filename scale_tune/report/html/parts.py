@@ -32,6 +32,8 @@ class Section:
     title: str
     lead: str
     figures: Sequence[ShownFigure] = ()
+    more_figures: Sequence[ShownFigure] = ()
+    """Figures of the same kind that a click unfolds."""
     multiples: bool = False
     """Whether the figures are small multiples, which stand side by side as many as there is room for."""
     tables: Sequence[PrintedTable] = ()

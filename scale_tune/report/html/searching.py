@@ -1,6 +1,7 @@
 """The sections on the search as a whole: its trials, what mattered, what failed, how it was made."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import pandas as pd
 import yaml
@@ -146,14 +147,19 @@ def reproduce(analysed: Analysis) -> Section:
         "in the same order; a trial's own result depends on its config, seeds and data alone.",
         details={
             "command": provenance.get("command"),
-            "created": provenance.get("created"),
-            "resumed": provenance.get("resumed", []),
+            "created": _moment(provenance["created"]) if "created" in provenance else None,
+            "resumed": [start | {"created": _moment(start["created"])} for start in provenance.get("resumed", [])],
             "commit": provenance.get("git_commit"),
             "versions": {"python": provenance.get("python"), **provenance.get("versions", {})},
             "fingerprints": _trials_by(provenance.get("fingerprints", {})),
             "spec": yaml.safe_dump(plain, sort_keys=False, allow_unicode=True),
         },
     )
+
+
+def _moment(written: str) -> str:
+    """As the page has other moments: ``2030-01-02 03:04 UTC``."""
+    return f"{datetime.fromisoformat(written):%Y-%m-%d %H:%M %Z}"
 
 
 def _trials_by(fingerprints: Mapping[str, str]) -> dict[str, list[str]]:

@@ -118,7 +118,7 @@ def dfr(analysed: Analysis) -> Section:
     """Every refitted checkpoint, and the path over C of the best ones."""
     rows, title = analysed.tables["dfr"], "DFR: the last layer refitted"
     if rows.empty:
-        lead = "DFR has not been fitted: it needs a completed erm trial that kept its weights."
+        lead = "No last layer was refitted: DFR takes an erm trial that ran to its end, whose features are then kept."
         return Section(id="dfr", title=title, lead=lead)
     rows = rows.assign(network=_networks(rows))
     rows = rows.assign(key=[_refit_name(row) for row in rows_of(rows)])
