@@ -212,7 +212,8 @@ def test_every_command_within_a_line_has_options_that_exist(block):
 
 
 def options_of(command: str) -> set[str]:
-    return {option for parameter in typer.main.get_command(APPS[command]).params for option in parameter.opts}
+    options = {option for parameter in typer.main.get_command(APPS[command]).params for option in parameter.opts}
+    return options | {"--help"}
 
 
 def test_every_option_within_a_line_exists():

@@ -332,7 +332,7 @@ def test_protocols_are_parsed_and_a_wrong_one_gets_the_nearest():
         parse_protocols("scal")
     with pytest.raises(UserError, match="there is no protocol ''; known are: scale, dfr, class, train, none"):
         parse_protocols("scale,")
-    with pytest.raises(UserError, match="there is no protocol 'none'"):
+    with pytest.raises(UserError, match="none stands alone, got 'scale,none'"):
         parse_protocols("scale,none")
 
 
