@@ -50,6 +50,10 @@ def load_spec(
     except FileNotFoundError:
         raise UserError(f"there is no search space {path}; see search_spaces/ for those that ship") from None
     except (OSError, ValueError) as error:
+        if (path / "spec.yaml").is_file():
+            raise UserError(
+                f"{path} is a run: go on with it by --resume {path}, or search the same anew by giving {path}/spec.yaml"
+            ) from None
         raise UserError(f"can't read the search space {path}: {why(error)}; give a YAML file in UTF-8") from None
     data, lines = parse_yaml(text, str(path))
     beside = path.parent

@@ -45,7 +45,7 @@ def print_plan(spec: RunSpec, preparation: Mapping[str, Sequence[int]]) -> None:
         f"sampler    {spec.sampler}",
         f"scheduler  {spec.scheduler.name}{_scheduler_settings(spec)}",
         *(f"try first  {line}" for line in _points(spec)),
-        f"each trial {spec.resources.cpus_per_trial:g} CPUs, {spec.resources.gpus_per_trial:g} GPUs",
+        f"each trial {_units(spec.resources.cpus_per_trial, 'CPU')}, {_units(spec.resources.gpus_per_trial, 'GPU')}",
         f"in all     {spec.total_samples} trials, at most {epochs} epochs of single replicas",
     ):
         console.print(line, soft_wrap=True)
@@ -72,6 +72,10 @@ def _scheduler_settings(spec: RunSpec) -> str:
             return f" (from epoch {scheduler.grace_period}, above the median of the complete trials go on)"
         case "none":
             return ""
+
+
+def _units(number: float, unit: str) -> str:
+    return f"{number:g} {unit}{'s' * (number != 1)}"
 
 
 def _points(spec: RunSpec) -> list[str]:

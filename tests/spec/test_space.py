@@ -344,6 +344,9 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
         load_spec(tmp_path / "absent.yaml")
     with pytest.raises(UserError, match="can't read"):
         load_spec(tmp_path)
+    (tmp_path / "spec.yaml").touch()
+    with pytest.raises(UserError, match=f"{tmp_path} is a run: go on with it by --resume {tmp_path}, or"):
+        load_spec(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="can't read"):
         load_spec(tmp_path / "binary.yaml")
