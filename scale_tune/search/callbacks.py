@@ -142,6 +142,5 @@ class DriverCallback(tune.Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called several times a second."""
         self.search.progress.show(self.search.ledger)
-        # Once all trials have ended, Ray would still write them all down and read them again.
-        if self.search.stop.reason is not None or self.search.ledger.done:
+        if self.search.stop.reason is not None:
             raise SearchStopped

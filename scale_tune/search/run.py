@@ -52,10 +52,7 @@ def run_search(search: Search, reconnect: Callable[[], None]) -> bool:
         try:
             _drive_leg(search)
         except SearchStopped:
-            if not search.ledger.done:
-                return False
-            search.closing.sweep()
-            return True
+            return search.ledger.done
         except Exception as error:
             idle = 0 if _epochs(search.ledger) > before else idle + 1
             if not _caused_by(error, ray.exceptions.RayError) or idle > MAX_IDLE_LEGS:
@@ -74,7 +71,9 @@ def _drive_leg(search: Search) -> None:
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"
     search.issued.clear()
     search.progress.time.work.clear()
-    with tempfile.TemporaryDirectory(prefix="scale-tune-") as scratch, _ray_logs_to(search.run, Path(scratch)):
+    # Workers of a search that is told to stop may write there until they are ended, also while it is deleted.
+    made = tempfile.TemporaryDirectory(prefix="scale-tune-", ignore_cleanup_errors=True)
+    with made as scratch, _ray_logs_to(search.run, Path(scratch)):
         tuner = tune.Tuner(
             tune.with_resources(TuneTrial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}),
             tune_config=tune.TuneConfig(

@@ -84,25 +84,6 @@ def test_an_ended_trial_whose_storage_fails_is_closed_by_the_next_sweep(search, 
     assert not checkpoints(search.run.trial(name))
 
 
-def test_a_search_ends_once_its_last_trial_has_and_closes_what_could_not_be_closed(search, monkeypatch):
-    """Ray, told to go on, would write down and read again all trials that there were."""
-    callback, swept = DriverCallback(search), []
-
-    def leg(search: Search) -> None:
-        for left in (1, 0):
-            name, outcome = trained(search)
-            told(search, name, outcome)
-            if left:
-                callback.on_step_end(0, [])
-        callback.on_step_end(0, [])
-        raise AssertionError("it goes on")
-
-    monkeypatch.setattr(driven, "_drive_leg", leg)
-    monkeypatch.setattr(Closing, "sweep", lambda closing: swept.append(len(closing.ledger.trials())))
-    assert driven.run_search(search, lambda: None)
-    assert swept == [0, 2], "before the search and after it"
-
-
 def test_a_search_that_is_to_stop_has_not_ended(search, monkeypatch):
     callback = DriverCallback(search)
     search.ledger.next_trial()
