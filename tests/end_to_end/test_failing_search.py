@@ -8,7 +8,7 @@ import pytest
 from scale_tune.tables import collect as results
 from tests.support.commands import altered_checkout, run
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.drill]
 
 
 def test_a_diverging_and_a_failing_trial_do_not_stop_the_search(space, tmp_path):

@@ -11,7 +11,7 @@ from scale_tune.workflows import driver
 from tests.conftest import REPOSITORY
 from tests.support.commands import call, handlers_kept, run
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.drill]
 
 DIGITS = REPOSITORY / "search_spaces" / "digits.yaml"
 
