@@ -6,6 +6,7 @@ the refitted last layer, which is fitted again from the features that the trial 
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scale_tune import __version__
@@ -98,7 +99,8 @@ def export_best(run: RunDir, found: Evaluation, directory: Location) -> tuple[li
                 left_out.append(f"{row['method']} on {row['dataset']} is not in {directory}: {absent}")
     except BaseException as error:
         for place in begun:
-            place.delete()
+            with suppress(OSError):  # what can't be deleted either is refused by the next command
+                place.delete()
         if isinstance(error, OSError):
             raise UserError(f"can't write the networks to {directory}: {error}; choose another --best") from None
         raise

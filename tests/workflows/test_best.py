@@ -116,6 +116,27 @@ def test_what_is_there_is_not_overwritten_and_several_runs_are_refused(run, tmp_
     check_best([run], Location.of(tmp_path / "new"))
 
 
+@pytest.mark.parametrize("cut", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_an_export_that_is_cut_off_leaves_nothing_and_can_be_begun_again(
+    cut, run, without_refits, tmp_path, monkeypatch
+):
+    directory, write, written = Location.of(tmp_path / "best"), Location.write, []
+
+    def cut_off(place, content):
+        if len(written) == 4:
+            raise cut
+        written.append(place)
+        write(place, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Location, "write", cut_off)
+        with pytest.raises(KeyboardInterrupt if isinstance(cut, KeyboardInterrupt) else UserError):
+            export_best(run, without_refits, directory)
+    assert len(written) == 4
+    assert not any(place.exists() for place in written)
+    check_best([run], directory)
+
+
 def test_weights_that_are_gone_are_said_and_damaged_ones_are_an_error(run, without_refits, tmp_path):
     trial = without_refits.comparison.set_index("method").loc["scale", "trial"]
     path = weights_path(run.trial(trial), 1).local
