@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, pad
+from torch.nn.functional import pad
 
 from scale_tune.methods.regularize_mode import RegularizeMode
 
@@ -94,9 +94,20 @@ def combine_gradients(
     if group_size < 1:
         raise ValueError(f"group_size must be at least 1, got {group_size}")
     g_tr, g_tg = (in_groups(gradient, group_size) for gradient in (train_grad, target_grad))
-    cosines = cosine_similarity(g_tr, g_tg, dim=1, eps=COSINE_EPS)
+    cosines = cosine_of_rows(g_tr, g_tg)
     w = task_weight(cosines, RegularizeMode(regularize_mode), constant).unsqueeze(1)
-    return ungrouped(w * g_tr + g_tg, train_grad.shape), cosines
+    return ungrouped(torch.addcmul(g_tg, w, g_tr), train_grad.shape), cosines
+
+
+def cosine_of_rows(one: Tensor, other: Tensor) -> Tensor:
+    """The cosine similarity of each row of one with the same row of the other, (rows,); 0 where either is zero.
+
+    What :func:`torch.nn.functional.cosine_similarity` gives but for rounding. That divides every element by its row's
+    norm, and takes five to eight times as long for it.
+    """
+    norms = (torch.linalg.vector_norm(rows, dim=1).clamp_(min=COSINE_EPS) for rows in (one, other))
+    cosines: Tensor = torch.linalg.vecdot(one, other)
+    return cosines.div_(next(norms)).div_(next(norms))
 
 
 def in_groups(gradient: Tensor, group_size: int) -> Tensor:

@@ -267,7 +267,9 @@ class Method(ABC):
 
         hp = self.setting.config.hyperparameters
         rate = hp.lr if lr is None else lr
-        return torch.optim.SGD(parameters, lr=rate, momentum=hp.momentum, weight_decay=hp.weight_decay)
+        # In one pass over memory instead of three. Where it was measured: on the CPU.
+        fused = True if self.device.type == "cpu" else None
+        return torch.optim.SGD(parameters, lr=rate, momentum=hp.momentum, weight_decay=hp.weight_decay, fused=fused)
 
 
 def descend(loss: "Tensor", *optimizers: "torch.optim.Optimizer") -> None:

@@ -50,12 +50,10 @@ def project_gradients(train_grad: "Tensor", target_grad: "Tensor", group_size: i
     Returns:
         d of the module's equation, of the parameter's shape, and the cosine of each group, (number of groups,).
     """
-    from torch.nn.functional import cosine_similarity
-
-    from scale_tune.methods.gradients import COSINE_EPS, in_groups, ungrouped
+    from scale_tune.methods.gradients import COSINE_EPS, cosine_of_rows, in_groups, ungrouped
 
     g_tr, g_tg = (in_groups(gradient, group_size) for gradient in (train_grad, target_grad))
     against = (g_tr * g_tg).sum(dim=1, keepdim=True).clamp(max=0)
     along = against / g_tg.square().sum(dim=1, keepdim=True).clamp(min=COSINE_EPS**2)
     combined = ungrouped(g_tr - along * g_tg + g_tg, train_grad.shape)
-    return combined, cosine_similarity(g_tr, g_tg, dim=1, eps=COSINE_EPS)
+    return combined, cosine_of_rows(g_tr, g_tg)

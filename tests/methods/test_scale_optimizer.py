@@ -39,7 +39,7 @@ class Scale:
 
     def __init__(self, model: nn.Module, mode: str = "linear", lr: float = LR) -> None:
         self.model, self.mode = model, mode
-        self.sgd = torch.optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+        self.sgd = torch.optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, fused=True)
 
     def step(self, train, target) -> torch.Tensor:
         def combine(g_tr: torch.Tensor, g_tg: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -98,7 +98,7 @@ def observed(method: str, splits: DatasetSplits | None = None, **fields) -> Obse
 
 def plain_sgd(network: nn.Module, batches: Iterator[Batch], *, lr: float = 0.02, weight_decay: float = 0.01):
     """Train a network in place by torch's SGD on the mean cross-entropy of each batch."""
-    sgd = torch.optim.SGD(network.parameters(), lr=lr, momentum=MOMENTUM, weight_decay=weight_decay)
+    sgd = torch.optim.SGD(network.parameters(), lr=lr, momentum=MOMENTUM, weight_decay=weight_decay, fused=True)
     network.train()
     for batch in batches:
         sgd.zero_grad()
