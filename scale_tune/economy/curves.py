@@ -15,7 +15,7 @@ import pandas as pd
 
 from scale_tune.accuracies import Cells, Flags, Floats, Integers, parts_of
 from scale_tune.analysis.comparison import dataset_names
-from scale_tune.analysis.counts import STRATUM
+from scale_tune.analysis.counts import SPLITS, STRATUM
 from scale_tune.analysis.entries import RunTables
 from scale_tune.analysis.selection import data_of, eligible
 from scale_tune.ranking import best_of
@@ -61,8 +61,11 @@ class Curves:
     """Of shape (c, s): epochs of each replica, fewer than e if it diverged."""
     seconds: Floats
     """Of shape (c, s, e): how long each epoch took; 0 of those that were not trained, NaN if it is not known."""
-    test_images: int
-    """In the smallest evaluation group of test."""
+    images: dict[str, int]
+    """By split, val and test: in the smallest of the groups whose lowest accuracy the objective is; or all that it is
+    made of, if it is no lowest."""
+    groups: dict[str, int]
+    """By split: how many groups it is the lowest of; 1 if it is no lowest."""
     pruned: int
     """Trials that were stopped early, which are not among these."""
     left_out: tuple[str, ...]
@@ -165,7 +168,7 @@ def curves_of(run: RunTables) -> Iterator[Curves | Refused]:
     val = _best_so_far(run)
     for data in dict.fromkeys(of_trials):
         on_data = trials[[each == data for each in of_trials]]
-        test, test_images = _on_test(run, on_data["trial"])
+        judged = {split: _judged(run, on_data["trial"], split) for split in SPLITS}
         for method in on_data["method"].unique():
             rows = on_data[on_data["method"] == method].sort_values("number")
             known = set(val.index.get_level_values("trial"))
@@ -176,7 +179,7 @@ def curves_of(run: RunTables) -> Iterator[Curves | Refused]:
                 there = ", ".join(left_out) or "there are none"
                 yield Refused(**about, reason=f"no trial has run to its end: {there}")
                 continue
-            yield _curves(spec, whole, val, test, test_images, about, int((rows["state"] == "pruned").sum()), left_out)
+            yield _curves(spec, whole, val, judged, about, int((rows["state"] == "pruned").sum()), left_out)
 
 
 def _left_out(rows: pd.DataFrame, whole: pd.DataFrame) -> Iterator[str]:
@@ -198,38 +201,47 @@ def _best_so_far(run: RunTables) -> pd.DataFrame:
     return rows.assign(best=best).set_index(["trial", "seed", "epoch"])[["best", "seconds"]]
 
 
-def _on_test(run: RunTables, trials: pd.Series) -> tuple[pd.Series, int]:
-    """The objective's accuracy on test by trial and seed, and how many images the smallest evaluation group has.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Judged:
+    """How all trials on one kind of data were judged on a split."""
 
-    Args:
-        run: its tables.
-        trials: names, all of one kind of data.
-    """
-    groups = run.tables["groups"]
-    rows = groups[groups["protocol"].isna() & (groups["split"] == "test") & groups["trial"].isin(trials)]
-    if rows.empty:
-        return pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []])), 0
-    summed = rows.groupby(["trial", "seed", *STRATUM])[["n", "correct", "train_n"]].sum()
-    n, correct, train_n = (summed.unstack(STRATUM, fill_value=0)[name] for name in ("n", "correct", "train_n"))
-    labels, named, aligned = (n.columns.get_level_values(name) for name in STRATUM)
-    cells = Cells(
-        labels=labels.to_numpy(np.int64),
-        aligned=aligned.to_numpy(np.bool_),
-        evaluation_groups=named.to_numpy(str),
-        train_n=train_n.to_numpy(np.int64),
-    )
-    parts = parts_of(correct.to_numpy(np.int64), n.to_numpy(np.int64), cells)
-    sizes = parts["worst_group"].n
-    accuracy = parts[run.spec.objective.value].value if run.spec.objective.value in parts else np.nan
-    return pd.Series(accuracy, index=n.index), int(sizes[sizes > 0].min())
+    accuracy: pd.Series
+    """The objective's, by trial and seed."""
+    images: int
+    groups: int
+
+
+def _judged(run: RunTables, trials: pd.Series, split: str) -> _Judged:
+    """How these trials, all of one kind of data, were judged."""
+    groups, objective = run.tables["groups"], run.spec.objective.value
+    rows = groups[groups["protocol"].isna() & (groups["split"] == split) & groups["trial"].isin(trials)]
+    if not rows.empty:
+        summed = rows.groupby(["trial", "seed", *STRATUM])[["n", "correct", "train_n"]].sum()
+        n, correct, train_n = (summed.unstack(STRATUM, fill_value=0)[name] for name in ("n", "correct", "train_n"))
+        labels, named, aligned = (n.columns.get_level_values(name) for name in STRATUM)
+        cells = Cells(
+            labels=labels.to_numpy(np.int64),
+            aligned=aligned.to_numpy(np.bool_),
+            evaluation_groups=named.to_numpy(str),
+            train_n=train_n.to_numpy(np.int64),
+        )
+        parts = parts_of(correct.to_numpy(np.int64), n.to_numpy(np.int64), cells).get(objective)
+        if parts is not None:
+            lowest = parts.weights is None
+            sizes = parts.n if lowest else parts.n.sum(axis=1, keepdims=True)
+            return _Judged(
+                accuracy=pd.Series(parts.value, index=n.index),
+                images=int(sizes[sizes > 0].min()),
+                groups=int((sizes > 0).sum(axis=1).max()),
+            )
+    return _Judged(accuracy=pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []])), images=0, groups=0)
 
 
 def _curves(
     spec: RunSpec,
     rows: pd.DataFrame,
     val: pd.DataFrame,
-    test: pd.Series,
-    test_images: int,
+    judged: dict[str, _Judged],
     about: dict[str, str],
     pruned: int,
     left_out: Sequence[str],
@@ -253,12 +265,16 @@ def _curves(
         params=tuple({str(name): value for name, value in config.items()} for config in params),
         seeds=tuple(spec.seeds),
         val=kept,
-        test=test.reindex(pd.MultiIndex.from_product([names, spec.seeds])).to_numpy(float).reshape(shape[:2]),
+        test=judged["test"]
+        .accuracy.reindex(pd.MultiIndex.from_product([names, spec.seeds]))
+        .to_numpy(float)
+        .reshape(shape[:2]),
         selectable=rows["trial"].isin(eligible(rows)["trial"]).to_numpy(bool),
         drawn=(rows["number"] >= points).to_numpy(bool),
         trained=trained,
         seconds=np.where(np.isnan(best), 0.0, seconds),
-        test_images=test_images,
+        images={split: of.images for split, of in judged.items()},
+        groups={split: of.groups for split, of in judged.items()},
         pruned=pruned,
         left_out=tuple(left_out),
     )

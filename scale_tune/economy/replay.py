@@ -97,11 +97,12 @@ def replay(curves: Curves, policy: Policy, orders: Orders, workers: int = 1) -> 
 
     Args:
         curves: the lookup; one whose :attr:`~scale_tune.economy.curves.Curves.no_replay` is None, or it means nothing.
-        policy: with no more trials and seeds than there are.
+        policy: with no more seeds than there are.
         orders: of configs and seeds. Those beyond what is sensible for a search of this size are left out.
         workers: trials at once.
     """
-    width = len(policy.stages(curves.epochs)) * policy.trials**2
+    trials = policy.trials(len(curves.trials))
+    width = len(policy.stages(curves.epochs, trials)) * trials**2
     return _Search(curves, policy, orders.first(max(1, COMPARISONS // width)), workers).run()
 
 
@@ -111,15 +112,19 @@ class _Search:
     def __init__(self, curves: Curves, policy: Policy, orders: Orders, workers: int) -> None:
         self.curves, self.policy = curves, policy
         self.rule: Pruner = policy.rule(curves.epochs)
-        stages = policy.stages(curves.epochs)
-        self.configs = orders.configs[:, : policy.trials]
+        trials = policy.trials(len(curves.trials))
+        stages = policy.stages(curves.epochs, trials)
+        self.configs = orders.configs[:, :trials]
         self.seeds = orders.seeds
-        n, trials, k = len(self.configs), policy.trials, len(stages)
+        n, k = len(self.configs), len(stages)
         self.every = np.arange(n)
         self.epoch = np.array([stage.epoch for stage in stages])
         numbers = range(trials)
         self.compares = np.array(
-            [[bool(policy.race) or self.rule.compares(number, stage.epoch) for stage in stages] for number in numbers]
+            [
+                [stage.epoch == curves.epochs or self.rule.compares(number, stage.epoch) for stage in stages]
+                for number in numbers
+            ]
         )
         brackets = np.array([self.rule.bracket(number) for number in numbers])
         self.fellows = brackets[:, None] == brackets
@@ -194,7 +199,7 @@ class _Search:
         self.due[which, worker] = now + self.took[which, self.stage[which, worker], self.trial[which, worker]]
 
     def _take_next(self, which: Integers, worker: Integers, now: Floats) -> None:
-        left = self.next[which] < self.policy.trials
+        left = self.next[which] < self.configs.shape[1]
         self.due[which[~left], worker[~left]] = np.inf
         which, worker, now = which[left], worker[left], now[left]
         trial = self.next[which]
@@ -211,7 +216,7 @@ class _Search:
         """
         curves = self.curves
         known: dict[tuple[int, ...], tuple[Floats, Floats]] = {}
-        shape = (len(self.configs), len(stages), self.policy.trials)
+        shape = (len(self.configs), len(stages), self.configs.shape[1])
         objective, seconds = np.empty(shape), np.empty(shape)
         cost, whole = np.empty(shape, np.int64), np.empty(shape, bool)
         of_seconds = curves.seconds.cumsum(axis=2)

@@ -68,7 +68,9 @@ SCHEDULERS = [
 
 
 def assert_replay_is_ledger(path, curves, order, scheduler, workers=1):
-    policy = Policy(scheduler=SchedulerSpec.model_validate(scheduler), trials=len(order), seeds=len(curves.seeds))
+    policy = Policy(
+        scheduler=SchedulerSpec.model_validate(scheduler), part=len(order) / len(curves.trials), seeds=len(curves.seeds)
+    )
     orders = Orders(configs=np.array([order]), seeds=np.arange(len(curves.seeds))[None])
     replayed = replay(curves, policy, orders, workers)
     epochs, complete, winner = in_ledger(path, curves, order, scheduler, workers)
@@ -115,7 +117,7 @@ def test_orders_are_random_and_the_same_for_the_same_seed():
 
 def test_a_whole_search_finds_its_winner_and_spends_everything():
     curves = curves_from(rising(np.random.default_rng(0), 12, 3, 5))
-    replayed = replay(curves, Policy(trials=12, seeds=3), random_orders(curves, 50))
+    replayed = replay(curves, Policy(seeds=3), random_orders(curves, 50))
     assert replayed.found.all()
     assert (replayed.spent == 12 * 3 * 5).all()
     assert (replayed.val_loss == 0).all()
@@ -125,7 +127,7 @@ def test_a_whole_search_finds_its_winner_and_spends_everything():
 
 def test_half_of_the_trials_find_the_winner_half_of_the_time():
     curves = curves_from(rising(np.random.default_rng(0), 10, 1, 3))
-    replayed = replay(curves, Policy(trials=5, seeds=1), random_orders(curves, 2000))
+    replayed = replay(curves, Policy(part=0.5, seeds=1), random_orders(curves, 2000))
     assert replayed.found.mean() == pytest.approx(0.5, abs=0.04)
     assert (replayed.spent == 15).all()
     # The best of five out of ten, by enumeration: C(10 - k, 5 - 1) / C(10, 5) for the k-th best.
@@ -140,7 +142,7 @@ def test_fewer_seeds_select_by_these_and_are_judged_by_all():
     val[0] = 0.5
     val[1] = [[0.9, 0.9], [0.0, 0.0], [0.0, 0.0]]  # the best by its first seed alone
     curves = curves_from(val)
-    replayed = replay(curves, Policy(trials=5, seeds=1), random_orders(curves, 300))
+    replayed = replay(curves, Policy(seeds=1), random_orders(curves, 300))
     lucky = replayed.selected == 1
     assert lucky.mean() == pytest.approx(1 / 3, abs=0.1)
     assert replayed.val_loss[lucky] == pytest.approx(0.5 - 0.3)
@@ -153,10 +155,11 @@ def test_a_race_spends_what_joins_it_and_ends_with_all_seeds():
     curves = curves_from(val)
     race = Policy(
         scheduler=SchedulerSpec(name="asha", reduction_factor=2),
-        trials=6,
         seeds=3,
-        race=(Stage(epoch=1, seeds=1), Stage(epoch=4, seeds=1), Stage(epoch=4, seeds=2)),
+        joins=(1,),
+        at_end=(1, 2),
     )
+    assert race.stages(4, 6) == tuple(Stage(epoch=e, seeds=s) for e, s in [(1, 1), (2, 1), (4, 1), (4, 2), (4, 3)])
     orders = Orders(configs=np.arange(6)[None], seeds=np.arange(3)[None])
     replayed = replay(curves, race, orders)
     # The first is the best: it alone goes on, with one seed to the end and then the others; five stop after one epoch.
@@ -177,7 +180,7 @@ def test_a_diverged_seed_costs_what_it_trained_and_never_wins():
     selectable = np.arange(8) != 2
     curves = curves_from(val, trained=trained, selectable=selectable)
     assert curves.winner != 2
-    replayed = replay(curves, Policy(trials=8, seeds=3), random_orders(curves, 20))
+    replayed = replay(curves, Policy(seeds=3), random_orders(curves, 20))
     assert (replayed.spent == 8 * 18 - 3).all()
     assert replayed.found.all()
 
@@ -188,7 +191,7 @@ def test_a_trial_whose_seeds_have_all_diverged_ends_there_and_is_compared_with_n
     trained = np.full((6, 2), 8)
     trained[0] = 3
     curves = curves_from(val, trained=trained, selectable=np.arange(6) > 0)
-    policy = Policy(scheduler=SchedulerSpec(name="asha", grace_period=2, reduction_factor=2), trials=6, seeds=2)
+    policy = Policy(scheduler=SchedulerSpec(name="asha", grace_period=2, reduction_factor=2), seeds=2)
     replayed = replay(curves, policy, Orders(configs=np.arange(6)[None], seeds=np.arange(2)[None]))
     assert replayed.epochs[0, 0] == 3
     assert replayed.complete[0, 0], "nothing stopped it: it had nothing left to train"
@@ -202,7 +205,7 @@ def test_a_search_that_can_select_nothing_loses_all():
     trained = np.full((5, 1), 4)
     trained[0] = 2  # it diverged, and leads
     curves = curves_from(val, trained=trained, selectable=np.arange(5) > 0)
-    policy = Policy(scheduler=SchedulerSpec(name="asha", grace_period=1, reduction_factor=4), trials=5, seeds=1)
+    policy = Policy(scheduler=SchedulerSpec(name="asha", grace_period=1, reduction_factor=4), seeds=1)
     replayed = replay(curves, policy, Orders(configs=np.arange(5)[None], seeds=np.zeros((1, 1), int)))
     assert replayed.selected.tolist() == [-1]
     assert replayed.val_loss[0] == 0.5
@@ -213,7 +216,7 @@ def test_workers_overtake_each_other_by_the_seconds_that_epochs_took():
     val = np.tile(np.array([0.5, 0.4, 0.9])[:, None, None], (1, 1, 3))
     seconds = np.ones((3, 1, 3))
     seconds[0] = 10.0
-    policy = Policy(scheduler=SchedulerSpec(name="asha", grace_period=1, reduction_factor=2), trials=3, seeds=1)
+    policy = Policy(scheduler=SchedulerSpec(name="asha", grace_period=1, reduction_factor=2), seeds=1)
     order = Orders(configs=np.arange(3)[None], seeds=np.zeros((1, 1), int))
     curves = curves_from(val, seconds=seconds)
     assert replay(curves, policy, order, workers=1).complete[0].tolist() == [True, False, True]

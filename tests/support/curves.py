@@ -32,7 +32,8 @@ def curves_from(val: np.ndarray, test: np.ndarray | None = None, **fields) -> Cu
         "drawn": np.ones(c, bool),
         "trained": np.full((c, s), e),
         "seconds": np.ones(val.shape),
-        "test_images": 100,
+        "images": {"val": 100, "test": 200},
+        "groups": {"val": 2, "test": 2},
         "pruned": 0,
         "left_out": (),
     }
