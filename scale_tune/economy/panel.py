@@ -102,8 +102,8 @@ class Panel:
         if not number:
             return (
                 "no policy that was tried is cheaper and as sure for every method (within a standard error of the "
-                f"winner in {SURE:.0%} of the orders, a mean loss on test of at most {LOSES}): train every trial to its "
-                "end"
+                f"winner in {SURE:.0%} of the orders, a mean loss on test of at most {LOSES}): train every trial to "
+                "its end"
             )
         return f"{self._named(number)} would have spent {self._told(number)}"
 
@@ -145,8 +145,8 @@ class Panel:
         loss = max(outcome.test_loss.mean for outcome in of)
         what = "with the same winner" if of[0].near is None else "within a standard error of the winner"
         return (
-            f"{self.share(number):.2f} of the epochs, ending {what} in {sure:.0%} of the orders{' at least' * several}, "
-            f"with a mean loss on test of {max(loss, 0.0):.3f}{' at most' * several}"
+            f"{self.share(number):.2f} of the epochs, ending {what} in {sure:.0%} of the orders"
+            f"{' at least' * several}, with a mean loss on test of {max(loss, 0.0):.3f}{' at most' * several}"
         )
 
 
