@@ -68,7 +68,7 @@ def test_the_standard_error_is_the_winners_over_its_seeds(whole):
     ],
 )
 def test_what_can_be_told_depends_on_how_configs_were_drawn(options, refused):
-    curves = lookups(run_of(spec_of(**(WHOLE | options))))["erm"]
+    curves = lookups(run_of(spec_of(**({"methods": ["erm"]} | WHOLE | options))))["erm"]
     for told, reason in zip((curves.no_fidelity, curves.no_replay, curves.no_budgets), refused, strict=True):
         assert (told is None) if reason is None else told.startswith(reason), told
 
@@ -84,7 +84,7 @@ def test_a_grid_can_be_replayed_but_is_no_random_draw():
 
 
 def test_pruned_trials_are_said_to_be_unknown():
-    curves = lookups(run_of(spec_of(), states=state_of))["erm"]
+    curves = lookups(run_of(spec_of(methods=["erm"]), states=state_of))["erm"]
     assert curves.no_fidelity.startswith("7 of 11 trials were pruned, and what they would have reached is not known")
     assert curves.no_fidelity == curves.no_replay == curves.no_budgets
     assert curves.left_out == ("7 pruned", "1 failed")
@@ -92,7 +92,7 @@ def test_pruned_trials_are_said_to_be_unknown():
 
 def test_failed_and_unfinished_trials_are_left_out_and_said():
     states = {3: "failed", 9: "running", 10: "running", 11: "waiting"}
-    curves = lookups(run_of(spec_of(**WHOLE), states=lambda n: states.get(n, "complete")))["scale"]
+    curves = lookups(run_of(spec_of(**WHOLE, methods=["scale"]), states=lambda n: states.get(n, "complete")))["scale"]
     assert curves.no_replay is None
     assert curves.left_out == ("1 failed", "3 not ended")
     assert len(curves.trials) == 8
@@ -100,7 +100,9 @@ def test_failed_and_unfinished_trials_are_left_out_and_said():
 
 
 def test_of_a_method_without_a_complete_trial_nothing_is_told():
-    found = lookups(run_of(spec_of(**WHOLE), states=lambda n: "failed" if n % 2 else "running"))["scale"]
+    found = lookups(run_of(spec_of(**WHOLE, methods=["scale"]), states=lambda n: "failed" if n % 2 else "running"))[
+        "scale"
+    ]
     assert isinstance(found, Refused)
     assert found.reason == "no trial has run to its end: 6 failed, 6 not ended"
 
@@ -131,7 +133,7 @@ def test_a_diverged_seed_keeps_what_it_had_and_can_not_win(whole):
 
 
 def test_one_seed_has_no_standard_error():
-    curves = lookups(run_of(spec_of(**WHOLE, seeds=[0])))["erm"]
+    curves = lookups(run_of(spec_of(**WHOLE, methods=["erm"], seeds=[0])))["erm"]
     assert curves.no_replay is None
     assert curves.standard_error is None
 
