@@ -1,11 +1,11 @@
 """What runs cost and what smaller ones would have found: look up, replay, write what came out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scale_tune.analysis.entries import RunTables
-from scale_tune.economy.curves import Curves, Refused, curves_of
-from scale_tune.economy.panel import ORDERS, Panel, judged
+from scale_tune.economy.answer import Economy, economy_of
+from scale_tune.economy.panel import ORDERS
 from scale_tune.economy.tables import policies_table
 from scale_tune.errors import UserError
 from scale_tune.storage.location import Location
@@ -17,17 +17,6 @@ from scale_tune.workflows.evaluate import check_runs, names_of
 Say = Callable[[str], None]
 DIRECTORY = "economy"
 """Below a run's ``results``, where it is written."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Economy:
-    """What was found of a run."""
-
-    run: str
-    panel: Panel | None
-    """Of the methods that can be replayed; None if none can."""
-    notes: list[str]
-    """What can't be told, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,33 +59,6 @@ def economise(
         own = run.results / DIRECTORY if export is None else export if len(runs) == 1 else export / economy.run
         written += _write(economy, own)
     return Economised(found=found, written=written)
-
-
-def economy_of(tables: RunTables, *, orders: int = ORDERS, workers: int = 1, races: bool = True) -> Economy:
-    """What can be told of a run.
-
-    Args:
-        tables: its own.
-        orders: as :func:`economise` takes it.
-        workers: likewise.
-        races: whether races of seeds are replayed, too.
-    """
-    found = list(curves_of(tables))
-    sound = [each for each in found if isinstance(each, Curves) and each.no_replay is None]
-    panel = judged(tables.spec, sound, orders=orders, workers=workers, races=races) if sound else None
-    return Economy(run=tables.name, panel=panel, notes=list(_notes(found)))
-
-
-def _notes(found: Sequence[Curves | Refused]) -> Iterator[str]:
-    for each in found:
-        about = f"{each.method} on {each.dataset}"
-        if isinstance(each, Refused):
-            yield f"{about}: {each.reason}"
-            continue
-        if each.no_replay is not None:
-            yield f"{about}: not replayed, since {each.no_replay}"
-        elif each.left_out:
-            yield f"{about}: left out are {', '.join(each.left_out)}"
 
 
 def _write(economy: Economy, directory: Location) -> list[Location]:
