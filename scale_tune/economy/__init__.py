@@ -1,0 +1,1 @@
+"""Whether a search was enough, and what a smaller one would have found: on tables alone."""
