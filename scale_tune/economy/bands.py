@@ -4,14 +4,14 @@ What is estimated is the mean over the configs that a random search of this spac
 An interval has a part for each, and their lengths are added in squares, as :mod:`scale_tune.analysis.intervals` has it.
 
 *Configs.* Let Q be the quantile function of a config's value. The best of n has the mean of Q(u) over u with the
-density n u^(n-1), and the i-th lowest of N values is Q(U_i), where U_1 < … < U_N are N ordered uniform numbers, whatever
-Q is. So Q(u) lies between the values on either side of u. With one draw of the U_i the mean is at least that of the lower of
-both, and at most that of the upper; over many draws, the 2.5 % quantile of the former and the 97.5 % quantile of the
-latter are the ends. For n = 1 this is Gaffke's bound of a mean (2005, *Three test statistics for a nonparametric
-one-sided hypothesis on the mean of a nonnegative variable*, Mathematical Methods of Statistics 14; Phan, Thomas and
-Learned-Miller, 2021, *Towards practical mean bounds for small samples*, ICML). The bootstrap and the jackknife know of
-no config above the best that was seen, and hold the less often the nearer n is to N (Lourie, Cho and He, 2024, *Show
-your work with confidence*, NAACL).
+density n u^(n-1), and the i-th lowest of N values is Q(U_i), where U_1 < … < U_N are N ordered uniform numbers,
+whatever Q is. So Q(u) lies between the values on either side of u. With one draw of the U_i the mean is at least that
+of the lower of both, and at most that of the upper; over many draws, the 2.5 % quantile of the former and the 97.5 %
+quantile of the latter are the ends. For n = 1 this is Gaffke's bound of a mean (2005, *Three test statistics for a
+nonparametric one-sided hypothesis on the mean of a nonnegative variable*, Mathematical Methods of Statistics 14; Phan,
+Thomas and Learned-Miller, 2021, *Towards practical mean bounds for small samples*, ICML). The bootstrap and the
+jackknife know of no config above the best that was seen, and hold the less often the nearer n is to N (Lourie, Cho and
+He, 2024, *Show your work with confidence*, NAACL).
 
 *Above the best value* nothing was seen. If Q might jump to 1 there every interval would be useless, so that is the one
 assumption: Q goes on at most twice as steep as over the highest values. (It goes straight on at a peak of two

@@ -6,9 +6,9 @@ The mean over all of them of the best value on val is the estimate of what a sea
     sum over i of v_(i) C(i-1, n-1) / C(N, n)
 
 with v_(i) the i-th lowest value, since so many of the C(N, n) subsets have it as their best. It is a U-statistic and
-has no bias (Tang et al., 2020, *Showing your work doesn't always work*, ACL). Drawn with replacement (Dodge et al., 2019,
-*Show your work*, EMNLP: v_(i) weighted by (i/N)^n - ((i-1)/N)^n), the same config may fill several of the n places, so
-that the estimate is too low, the more so the nearer n is to N.
+has no bias (Tang et al., 2020, *Showing your work doesn't always work*, ACL). Drawn with replacement (Dodge et al.,
+2019, *Show your work*, EMNLP: v_(i) weighted by (i/N)^n - ((i-1)/N)^n), the same config may fill several of the n
+places, so that the estimate is too low, the more so the nearer n is to N.
 
 What is handed over at the end is the network that val selects, so the same weights average the *test* accuracy of each
 config that would have been selected. Of equal values on val each is selected as often as the others: which was drawn
