@@ -79,7 +79,10 @@ def main() -> None:
         for configs in CONFIGS:
             random = np.random.default_rng([number, configs])
             early, end = pair(random, (options.outcomes, configs))
-            found = [fidelity(np.stack(each, axis=1)[:, None], np.ones(configs, bool)) for each in zip(early, end)]
+            found = [
+                fidelity(np.stack(each, axis=1)[:, None], np.ones(configs, bool))
+                for each in zip(early, end, strict=True)
+            ]
             low, high = (np.array([getattr(each, side)[0] for each in found]) for side in ("low", "high"))
             held = (low <= true) & (true <= high)
             rows.append(

@@ -25,6 +25,7 @@ from functools import cached_property
 import numpy as np
 
 from scale_tune.accuracies import Flags, Floats, Integers
+from scale_tune.economy.curves import Curves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,26 @@ class Drawn:
         _, group = np.unique(self.ordered["val"].mean(axis=1), return_inverse=True)
         shared: Floats = (np.bincount(group, by_rank) / np.bincount(group))[group]
         return shared
+
+
+def drawn_of(curves: Curves) -> Drawn:
+    """The random draws among the configs of a lookup; those that were to be tried first are none.
+
+    Args:
+        curves: one whose :attr:`~scale_tune.economy.curves.Curves.no_budgets` is None.
+
+    Raises:
+        ValueError: no config was drawn.
+    """
+    images = {split: Images(smallest=curves.images[split], groups=curves.groups[split]) for split in ("val", "test")}
+    return Drawn(
+        val=curves.val[curves.drawn, :, -1],
+        test=curves.test[curves.drawn],
+        selectable=curves.selectable[curves.drawn],
+        epochs=curves.epochs,
+        val_images=images["val"],
+        test_images=images["test"],
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

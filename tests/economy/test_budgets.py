@@ -6,7 +6,8 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from scale_tune.economy.budgets import Drawn, Images, affordable, best_of_drawn, expected
+from scale_tune.economy.budgets import Drawn, Images, affordable, best_of_drawn, drawn_of, expected
+from tests.support.curves import curves_from, rising
 
 MANY = Images(smallest=1e12, groups=1)
 
@@ -122,3 +123,16 @@ def test_what_is_no_table_of_accuracies_is_refused(changed, message):
 def test_a_budget_pays_for_whole_trials():
     table = drawn([[0.1], [0.2], [0.3]], epochs=10)
     assert [affordable(table, budget) for budget in (5, 10, 19, 20, 1000)] == [0, 1, 1, 2, 3]
+
+
+def test_of_a_lookup_what_was_drawn_counts_and_points_to_try_first_do_not():
+    val = rising(np.random.default_rng(0), 6, 3, 4)
+    first = np.array([True, False, False, False, False, False])
+    diverged = np.array([False, False, True, False, False, False])
+    curves = curves_from(val, drawn=~first, selectable=~diverged, images={"val": 40, "test": 90})
+    table = drawn_of(curves)
+    assert (table.trials, table.epochs, table.val_images.smallest, table.test_images.groups) == (5, 4, 40, 2)
+    means = np.where(diverged, 0, val[:, :, -1].mean(axis=1))[1:]
+    assert expected(table, 1).val == pytest.approx(means.mean())
+    with pytest.raises(ValueError, match="no config to draw"):
+        drawn_of(curves_from(val, drawn=np.zeros(6, bool)))
