@@ -31,8 +31,9 @@ def economy(
     A run whose trials were drawn at random, or by a grid, and all trained to their end is replayed in random orders by
     other schedulers, with fewer trials and fewer seeds: how many epochs would have been spent, how often the same
     winner, or one within a standard error of it, would have been found, and what would have been lost on val and test.
-    The cheapest that loses next to nothing is recommended. Written are the table (parquet) and a figure (PDF, SVG,
-    PNG); docs/economy.md says how to read them. Nothing is trained.
+    The cheapest that loses next to nothing is recommended. Besides, it says from which epoch on ranks can be trusted,
+    what fewer random trials would have been expected to find, and what it takes to tell the two best methods apart.
+    Written are tables (parquet) and a figure (PDF, SVG, PNG); docs/economy.md explains them. Nothing is trained.
     """
     steps = shown_steps(context)
     steps.doing(f"reading {', '.join(run_dirs)}")
@@ -57,7 +58,9 @@ def economy(
 
 
 def _show(console: "Console", found: "Economy") -> None:
-    from scale_tune.report.economy_tables import policy_tables
+    """Policies and the recommendation, how early ranks can be trusted, budgets, power; then what is not known."""
+    from scale_tune.economy.power import said
+    from scale_tune.report.economy_tables import budget_table, fidelity_table, policy_tables
 
     if found.panel is not None:
         for table in policy_tables(found.panel):
@@ -67,5 +70,16 @@ def _show(console: "Console", found: "Economy") -> None:
             say(console, f"  {line}")
         for aside in found.panel.asides:
             say(console, aside)
+    if found.ranks:
+        console.print(fidelity_table(found))
+    for warning in found.warnings:
+        say(console, f"warning: {warning}")
+    if found.draws:
+        console.print(budget_table(found))
+    for line in found.leading:
+        say(console, line)
+    for apart in found.apart:
+        for line in said(apart.first, apart.second, apart.found):
+            say(console, line)
     for note in found.notes:
         say(console, f"note: {note}")

@@ -117,7 +117,7 @@ class Panel:
                 f"{self._told(fewer)}; but how sure its result is would not be known before analyze.py --confirm"
             )
         race = self.cheapest(lambda policy: policy.is_race)
-        if race is not None:
+        if race is not None and self.share(race) < self.share(self.recommended):
             yield f"a race of seeds, which the driver does not run, would have spent {self._told(race)}: " + (
                 self._named(race)
             )

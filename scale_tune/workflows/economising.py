@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from scale_tune.analysis.entries import RunTables
 from scale_tune.economy.answer import Economy, economy_of
 from scale_tune.economy.panel import ORDERS
-from scale_tune.economy.tables import policies_table
+from scale_tune.economy.tables import economy_tables
 from scale_tune.errors import UserError
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
@@ -51,9 +51,9 @@ def economise(
         tables = RunTables(name=name, spec=run.read_spec(), tables=frames)
         say(f"replaying {name}")
         found.append(economy_of(tables, orders=orders, workers=workers))
-    if not any(economy.panel for economy in found):
+    if all(economy.is_empty for economy in found):
         reasons = dict.fromkeys(note for economy in found for note in economy.notes)
-        raise UserError("\n".join(("nothing can be told of what a smaller search would have found:", *reasons)))
+        raise UserError("\n".join(("nothing can be told of this search:", *reasons)))
     say("drawing")
     for run, economy in zip(runs, found, strict=True):
         own = run.results / DIRECTORY if export is None else export if len(runs) == 1 else export / economy.run
@@ -62,10 +62,9 @@ def economise(
 
 
 def _write(economy: Economy, directory: Location) -> list[Location]:
-    from scale_tune.report.economy_figure import policy_figure  # matplotlib: slow
+    figures = {}
+    if economy.panel is not None:
+        from scale_tune.report.economy_figure import policy_figure  # matplotlib: slow
 
-    if economy.panel is None:
-        return []
-    figure = {f"policies.{kind}": content for kind, content in policy_figure(economy.panel).items()}
-    tables = {"policies": policies_table([economy.panel])}
-    return [*write_tables(tables, directory), *write_files(figure, directory)]
+        figures = {f"policies.{kind}": content for kind, content in policy_figure(economy.panel).items()}
+    return [*write_tables(economy_tables(economy), directory), *write_files(figures, directory)]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from scale_tune.economy.answer import Economy
 from scale_tune.economy.panel import LOSES, SURE, front, judged, tried
-from scale_tune.economy.tables import POLICIES, policies_table
+from scale_tune.economy.tables import POLICIES, economy_tables
 from tests.support.curves import curves_from, rising
 from tests.support.reports import spec_of
 
@@ -53,7 +54,9 @@ def test_where_early_ranks_mislead_the_whole_search_is_recommended():
 
 
 def test_the_table_has_a_row_for_each_policy_and_method(panel):
-    rows = policies_table([panel]).to_pandas()
+    rows = economy_tables(Economy(run="run", panel=panel, ranks=[], draws=[], apart=[], notes=[]))[
+        "policies"
+    ].to_pandas()
     assert rows.columns.tolist() == POLICIES.names
     assert len(rows) == 2 * len(panel.policies)
     assert rows.loc[rows["policy"] == "to the end", "grace_period"].isna().all()

@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from scale_tune.economy.tables import POLICIES
+from scale_tune.economy.tables import ECONOMIES
 from scale_tune.storage.seal import check_seal
 from scale_tune.tables.files import KIND
 from tests.support.commands import call
@@ -39,15 +39,19 @@ def test_the_command_prints_a_table_a_recommendation_and_what_it_wrote(tmp_path,
     assert "recommended: " in done.stdout
     assert "  scheduler: {name: " in done.stdout
     written = run / "results" / "economy"
-    assert f"wrote {written}: policies.parquet, policies.pdf, policies.svg, policies.png" in done.stdout
-    assert {file.name for file in written.iterdir()} == {
-        f"policies.{kind}" for kind in ("parquet", "pdf", "svg", "png")
-    }
-    table = pq.read_table(written / "policies.parquet")
-    assert table.schema.equals(POLICIES)
-    assert table.schema.field("near").metadata[b"meaning"]
-    check_seal((written / "policies.parquet").read_bytes(), KIND)
-    rows = table.to_pandas()
+    assert (
+        f"wrote {written}: policies.parquet, fidelity.parquet, budgets.parquet, power.parquet, policies.p"
+        in done.stdout
+    )
+    names = [*(f"{name}.parquet" for name in ECONOMIES), *(f"policies.{kind}" for kind in ("pdf", "svg", "png"))]
+    assert sorted(file.name for file in written.iterdir()) == sorted(names)
+    for name, schema in ECONOMIES.items():
+        table = pq.read_table(written / f"{name}.parquet")
+        assert table.schema.equals(schema)
+        assert all(field.metadata[b"meaning"] for field in table.schema)
+        assert table.num_rows > 0 or name == "power", "two seeds tell too little"
+        check_seal((written / f"{name}.parquet").read_bytes(), KIND)
+    rows = pq.read_table(written / "policies.parquet").to_pandas()
     assert set(rows["workers"]) == {2}
     assert set(rows["orders"]) == {50}
     assert set(rows["method"]) == {"erm", "erm_target"}
@@ -64,7 +68,6 @@ def test_the_command_prints_a_table_a_recommendation_and_what_it_wrote(tmp_path,
             {"scheduler": {"name": "asha", "reduction_factor": 2}},
             "trials were pruned, and what they would have reached",
         ),
-        ({"sampler": "tpe"}, "the sampler tpe drew configs by what earlier ones had reached"),
         ({"num_samples": 3}, "3 complete trials are too few; 5 are needed"),
     ],
 )
@@ -72,9 +75,31 @@ def test_a_run_that_can_not_be_replayed_is_refused_with_the_reason(tmp_path, opt
     run = made(tmp_path, **options)
     done = economy(run)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: nothing can be told of what a smaller search would have found:\nerm: ")
+    assert done.stderr.startswith("error: nothing can be told of this search:\nerm: ")
     assert reason in done.stderr
     assert not (run / "results").exists()
+
+
+def test_of_a_sampler_that_learns_only_ranks_are_told(tmp_path):
+    run = made(tmp_path, sampler="tpe")
+    done = economy(run)
+    assert done.returncode == 0, done.stderr
+    assert "rank correlation" in done.stdout
+    assert "recommended" not in done.stdout
+    assert "expected after" not in done.stdout
+    assert "note: erm: what a smaller search would have found is not known: the sampler tpe drew configs" in done.stdout
+    tables = {file.stem: pq.read_table(file).num_rows for file in (run / "results" / "economy").glob("*.parquet")}
+    assert tables == {"policies": 0, "fidelity": 4, "budgets": 0, "power": 0}
+
+
+def test_of_a_pruned_search_it_is_told_what_tells_its_best_methods_apart(tmp_path):
+    asha = {"scheduler": {"name": "asha", "reduction_factor": 2}, "seeds": [0, 1, 2]}
+    run = made(tmp_path, methods=["erm", "erm_target"], **asha)
+    done = economy(run)
+    assert done.returncode == 0, done.stderr
+    assert "tells the two apart in" in done.stdout
+    assert done.stdout.count("note: ") == 1, "the reason is the same for both methods"
+    assert "note: erm" in done.stdout
 
 
 def test_what_can_be_replayed_is_and_the_rest_is_said(tmp_path):
@@ -89,8 +114,11 @@ def test_what_can_be_replayed_is_and_the_rest_is_said(tmp_path):
     )
     done = economy(run)
     assert done.returncode == 0, done.stderr
-    assert "note: erm: not among what was replayed: 1 failed, 1 not ended" in done.stdout
-    assert "note: erm_target: not replayed, since 3 complete trials are too few" in done.stdout
+    assert "note: erm: left out: 1 failed, 1 not ended" in done.stdout
+    assert (
+        "note: erm_target: what a smaller search would have found is not known: 3 complete trials are too few"
+        in done.stdout
+    )
 
 
 def test_a_grid_over_datasets_is_answered_for_each_as_if_it_were_alone(tmp_path):
