@@ -64,22 +64,19 @@ class Economy:
                 yield from (f"on {dataset}: {line}" if several else line for line in said)
 
 
-def economy_of(
-    tables: RunTables, *, orders: int = ORDERS, workers: int = 1, races: bool = True, replayed: bool = True
-) -> Economy:
+def economy_of(tables: RunTables, *, orders: int = ORDERS, workers: int = 1, replayed: bool = True) -> Economy:
     """What can be told of a run.
 
     Args:
         tables: its own.
         orders: random orders in which each policy is replayed.
         workers: trials at once.
-        races: whether races of seeds are replayed, too.
         replayed: whether anything is replayed, which of thousands of trials takes minutes.
     """
     found = list(curves_of(tables))
     known = [each for each in found if isinstance(each, Curves)]
     sound = [curves for curves in known if curves.no_replay is None]
-    panel = judged(tables.spec, sound, orders=orders, workers=workers, races=races) if sound and replayed else None
+    panel = judged(tables.spec, sound, orders=orders, workers=workers) if sound and replayed else None
     apart = list(_apart(tables))
     return Economy(
         run=tables.name,

@@ -4,6 +4,7 @@ Everything here is a frozen value, validated on construction. The search space (
 built from these fields, so a new hyperparameter is added here and nowhere else.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -139,6 +140,11 @@ class Race(Frozen):
     """The epoch of the last rung, after which the others begin, at epoch 1, and catch up."""
 
 
+def seeds_in(seeds: Sequence[int], race: Race | None, epoch: int) -> int:
+    """How many of a trial's seeds, the first ones, train an epoch in lockstep; the objective after it is their mean."""
+    return len(seeds) if race is None or epoch > race.join_after else race.first_seeds
+
+
 class TrialConfig(Frozen):
     """One trial: a method with its hyperparameters, trained once per seed."""
 
@@ -167,8 +173,8 @@ class TrialConfig(Frozen):
         return {name: value for name, value in fields.items() if name != "race" or value is not None}
 
     def seeds_in(self, epoch: int) -> int:
-        """How many of the seeds, the first ones, train an epoch in lockstep; the objective after it is their mean."""
-        return len(self.seeds) if self.race is None or epoch > self.race.join_after else self.race.first_seeds
+        """How many of the seeds train an epoch, see :func:`seeds_in`."""
+        return seeds_in(self.seeds, self.race, epoch)
 
     @property
     def datasets(self) -> dict[int, DatasetConfig]:

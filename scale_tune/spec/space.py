@@ -17,6 +17,7 @@ from scale_tune.spec.config import (
     Splits,
     TrackerName,
     TrialConfig,
+    seeds_in,
 )
 from scale_tune.spec.frozen import MANY, MOST, Frozen, Lenient, LocatedError, nearest
 from scale_tune.spec.mistakes import in_quotes
@@ -320,6 +321,10 @@ class RunSpec(Frozen):
         if first is None or first == len(self.seeds):
             return None
         return Race(first_seeds=first, join_after=self.scheduler.brackets(self.method_epochs(method))[-1])
+
+    def seeds_in(self, method: str, epoch: int) -> int:
+        """How many seeds of the method's trials train an epoch, see :func:`scale_tune.spec.config.seeds_in`."""
+        return seeds_in(self.seeds, self.race(method), epoch)
 
     def searched_data(self, method: str, drawn: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
         """The options of the dataset that are searched as choices, with their values in a trial.

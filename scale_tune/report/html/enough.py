@@ -30,7 +30,7 @@ def section(analysed: Analysis) -> Section:
     """What a search cost and what less would have found; or why that is not known."""
     tables = RunTables(name=analysed.name, spec=analysed.spec, tables=dict(analysed.tables))
     small = len(analysed.tables["trials"]) <= MOST_TRIALS
-    found = economy_of(tables, orders=ORDERS, races=False, replayed=small)
+    found = economy_of(tables, orders=ORDERS, replayed=small)
     looks = looks_of(analysed)
     printed = [*_policies(found, looks), *_ranks(found, looks)]
     return Section(
