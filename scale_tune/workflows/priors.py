@@ -22,12 +22,6 @@ from scale_tune.storage.rundir import RunDir, plain_spec
 from scale_tune.tables.collect import load_results
 
 Say = Callable[[str], None]
-_PROBLEM: dict[str, Callable[[RunSpec], str]] = {
-    "dataset": lambda spec: _text(spec.dataset.model_dump(mode="json")),
-    "model": lambda spec: _text(spec.model.model_dump(mode="json")),
-    "objective": lambda spec: spec.objective.value,
-}
-"""What a config is good for, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,12 +172,13 @@ def _left_out(spec: RunSpec, candidate: _Candidate) -> Iterator[str]:
 
 def _differences(spec: RunSpec, path: Location, then: RunSpec) -> Iterator[str]:
     """In what an earlier run was another search."""
-    for what, of in _PROBLEM.items():
-        if of(then) != of(spec):
-            yield (
-                f"note: prior {path} had another {what}, so what was best there need not be here: {of(then)}; now "
-                f"{of(spec)}"
-            )
+    for what, changed in (
+        ("dataset", _changed(then.dataset.model_dump(mode="json"), spec.dataset.model_dump(mode="json"))),
+        ("model", _changed(then.model.model_dump(mode="json"), spec.model.model_dump(mode="json"))),
+        ("objective", _changed({"name": then.objective.value}, {"name": spec.objective.value})),
+    ):
+        if changed:
+            yield f"note: prior {path} had another {what} ({changed}), so what was best there need not be here"
     for method in then.methods:
         if method not in spec.methods:
             yield f"prior {path}: {method} is not searched here"
@@ -191,8 +186,12 @@ def _differences(spec: RunSpec, path: Location, then: RunSpec) -> Iterator[str]:
             yield f"prior {path}: its {method} is another method of the same name"
 
 
-def _text(options: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in options.items() if value is not None)
+def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """As ``digits, now dominoes``, or which options of the same are others."""
+    if then["name"] != now["name"]:
+        return f"{then['name']}, now {now['name']}"
+    names = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
+    return ", ".join(f"{name} {then.get(name, 'searched')}, now {now.get(name, 'searched')}" for name in names)
 
 
 def _noted(run: RunDir, taken: Sequence[_Candidate], say: Say) -> dict[str, Any]:
