@@ -76,7 +76,7 @@ class Drawn:
     @property
     def trials(self) -> int:
         """How many configs there are."""
-        return self.val.shape[0]
+        return int(self.val.shape[0])
 
     @cached_property
     def order(self) -> Integers:

@@ -1,0 +1,127 @@
+"""All that can be told of a run: what it cost, what smaller searches would have found, and what can't be said."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from scale_tune.analysis.comparison import dataset_names
+from scale_tune.analysis.entries import RunTables, entries
+from scale_tune.analysis.grouped import Note, grouped
+from scale_tune.economy import leads, power
+from scale_tune.economy.budgets import Drawn, drawn_of
+from scale_tune.economy.curves import Curves, Refused, curves_of
+from scale_tune.economy.fidelity import Fidelity, fidelity, warning
+from scale_tune.economy.panel import ORDERS, Panel, judged
+from scale_tune.economy.power import Power
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """What it takes to tell the two best methods on some data apart."""
+
+    dataset: str
+    first: str
+    second: str
+    found: Power
+
+
+@dataclass(frozen=True, kw_only=True)
+class Economy:
+    """What was found of a run."""
+
+    run: str
+    panel: Panel | None
+    """Of the methods that can be replayed; None if none can."""
+    ranks: list[tuple[Curves, Fidelity]]
+    """How well epochs foretell the end."""
+    draws: list[tuple[Curves, Drawn]]
+    """Of methods of which it can be said what fewer random draws would have reached."""
+    apart: list[Apart]
+    notes: list[str]
+    """What can't be told, and why."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing can be told."""
+        return not (self.panel or self.ranks or self.draws or self.apart)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Where early ranks mislead."""
+        datasets = len({curves.dataset for curves, _ in self.ranks})
+        named = [(f"{c.method} on {c.dataset}" if datasets > 1 else c.method, found) for c, found in self.ranks]
+        return [text for name, found in named if (text := warning(found, name)) is not None]
+
+    @property
+    def leading(self) -> Iterator[str]:
+        """Who leads at which budget: the method that ends first on val against each other one."""
+        for dataset, of_data in groupby(self.draws, lambda each: each[0].dataset):
+            found = sorted(of_data, key=lambda each: -max(each[0].final[each[0].selectable]))
+            several = len({curves.dataset for curves, _ in self.draws}) > 1
+            for curves, drawn in found[1:]:
+                best, of_best = found[0]
+                said = leads.said(best.method, curves.method, leads.leads(of_best, drawn, "val"))
+                yield from (f"on {dataset}: {line}" if several else line for line in said)
+
+
+def economy_of(tables: RunTables, *, orders: int = ORDERS, workers: int = 1, races: bool = True) -> Economy:
+    """What can be told of a run.
+
+    Args:
+        tables: its own.
+        orders: random orders in which each policy is replayed.
+        workers: trials at once.
+        races: whether races of seeds are replayed, too.
+    """
+    found = list(curves_of(tables))
+    known = [each for each in found if isinstance(each, Curves)]
+    sound = [curves for curves in known if curves.no_replay is None]
+    panel = judged(tables.spec, sound, orders=orders, workers=workers, races=races) if sound else None
+    apart = list(_apart(tables))
+    return Economy(
+        run=tables.name,
+        panel=panel,
+        ranks=[(c, fidelity(c.val, c.selectable)) for c in known if c.no_fidelity is None],
+        draws=[(c, drawn_of(c)) for c in known if c.no_budgets is None],
+        apart=[each for each in apart if isinstance(each, Apart)],
+        notes=_notes(found, [each for each in apart if isinstance(each, str)]),
+    )
+
+
+def _apart(tables: RunTables) -> Iterator[Apart | str]:
+    """What it takes to tell the two best on val apart on test, or why that is not known, for each kind of data."""
+    found = [entry for entry in entries([tables]) if "test" in entry.measured]
+    names, accuracy = dataset_names(found), tables.spec.objective.value
+    for data, of_data in groupby(found, lambda entry: entry.data):
+        best = list(of_data)[:2]
+        if len(best) < 2:
+            yield f"on {names[data]} there is one method, {best[0].method}, and none to tell it from"
+            continue
+        first, second = (entry.measured["test"] for entry in best)
+        if (why := power.no_power(first, second, accuracy)) is not None:
+            yield f"on {names[data]} {best[0].method} can't be told from {best[1].method}: {why}"
+            continue
+        apart = power.power(first, second, accuracy)
+        yield Apart(dataset=names[data], first=best[0].method, second=best[1].method, found=apart)
+
+
+def _notes(found: Sequence[Curves | Refused], others: Sequence[str]) -> list[str]:
+    datasets = len({each.dataset for each in found})
+    notes = [
+        Note(subject=each.method, dataset=each.dataset if datasets > 1 else "", text=text)
+        for each in found
+        for text in _of(each)
+    ]
+    return [*grouped(notes, datasets), *others]
+
+
+def _of(found: Curves | Refused) -> Iterator[str]:
+    if isinstance(found, Refused):
+        yield found.reason
+        return
+    if found.no_replay is not None:
+        yield f"what a smaller search would have found is not known: {found.no_replay}"
+    elif found.no_budgets is not None:
+        yield f"no budget curve: {found.no_budgets}"
+    if found.left_out and not found.pruned:
+        yield f"left out: {', '.join(found.left_out)}"
