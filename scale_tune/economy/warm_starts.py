@@ -6,7 +6,7 @@ that were the best in the lookup of another run, where both have drawn the same 
 with the same ``search_seed`` and sampler ``random`` do).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -70,30 +70,35 @@ def warm_starts(
     return {name: replay(curves, policy, with_first(orders, configs), workers) for name, configs in first.items()}
 
 
-def said(found: dict[str, Replayed]) -> list[str]:
-    """What each start would have cost and found, in sentences.
+def said(found: Sequence[Mapping[str, Replayed]]) -> list[str]:
+    """What a good prior would have saved, and what a misleading one would have cost, in sentences.
 
     Args:
-        found: as :func:`warm_starts` has it.
+        found: of each lookup what :func:`warm_starts` has; means over them are told.
     """
-    without = found[NO_PRIOR]
-    policy = f"{without.configs.shape[1]} trials, {without.policy.name}"
-    return [f"{policy}, {NO_PRIOR}: {_told(without)}"] + [
-        f"{policy}, {name if name in (BEST_FIRST, WORST_FIRST) else f'the best of {name} first'}: {_told(each)}"
-        for name, each in found.items()
-        if name != NO_PRIOR
-    ]
+    names = dict.fromkeys(name for starts in found for name in starts if name != NO_PRIOR)
+    return [_told(name, [starts for starts in found if name in starts]) for name in names]
 
 
-def _told(replayed: Replayed) -> str:
-    sure, what = replayed.near, "within a standard error of the winner"
-    if sure is None:
-        sure, what = replayed.found, "with the winner"
-    loss = float(replayed.test_loss.mean())
+def _told(name: str, found: Sequence[Mapping[str, Replayed]]) -> str:
+    policy = found[0][NO_PRIOR].policy
+    trials = sorted({starts[NO_PRIOR].configs.shape[1] for starts in found})
+    first = name if name in (BEST_FIRST, WORST_FIRST) else f"the best of {name} first"
+    with_it, without = ([starts[each] for starts in found] for each in (name, NO_PRIOR))
     return (
-        f"{replayed.spent.mean():,.0f} epochs of single seeds, ends {what} in {sure.mean():.0%} of the orders, loses "
-        f"{loss:.3f} of test on average"
+        f"a prior, {first}: of searches of {' or '.join(map(str, trials))} trials ({policy.name}) {_sure(with_it):.0%} "
+        f"end {'with' if without[0].near is None else 'within a standard error of'} the winner for "
+        f"{_share(with_it):.2f} of the epochs, and {_sure(without):.0%} for {_share(without):.2f} without it"
     )
+
+
+def _sure(found: Sequence[Replayed]) -> float:
+    return float(np.mean([(each.found if each.near is None else each.near).mean() for each in found]))
+
+
+def _share(found: Sequence[Replayed]) -> float:
+    """Of the whole search's epochs of single seeds."""
+    return float(np.mean([each.spent.mean() / each.curves.trained.sum() for each in found]))
 
 
 def _ranked(curves: Curves) -> list[int]:

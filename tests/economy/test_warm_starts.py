@@ -73,9 +73,14 @@ def test_what_may_not_win_is_no_prior():
 
 def test_sentences_have_the_numbers():
     curves = lookup()
-    lines = said(warm_starts(curves, Policy(seeds=3, part=0.5), random_orders(curves, 50), priors=[lookup(run="b")]))
-    assert lines[0].startswith("10 trials, to the end, no prior: 270 epochs of single seeds, ends within a standard ")
-    assert "the best first: 270 epochs of single seeds, ends within a standard error of the winner in 100%" in lines[1]
-    assert lines[3].startswith("10 trials, to the end, the best of b first: ")
+    found = warm_starts(curves, Policy(seeds=3, part=0.5), random_orders(curves, 50), priors=[lookup(run="b")])
+    best, worst, other = said([found, found])
+    without = found[NO_PRIOR].near.mean()
+    assert best == (
+        "a prior, the best first: of searches of 10 trials (to the end) 100% end within a standard error of the winner "
+        f"for 0.50 of the epochs, and {without:.0%} for 0.50 without it"
+    )
+    assert f"the worst first: of searches of 10 trials (to the end) {found[WORST_FIRST].near.mean():.0%} end" in worst
+    assert other.startswith("a prior, the best of b first: of searches of 10 trials (to the end) 100% end within ")
     one = curves_from(rising(np.random.default_rng(1), 8, 1, 3))
-    assert "ends with the winner in " in said(warm_starts(one, Policy(seeds=1), random_orders(one, 5)))[0]
+    assert " end with the winner for " in said([warm_starts(one, Policy(seeds=1), random_orders(one, 5))])[0]
