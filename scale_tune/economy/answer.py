@@ -1,7 +1,7 @@
 """All that can be told of a run: what it cost, what smaller searches would have found, and what can't be said."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from scale_tune.analysis.comparison import dataset_names
@@ -13,6 +13,8 @@ from scale_tune.economy.curves import Curves, Refused, curves_of
 from scale_tune.economy.fidelity import Fidelity, fidelity, warning
 from scale_tune.economy.panel import ORDERS, Panel, judged
 from scale_tune.economy.power import Power
+from scale_tune.economy.replay import Replayed, random_orders
+from scale_tune.economy.warm_starts import warm_starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,8 @@ class Economy:
     apart: list[Apart]
     notes: list[str]
     """What can't be told, and why."""
+    starts: list[dict[str, Replayed]] = field(default_factory=list)
+    """Of each lookup of the panel: half of the recommended policy's trials, by what comes first."""
 
     @property
     def is_empty(self) -> bool:
@@ -70,7 +74,13 @@ class Economy:
 
 
 def economy_of(
-    tables: RunTables, *, orders: int = ORDERS, workers: int = 1, races: bool = True, replayed: bool = True
+    tables: RunTables,
+    *,
+    orders: int = ORDERS,
+    workers: int = 1,
+    races: bool = True,
+    replayed: bool = True,
+    others: Sequence[RunTables] = (),
 ) -> Economy:
     """What can be told of a run.
 
@@ -80,6 +90,7 @@ def economy_of(
         workers: trials at once.
         races: whether races of seeds are replayed, too.
         replayed: whether anything is replayed, which of thousands of trials takes minutes.
+        others: runs whose best configs are tried first in replays, if both have drawn the same.
     """
     found = list(curves_of(tables))
     known = [each for each in found if isinstance(each, Curves)]
@@ -93,7 +104,19 @@ def economy_of(
         draws=[(c, drawn_of(c)) for c in known if c.no_budgets is None],
         apart=[each for each in apart if isinstance(each, Apart)],
         notes=_notes(found, [each for each in apart if isinstance(each, Note)]),
+        starts=list(_starts(panel, orders, others)) if panel else [],
     )
+
+
+def _starts(panel: Panel, orders: int, others: Sequence[RunTables]) -> Iterator[dict[str, Replayed]]:
+    """Half of the recommended policy's trials, of each lookup."""
+    whole = panel.policies[panel.recommended]
+    policy = replace(whole, part=whole.part / 2)
+    lookups = [curves for other in others for curves in curves_of(other) if isinstance(curves, Curves)]
+    for outcomes in panel.outcomes:
+        curves = outcomes[0].curves
+        priors = [other for other in lookups if other.method == curves.method and other.winner is not None]
+        yield warm_starts(curves, policy, random_orders(curves, orders), panel.workers, priors)
 
 
 def _apart(tables: RunTables) -> Iterator[Apart | Note]:
