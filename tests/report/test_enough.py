@@ -2,7 +2,6 @@
 
 from unittest.mock import patch
 
-import pandas as pd
 import pytest
 
 from scale_tune.report.html import enough
@@ -77,5 +76,5 @@ def test_a_large_search_is_left_to_the_command():
 def test_a_run_without_trials_has_nothing_to_tell():
     given = analysed(spec_of(**WHOLE))
     empty = {name: table.iloc[:0] for name, table in given.tables.items()}
-    section = enough.section(type(given)(**(vars(given) | {"tables": empty, "comparison": pd.DataFrame()})))
+    section = enough.section(type(given)(**(vars(given) | {"tables": empty, "comparison": given.comparison.iloc[:0]})))
     assert section.lead == "No trial has run to its end yet."

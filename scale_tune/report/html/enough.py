@@ -17,7 +17,7 @@ from scale_tune.report.html.style import Look, looks_of, styled
 
 ORDERS = 200
 """In which searches are replayed here; analyze.py economy takes more."""
-MOST_REPLAYED, MOST_TOLD = 300, 1_000
+MOST_REPLAYED, MOST_TOLD = 150, 1_000
 """Trials of a run that is replayed here, and of one of which anything is told here: within a second or two."""
 MOST_POINTS = 12
 """Of a budget curve."""
