@@ -9,9 +9,9 @@ from torch.nn.functional import conv2d
 
 
 class Tapered(nn.Conv2d):
-    """A convolution whose output is as large as its input, but for a stride; tapered on the CPU, where it was measured."""
+    """A convolution with an output as large as its input, but for a stride; on other devices than the CPU a plain one."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name for it
+    def forward(self, input: Tensor) -> Tensor:
         """As :class:`torch.nn.Conv2d`, but for the order in which products are added."""
         middle = [side // 2 for side in self.kernel_size]
         sizes = input.shape[-2:]
