@@ -9,7 +9,7 @@ from torch.nn.functional import conv2d
 
 
 class Tapered(nn.Conv2d):
-    """A convolution with an output as large as its input, but for a stride; on other devices than the CPU a plain one."""
+    """A convolution with an output as large as its input, but for a stride; a plain one elsewhere than on the CPU."""
 
     def forward(self, input: Tensor) -> Tensor:
         """As :class:`torch.nn.Conv2d`, but for the order in which products are added."""
