@@ -63,6 +63,11 @@ class Policy:
         return bool(self.joins or self.at_end)
 
     @property
+    def is_to_the_end(self) -> bool:
+        """Whether every trial is trained to its end."""
+        return self.scheduler.name == "none" and not self.is_race
+
+    @property
     def name(self) -> str:
         """As ``asha 1/3``: grace period and reduction factor; of a race, how many seeds there are at each stage."""
         scheduler = self.scheduler
