@@ -26,6 +26,11 @@ class Apart:
     second: str
     found: Power
 
+    @property
+    def said(self) -> list[str]:
+        """In sentences."""
+        return power.said(self.first, self.second, self.found)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Economy:
@@ -98,7 +103,7 @@ def economy_of(
         ranks=[(c, fidelity(c.val, c.selectable)) for c in known if c.no_fidelity is None],
         draws=[(c, drawn_of(c)) for c in known if c.no_budgets is None],
         apart=[each for each in apart if isinstance(each, Apart)],
-        notes=_notes(found, [each for each in apart if isinstance(each, str)]),
+        notes=_notes(found, [each for each in apart if isinstance(each, Note)]),
         starts=list(_starts(panel, orders, others)) if panel else [],
     )
 
@@ -114,31 +119,29 @@ def _starts(panel: Panel, orders: int, others: Sequence[RunTables]) -> Iterator[
         yield warm_starts(curves, policy, random_orders(curves, orders), panel.workers, priors)
 
 
-def _apart(tables: RunTables) -> Iterator[Apart | str]:
+def _apart(tables: RunTables) -> Iterator[Apart | Note]:
     """What it takes to tell the two best on val apart on test, or why that is not known, for each kind of data."""
     found = [entry for entry in entries([tables]) if "test" in entry.measured]
     names, accuracy = dataset_names(found), tables.spec.objective.value
     for data, of_data in groupby(found, lambda entry: entry.data):
-        best = list(of_data)[:2]
-        if len(best) < 2:
-            yield f"on {names[data]} there is one method, {best[0].method}, and none to tell it from"
+        best, *others = of_data
+        if not others:
+            yield Note(dataset=names[data], text=f"there is one method, {best.method}, and none to tell it from")
             continue
-        first, second = (entry.measured["test"] for entry in best)
+        first, second = best.measured["test"], others[0].measured["test"]
         if (why := power.no_power(first, second, accuracy)) is not None:
-            yield f"on {names[data]} {best[0].method} can't be told from {best[1].method}: {why}"
+            text = f"it can't be said what would tell {best.method} from {others[0].method}: {why}"
+            yield Note(dataset=names[data], text=text)
             continue
         apart = power.power(first, second, accuracy)
-        yield Apart(dataset=names[data], first=best[0].method, second=best[1].method, found=apart)
+        yield Apart(dataset=names[data], first=best.method, second=others[0].method, found=apart)
 
 
-def _notes(found: Sequence[Curves | Refused], others: Sequence[str]) -> list[str]:
+def _notes(found: Sequence[Curves | Refused], others: Sequence[Note]) -> list[str]:
     datasets = len({each.dataset for each in found})
-    notes = [
-        Note(subject=each.method, dataset=each.dataset if datasets > 1 else "", text=text)
-        for each in found
-        for text in _of(each)
-    ]
-    return [*grouped(notes, datasets), *others]
+    notes = [Note(subject=each.method, dataset=each.dataset, text=text) for each in found for text in _of(each)]
+    told = [*notes, *others]
+    return grouped(told if datasets > 1 else [replace(note, dataset="") for note in told], datasets)
 
 
 def _of(found: Curves | Refused) -> Iterator[str]:

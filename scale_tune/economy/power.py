@@ -192,20 +192,20 @@ def said(first: str, second: str, found: Power) -> list[str]:
     had = f"{found.seeds} seeds and {found.images:,} images of the smallest group of test"
     interval = f"{found.difference:+.3f} [{found.low:.3f}, {found.high:.3f}]"
     lines = [
-        f"on test {named} {first} − {second} is {interval}, of {had}",
-        f"a run like this one tells the two apart in {_percent(found.chance)} of all cases, if they differ by so much",
+        f"On test {named} {first} − {second} is {interval}, of {had}",
+        f"A run like this one tells the two apart in {_percent(found.chance)} of all cases, if they differ by so much",
     ]
     if found.chance < WANTED:
-        lines.append(f"to tell them apart in {_percent(WANTED)} takes {_alternatives(found)}")
+        lines.append(f"To tell them apart in {_percent(WANTED)} takes {_alternatives(found)}")
     if found.detectable is None:
-        lines.append(f"no difference is large enough for {had} to see it")
+        lines.append(f"No difference is large enough for {had} to see it")
     else:
         seen = f"{had} see a true difference of {found.detectable:.3f} or more in {_percent(WANTED)} of all runs"
         lines.append(f"{seen}; a smaller one may well be missed")
     low, high = found.spread_ends
     if found.spread > 0:
         known = f"seeds differ by {found.spread:.3f} (standard deviation of the difference)"
-        lines.append(f"this is as far as {known}, which {found.seeds} seeds know to lie from {low:.3f} to {high:.3f}")
+        lines.append(f"This is as far as {known}, which {found.seeds} seeds know to lie from {low:.3f} to {high:.3f}")
     return lines
 
 

@@ -7,13 +7,15 @@ import pyarrow as pa
 
 from scale_tune.economy.answer import Economy
 from scale_tune.economy.bands import band
-from scale_tune.economy.budgets import expected
+from scale_tune.economy.budgets import expected, spread_out
 from scale_tune.economy.curves import Curves
 from scale_tune.economy.panel import RANGE, Panel, Spread
 from scale_tune.economy.power import FURTHER_SEEDS, WANTED
 from scale_tune.economy.warm_starts import BEST_FIRST, MOST_FIRST, NO_PRIOR, WORST_FIRST
 from scale_tune.tables.schemas import Row, field, table_of
 
+MOST_NUMBERS = 100
+"""Of trials, for which budgets are told."""
 _BETWEEN = f"percentile {RANGE[0]:g} of the orders", f"percentile {RANGE[1]:g} of the orders"
 _OF_ORDERS = "over the orders that were replayed"
 
@@ -129,7 +131,10 @@ BUDGETS = pa.schema(
         *_expected(),
         field("interval", pa.string(), "what the intervals account for, or why there are none"),
     ],
-    metadata={"name": "budgets", "rows": "one per run, dataset, method and number of trials"},
+    metadata={
+        "name": "budgets",
+        "rows": f"one per run, dataset, method and number of trials; of large searches {MOST_NUMBERS} numbers",
+    },
 )
 POWER = pa.schema(
     [
@@ -252,7 +257,7 @@ def _fidelity(found: Economy) -> Iterator[Row]:
 
 def _budgets(found: Economy) -> Iterator[Row]:
     for curves, drawn in found.draws:
-        for n in range(1, drawn.trials + 1):
+        for n in spread_out(drawn.trials, MOST_NUMBERS):
             row = {**_about(curves), **vars(expected(drawn, n)), "epochs": n * drawn.epochs}
             for split in ("val", "test"):
                 of = band(drawn, n, split)
