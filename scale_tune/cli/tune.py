@@ -115,8 +115,7 @@ def tune(
             done = True
         elif resume is not None:
             fixed = {"SPACE": space, "--name": name, "--storage": storage, "--ledger": ledger, "--methods": methods}
-            fixed |= {"--epochs": epochs, "--seeds": seeds, "--set": settings, "--prior": prior}
-            _refuse_with_resume(fixed)
+            _refuse_with_resume({**fixed, "--epochs": epochs, "--seeds": seeds, "--set": settings, "--prior": prior})
             if as_job:
                 raise typer.Exit(_resume_as_job(context, resume))
             done = _resume(resume, overrides, address, dry_run, time_budget, retry_failed, steps)
