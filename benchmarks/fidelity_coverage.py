@@ -84,9 +84,15 @@ def main() -> None:
                 for each in zip(early, end, strict=True)
             ]
             low, high = (np.array([getattr(each, side)[0] for each in found]) for side in ("low", "high"))
-            held = (low <= true) & (true <= high)
+            held = ((low <= true) & (true <= high))[np.isfinite(low)]  # there is none where all are equal
             rows.append(
-                {"case": name, "true": true, "configs": configs, "held": held.mean(), "length": np.median(high - low)}
+                {
+                    "case": name,
+                    "true": true,
+                    "configs": configs,
+                    "held": held.mean(),
+                    "length": np.nanmedian(high - low),
+                }
             )
     table = pd.DataFrame(rows)
     print(table.pivot(index=["case", "true"], columns="configs", values=["held", "length"]).round(3).to_string())

@@ -59,7 +59,7 @@ def economy(
 
 def _show(console: "Console", found: "Economy") -> None:
     """Policies and the recommendation, how early ranks can be trusted, budgets, power; then what is not known."""
-    from scale_tune.economy.power import said
+    from scale_tune.economy import warm_starts
     from scale_tune.report.economy_tables import budget_table, fidelity_table, policy_tables
 
     if found.panel is not None:
@@ -70,16 +70,15 @@ def _show(console: "Console", found: "Economy") -> None:
             say(console, f"  {line}")
         for aside in found.panel.asides:
             say(console, aside)
+        for start in warm_starts.said(found.starts):
+            say(console, start)
     if found.ranks:
         console.print(fidelity_table(found))
     for warning in found.warnings:
         say(console, f"warning: {warning}")
     if found.draws:
         console.print(budget_table(found))
-    for line in found.leading:
+    for line in (*found.leading, *(line for apart in found.apart for line in apart.said)):
         say(console, line)
-    for apart in found.apart:
-        for line in said(apart.first, apart.second, apart.found):
-            say(console, line)
     for note in found.notes:
         say(console, f"note: {note}")

@@ -1,7 +1,7 @@
 """All that can be told of a run: what it cost, what smaller searches would have found, and what can't be said."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from scale_tune.analysis.comparison import dataset_names
@@ -13,6 +13,8 @@ from scale_tune.economy.curves import Curves, Refused, curves_of
 from scale_tune.economy.fidelity import Fidelity, fidelity, warning
 from scale_tune.economy.panel import ORDERS, Panel, judged
 from scale_tune.economy.power import Power
+from scale_tune.economy.replay import Replayed, random_orders
+from scale_tune.economy.warm_starts import warm_starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,11 @@ class Apart:
     first: str
     second: str
     found: Power
+
+    @property
+    def said(self) -> list[str]:
+        """In sentences."""
+        return power.said(self.first, self.second, self.found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,8 @@ class Economy:
     apart: list[Apart]
     notes: list[str]
     """What can't be told, and why."""
+    starts: list[dict[str, Replayed]] = field(default_factory=list)
+    """Of each lookup of the panel: half of the recommended policy's trials, by what comes first."""
 
     @property
     def is_empty(self) -> bool:
@@ -64,7 +73,14 @@ class Economy:
                 yield from (f"on {dataset}: {line}" if several else line for line in said)
 
 
-def economy_of(tables: RunTables, *, orders: int = ORDERS, workers: int = 1, replayed: bool = True) -> Economy:
+def economy_of(
+    tables: RunTables,
+    *,
+    orders: int = ORDERS,
+    workers: int = 1,
+    replayed: bool = True,
+    others: Sequence[RunTables] = (),
+) -> Economy:
     """What can be told of a run.
 
     Args:
@@ -72,6 +88,7 @@ def economy_of(tables: RunTables, *, orders: int = ORDERS, workers: int = 1, rep
         orders: random orders in which each policy is replayed.
         workers: trials at once.
         replayed: whether anything is replayed, which of thousands of trials takes minutes.
+        others: runs whose best configs are tried first in replays, if both have drawn the same.
     """
     found = list(curves_of(tables))
     known = [each for each in found if isinstance(each, Curves)]
@@ -84,35 +101,45 @@ def economy_of(tables: RunTables, *, orders: int = ORDERS, workers: int = 1, rep
         ranks=[(c, fidelity(c.val, c.selectable)) for c in known if c.no_fidelity is None],
         draws=[(c, drawn_of(c)) for c in known if c.no_budgets is None],
         apart=[each for each in apart if isinstance(each, Apart)],
-        notes=_notes(found, [each for each in apart if isinstance(each, str)]),
+        notes=_notes(found, [each for each in apart if isinstance(each, Note)]),
+        starts=list(_starts(panel, orders, others)) if panel else [],
     )
 
 
-def _apart(tables: RunTables) -> Iterator[Apart | str]:
+def _starts(panel: Panel, orders: int, others: Sequence[RunTables]) -> Iterator[dict[str, Replayed]]:
+    """Half of the recommended policy's trials, of each lookup."""
+    whole = panel.policies[panel.recommended]
+    policy = replace(whole, part=whole.part / 2)
+    lookups = [curves for other in others for curves in curves_of(other) if isinstance(curves, Curves)]
+    for outcomes in panel.outcomes:
+        curves = outcomes[0].curves
+        priors = [other for other in lookups if other.method == curves.method and other.winner is not None]
+        yield warm_starts(curves, policy, random_orders(curves, orders), panel.workers, priors)
+
+
+def _apart(tables: RunTables) -> Iterator[Apart | Note]:
     """What it takes to tell the two best on val apart on test, or why that is not known, for each kind of data."""
     found = [entry for entry in entries([tables]) if "test" in entry.measured]
     names, accuracy = dataset_names(found), tables.spec.objective.value
     for data, of_data in groupby(found, lambda entry: entry.data):
-        best = list(of_data)[:2]
-        if len(best) < 2:
-            yield f"on {names[data]} there is one method, {best[0].method}, and none to tell it from"
+        best, *others = of_data
+        if not others:
+            yield Note(dataset=names[data], text=f"there is one method, {best.method}, and none to tell it from")
             continue
-        first, second = (entry.measured["test"] for entry in best)
+        first, second = best.measured["test"], others[0].measured["test"]
         if (why := power.no_power(first, second, accuracy)) is not None:
-            yield f"on {names[data]} {best[0].method} can't be told from {best[1].method}: {why}"
+            text = f"it can't be said what would tell {best.method} from {others[0].method}: {why}"
+            yield Note(dataset=names[data], text=text)
             continue
         apart = power.power(first, second, accuracy)
-        yield Apart(dataset=names[data], first=best[0].method, second=best[1].method, found=apart)
+        yield Apart(dataset=names[data], first=best.method, second=others[0].method, found=apart)
 
 
-def _notes(found: Sequence[Curves | Refused], others: Sequence[str]) -> list[str]:
+def _notes(found: Sequence[Curves | Refused], others: Sequence[Note]) -> list[str]:
     datasets = len({each.dataset for each in found})
-    notes = [
-        Note(subject=each.method, dataset=each.dataset if datasets > 1 else "", text=text)
-        for each in found
-        for text in _of(each)
-    ]
-    return [*grouped(notes, datasets), *others]
+    notes = [Note(subject=each.method, dataset=each.dataset, text=text) for each in found for text in _of(each)]
+    told = [*notes, *others]
+    return grouped(told if datasets > 1 else [replace(note, dataset="") for note in told], datasets)
 
 
 def _of(found: Curves | Refused) -> Iterator[str]:

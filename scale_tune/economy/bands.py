@@ -39,12 +39,12 @@ from scale_tune.accuracies import Floats
 from scale_tune.analysis.intervals import FEWEST_SEEDS, MISSES, ONE_SEED, TOO_FEW, score_interval, seeds_part
 from scale_tune.economy.budgets import Drawn, Images
 
-FEWEST_TRIALS = 8
-"""Of which there is an interval."""
+FEWEST_TRIALS = 16
+"""Of which there is an interval. Where one config in five is any good, of 8 trials none is in every sixth search."""
 STEEPER = 2
 """How much steeper than over the highest values quantiles may rise beyond the best of them."""
 HIGHEST = 4
-"""Spacings of values that tell how steep they are at the end; of fewer than 16 trials a quarter of them."""
+"""Spacings of values that tell how steep they are at the end."""
 DRAWS = 2_000
 """Of ordered uniform numbers."""
 
@@ -126,7 +126,7 @@ def difference(one: Drawn, trials_of_one: int, other: Drawn, trials_of_other: in
 
 
 def configs_part(drawn: Drawn, n: int, split: str, mean: float) -> _Part:
-    """How far off the mean over searches may be, as other configs might have been drawn."""
+    """How far off the mean over searches may be, as other configs might have been drawn; of enough trials."""
     chances = _cells(drawn.trials, n)
     val = drawn.ordered["val"].mean(axis=1)
     values = val if split == "val" else _shared_by_equals(val, drawn.ordered[split].mean(axis=1))
@@ -172,9 +172,8 @@ def _cells(trials: int, n: int) -> Floats:
 
 def _beyond(val: Floats, n: int) -> Floats:
     """By draw, by how much the mean of the best of n may be higher, as values above the best may be drawn."""
-    spacings = max(1, min(HIGHEST, len(val) // 4))
     at = _uniform(len(val))
-    steepness = (val[-1] - val[-1 - spacings]) / (at[:, -1] - at[:, -1 - spacings])
+    steepness = (val[-1] - val[-1 - HIGHEST]) / (at[:, -1] - at[:, -1 - HIGHEST])
     highest = at[:, -1]
     above = n / (n + 1) * (1 - highest ** (n + 1)) - highest * (1 - highest**n)  # of u - U_N, with its density
     found: Floats = STEEPER * steepness * above

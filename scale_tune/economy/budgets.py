@@ -185,3 +185,8 @@ def expected(drawn: Drawn, n: int) -> Expected:
 def affordable(drawn: Drawn, budget: int) -> int:
     """How many whole trials so many epochs pay for, at most as many as there are."""
     return min(drawn.trials, budget // drawn.epochs)
+
+
+def spread_out(most: int, n: int) -> list[int]:
+    """All numbers of trials up to the largest; of more than n, n or fewer of them, which lie the closer the smaller."""
+    return list(range(1, most + 1)) if most <= n else np.unique(np.geomspace(1, most, n).round().astype(int)).tolist()

@@ -112,6 +112,8 @@ class Curves:
     @property
     def no_replay(self) -> str | None:
         """Why it can't be said what a search in another order would have found; None if it can."""
+        if self.no_fidelity is None and np.isnan(self.test[self.selectable]).any():
+            return f"{self.objective} is not known on test"
         if self.no_fidelity is None and self.sampler not in EXCHANGEABLE:
             return (
                 f"the sampler {self.sampler} drew configs by what earlier ones had reached: another order would have "

@@ -7,8 +7,11 @@ predicts at random, early ranks are upside down and a short grace period stops t
 
 *The interval* of a correlation is one over the configs that might have been drawn: Student's t on Fisher's scale, with
 the standard error of a bootstrap over configs, or that of Bonett and Wright (2000, *Sample size requirements for
-estimating Pearson, Kendall and Spearman correlations*, Psychometrika 65), whichever is larger. The formula alone is too
-short near 1 and where many configs fail alike, the bootstrap alone where it happens to find no two configs swapped.
+estimating Pearson, Kendall and Spearman correlations*, Psychometrika 65), whichever is larger. The formula alone is
+too short near 1 and where many configs fail alike, the bootstrap alone where it happens to find no two configs
+swapped. In few configs the correlation r is too low on average, by 3 (r - tau) / (n + 1) with Kendall's tau (Kendall
+and Gibbons, 1990, *Rank correlation methods*), so either side begins at this or at what it is without, whichever is
+farther.
 ``benchmarks/fidelity_coverage.py`` simulates how often it holds.
 """
 
@@ -156,6 +159,7 @@ def _ranks(values: Floats, drawn: Floats) -> Floats:
 
 def _interval(means: Floats, correlation: Floats) -> tuple[Floats, Floats]:
     from scipy.special import stdtrit
+    from scipy.stats import kendalltau  # slow to import
 
     n = len(means)
     most = 1 - 1 / n**2  # what is beyond can't be told apart by so many ranks
@@ -166,8 +170,11 @@ def _interval(means: Floats, correlation: Floats) -> tuple[Floats, Floats]:
         of_draws = _spearman(means[:, epoch], means[:, -1], drawn)
         if np.isfinite(of_draws).any():  # none is where all configs are equal
             errors[epoch] = max(errors[epoch], np.nanstd(np.arctanh(np.clip(of_draws, -most, most))))
-    half, at = stdtrit(n - 2, 1 - MISSES / 2) * errors, np.arctanh(np.clip(correlation, -most, most))
-    low, high = np.fmin(np.tanh(at - half), correlation), np.fmax(np.tanh(at + half), correlation)
+    taus = np.array([kendalltau(each, means[:, -1]).statistic for each in means.T])
+    unbiased = ((n + 1) * correlation - 3 * taus) / (n - 2)
+    half = stdtrit(n - 2, 1 - MISSES / 2) * errors
+    lower, upper = (np.arctanh(np.clip(each(correlation, unbiased), -most, most)) for each in (np.fmin, np.fmax))
+    low, high = np.fmin(np.tanh(lower - half), correlation), np.fmax(np.tanh(upper + half), correlation)
     if not math.isnan(correlation[-1]):
         low[-1] = high[-1] = 1.0  # the end with itself
     return low, high

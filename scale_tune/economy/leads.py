@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from scale_tune.economy.bands import Band, difference
-from scale_tune.economy.budgets import Drawn, affordable, expected
+from scale_tune.economy.budgets import Drawn, affordable, expected, spread_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,10 @@ class Crossing:
     """Whether it is the first method that leads from here on."""
 
 
+MOST = 60
+"""Budgets at which methods are compared; of large searches these are some of all."""
+
+
 def budgets(methods: Iterable[Drawn]) -> list[int]:
     """The epochs at which one of the methods has another trial, as long as all have one and none is spent."""
     each = list(methods)
@@ -54,7 +58,8 @@ def budgets(methods: Iterable[Drawn]) -> list[int]:
         return []
     least, most = max(drawn.epochs for drawn in each), min(drawn.epochs * drawn.trials for drawn in each)
     ends = {drawn.epochs * n for drawn in each for n in range(1, drawn.trials + 1)}
-    return sorted(budget for budget in ends if least <= budget <= most)
+    found = sorted(budget for budget in ends if least <= budget <= most)
+    return [found[n - 1] for n in spread_out(len(found), MOST)]
 
 
 def leads(one: Drawn, other: Drawn, split: str) -> list[Lead]:

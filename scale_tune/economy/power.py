@@ -190,12 +190,10 @@ def said(first: str, second: str, found: Power) -> list[str]:
     """
     named = found.accuracy.replace("_", "-")
     had = f"{found.seeds} seeds and {found.images:,} images of the smallest group of test"
-    between = (
-        f"{first} − {second}: {found.difference:+.3f} [{found.low:.3f}, {found.high:.3f}] on test {named}, of {had}"
-    )
+    interval = f"{found.difference:+.3f} [{found.low:.3f}, {found.high:.3f}]"
     lines = [
-        f"{between}. A run like this one tells the two apart in {_percent(found.chance)} of all cases, "
-        "if they differ by so much"
+        f"On test {named} {first} − {second} is {interval}, of {had}",
+        f"A run like this one tells the two apart in {_percent(found.chance)} of all cases, if they differ by so much",
     ]
     if found.chance < WANTED:
         lines.append(f"To tell them apart in {_percent(WANTED)} takes {_alternatives(found)}")

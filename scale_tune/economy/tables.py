@@ -7,12 +7,15 @@ import pyarrow as pa
 
 from scale_tune.economy.answer import Economy
 from scale_tune.economy.bands import band
-from scale_tune.economy.budgets import expected
+from scale_tune.economy.budgets import expected, spread_out
 from scale_tune.economy.curves import Curves
 from scale_tune.economy.panel import RANGE, Panel, Spread
 from scale_tune.economy.power import FURTHER_SEEDS, WANTED
+from scale_tune.economy.warm_starts import BEST_FIRST, MOST_FIRST, NO_PRIOR, WORST_FIRST
 from scale_tune.tables.schemas import Row, field, table_of
 
+MOST_NUMBERS = 100
+"""Of trials, for which budgets are told."""
 _BETWEEN = f"percentile {RANGE[0]:g} of the orders", f"percentile {RANGE[1]:g} of the orders"
 _OF_ORDERS = "over the orders that were replayed"
 
@@ -128,7 +131,10 @@ BUDGETS = pa.schema(
         *_expected(),
         field("interval", pa.string(), "what the intervals account for, or why there are none"),
     ],
-    metadata={"name": "budgets", "rows": "one per run, dataset, method and number of trials"},
+    metadata={
+        "name": "budgets",
+        "rows": f"one per run, dataset, method and number of trials; of large searches {MOST_NUMBERS} numbers",
+    },
 )
 POWER = pa.schema(
     [
@@ -176,7 +182,34 @@ POWER = pa.schema(
     ],
     metadata={"name": "power", "rows": "one per run and dataset with two methods"},
 )
-ECONOMIES = {"policies": POLICIES, "fidelity": FIDELITY, "budgets": BUDGETS, "power": POWER}
+WARM_STARTS = pa.schema(
+    [
+        *LOOKUP,
+        field("policy", pa.string(), "how a search spends its epochs, as in policies: the recommended one"),
+        field("trials", pa.int64(), "configs that are drawn: half of the recommended policy's", "count"),
+        field("orders", pa.int64(), "random orders of configs and seeds that were replayed", "count"),
+        field(
+            "start",
+            pa.string(),
+            f"which configs come first, {MOST_FIRST} of them: none in particular ({NO_PRIOR}); those that are the best "
+            f"or the worst of this run at the end ({BEST_FIRST}, {WORST_FIRST}); or those that are the best of the run "
+            "of this name",
+        ),
+        field("epochs_mean", pa.float64(), f"share of the whole run's epochs of single seeds: mean {_OF_ORDERS}"),
+        field("found", pa.float64(), "share of the orders that select the config that the whole run selects"),
+        field("near", pa.float64(), "share that select one within a standard error of it, as in policies"),
+        field("val_loss_mean", pa.float64(), f"loss of objective as in policies: mean {_OF_ORDERS}", "fraction"),
+        field("test_loss_mean", pa.float64(), "the same of the accuracy on test", "fraction"),
+    ],
+    metadata={"name": "warm_starts", "rows": "one per run, dataset, method and start"},
+)
+ECONOMIES = {
+    "policies": POLICIES,
+    "fidelity": FIDELITY,
+    "budgets": BUDGETS,
+    "power": POWER,
+    "warm_starts": WARM_STARTS,
+}
 
 
 def economy_tables(found: Economy) -> dict[str, pa.Table]:
@@ -186,7 +219,25 @@ def economy_tables(found: Economy) -> dict[str, pa.Table]:
         "fidelity": table_of(_fidelity(found), FIDELITY),
         "budgets": table_of(_budgets(found), BUDGETS),
         "power": table_of(_power(found), POWER),
+        "warm_starts": table_of(_starts(found), WARM_STARTS),
     }
+
+
+def _starts(found: Economy) -> Iterator[Row]:
+    for starts in found.starts:
+        for name, replayed in starts.items():
+            yield {
+                **_about(replayed.curves),
+                "policy": replayed.policy.name,
+                "trials": replayed.configs.shape[1],
+                "orders": len(replayed.spent),
+                "start": name,
+                "epochs_mean": float(replayed.spent.mean() / replayed.curves.trained.sum()),
+                "found": float(replayed.found.mean()),
+                "near": None if replayed.near is None else float(replayed.near.mean()),
+                "val_loss_mean": float(replayed.val_loss.mean()),
+                "test_loss_mean": float(replayed.test_loss.mean()),
+            }
 
 
 def _fidelity(found: Economy) -> Iterator[Row]:
@@ -206,7 +257,7 @@ def _fidelity(found: Economy) -> Iterator[Row]:
 
 def _budgets(found: Economy) -> Iterator[Row]:
     for curves, drawn in found.draws:
-        for n in range(1, drawn.trials + 1):
+        for n in spread_out(drawn.trials, MOST_NUMBERS):
             row = {**_about(curves), **vars(expected(drawn, n)), "epochs": n * drawn.epochs}
             for split in ("val", "test"):
                 of = band(drawn, n, split)

@@ -1,7 +1,7 @@
 """A trial: all its seeds trained in lockstep, epoch by epoch, with a checkpoint after each.
 
-In a race (:class:`scale_tune.spec.config.Race`) the first seeds go ahead up to the last rung. Then the others begin, and
-catch up by themselves, before all go on.
+In a race (:class:`scale_tune.spec.config.Race`) the first seeds go ahead up to the last rung. Then the others begin,
+and catch up by themselves, before all go on.
 """
 
 import platform
@@ -29,9 +29,9 @@ from scale_tune.training.records import (
     ReplicaRecord,
     SplitRecord,
     TrialRecord,
-    read_final_record,
 )
 from scale_tune.training.replica import DivergenceError, Replica
+from scale_tune.training.trialdir import read_final_record
 
 
 class Trial:

@@ -3,7 +3,8 @@
 import secrets
 import shlex
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from scale_tune.datasets.ahead import load_with_progress
 from scale_tune.datasets.preparation import identity
@@ -39,6 +40,8 @@ def launch(
     ledger: str | None,
     budget: float | None,
     steps: Steps,
+    *,
+    priors: Sequence[Mapping[str, Any]] = (),
 ) -> bool:
     """Start a new run and drive it.
 
@@ -50,6 +53,7 @@ def launch(
         ledger: the URL of the database that holds the ledger; None: a file in the run's directory.
         budget: seconds after which to stop.
         steps: told what is done.
+        priors: from which trials of which runs its points to try first are, for its provenance.
 
     Returns:
         Whether every trial has ended; otherwise the run was stopped and can be resumed.
@@ -72,7 +76,7 @@ def launch(
         data = check_cluster(spec, None if one_disk else storage, steps)
         if database is not None:
             create_studies(database, spec.methods)
-        run = create_run(storage, name, spec, data, database)
+        run = create_run(storage, name, spec, data, database, priors)
         with only_driver(run):
             return _drive(run, spec, stop, reconnect, steps)
 

@@ -44,20 +44,22 @@ def economise(
         UserError: one is no run, or is given twice; or nothing can be told of any.
     """
     check_runs(runs, export)
-    found, written = [], []
+    tables, found, written = [], [], []
     for run, name in zip(runs, names_of(runs), strict=True):
         say(f"reading {run.path}")
         frames = {table: rows.to_pandas() for table, rows in results.collect(run).items()}
-        tables = RunTables(name=name, spec=run.read_spec(), tables=frames)
-        say(f"replaying {name}")
-        found.append(economy_of(tables, orders=orders, workers=workers))
+        tables.append(RunTables(name=name, spec=run.read_spec(), tables=frames))
+    for own in tables:
+        say(f"replaying {own.name}")
+        others = [other for other in tables if other is not own]
+        found.append(economy_of(own, orders=orders, workers=workers, others=others))
     if all(economy.is_empty for economy in found):
         reasons = dict.fromkeys(note for economy in found for note in economy.notes)
         raise UserError("\n".join(("nothing can be told of this search:", *reasons)))
     say("drawing")
     for run, economy in zip(runs, found, strict=True):
-        own = run.results / DIRECTORY if export is None else export if len(runs) == 1 else export / economy.run
-        written += _write(economy, own)
+        place = run.results / DIRECTORY if export is None else export if len(runs) == 1 else export / economy.run
+        written += _write(economy, place)
     return Economised(found=found, written=written)
 
 

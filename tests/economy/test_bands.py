@@ -20,7 +20,7 @@ HELD = 0.93 - 2 * math.sqrt(0.93 * 0.07 / OUTCOMES)
 
 
 @pytest.mark.parametrize(
-    ("space", "noise", "trials"), [("peak of 4", LOUD, 24), ("8 of 10 fail", QUIET, 30), ("bell", QUIET, 12)]
+    ("space", "noise", "trials"), [("peak of 4", LOUD, 24), ("8 of 10 fail", QUIET, 30), ("bell", QUIET, 16)]
 )
 def test_intervals_hold_the_truth_as_often_as_they_say(space, noise, trials):
     numbers = [1, trials // 4, trials // 2]
@@ -81,8 +81,8 @@ def test_half_of_the_trials_and_no_more_have_an_interval():
     none = band(table(24), 13, "val")
     assert (none.low, none.high) == (None, None)
     assert none.interval == "no interval: 13 trials are more than half of the 24 that were drawn"
-    few = band(table(7), 1, "val")
-    assert few.interval == "no interval: 7 random trials tell too little of others; 8 are needed"
+    few = band(table(15), 1, "val")
+    assert few.interval == "no interval: 15 random trials tell too little of others; 16 are needed"
     with pytest.raises(ValueError, match="of 24 trials 1 to 24 can be drawn, got 25"):
         band(table(24), 25, "val")
 
@@ -104,22 +104,22 @@ def test_a_difference_turns_with_its_methods():
 
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
 def test_configs_that_are_all_equal_leave_seeds_and_images(value):
-    found = band(drawn([[value] * 3] * 10), 3, "val")
+    found = band(drawn([[value] * 3] * 20), 3, "val")
     assert found.high == pytest.approx(value, abs=1e-4)
     assert 0 <= found.low <= value, "that others are worse can't be excluded"
 
 
 def test_what_diverged_counts_in_the_interval_too():
-    values = np.full((12, 3), 0.5)
-    diverged = drawn(values, selectable=np.arange(12) > 5)
+    values = np.full((20, 3), 0.5)
+    diverged = drawn(values, selectable=np.arange(20) > 9)
     part = configs_part(diverged, 1, "val", 0.25)
-    assert 0.25 - part.below == pytest.approx(0.5 * beta.ppf(MISSES / 2, 6, 7), abs=0.01)
+    assert 0.25 - part.below == pytest.approx(0.5 * beta.ppf(MISSES / 2, 10, 11), abs=0.01)
 
 
 def test_an_interval_holds_its_mean_and_lies_between_0_and_1():
     noise = Noise(of_config=0.3, of_epoch=0.2, of_seed=0.1, images=20)
-    for number, found in enumerate(searches(SPACES["bell"], noise, 10, 3, 30, np.random.default_rng(8))):
+    for number, found in enumerate(searches(SPACES["bell"], noise, 16, 3, 30, np.random.default_rng(8))):
         for split in ("val", "test"):
-            n = number % 5 + 1
+            n = number % 8 + 1
             end = band(found, n, split)
             assert 0 <= end.low <= getattr(expected(found, n), split) <= end.high <= 1

@@ -112,15 +112,16 @@ def test_too_few_seeds_tell_nothing_and_say_why():
 
 def test_sentences_have_the_numbers():
     lines = said("scale", "erm", power(*FEW_IMAGES, "worst_group"))
-    assert lines[0].startswith("scale − erm: +0.052 [")
-    assert "on test worst-group, of 3 seeds and 180 images of the smallest group of test" in lines[0]
-    assert lines[1].startswith("To tell them apart in 80 % takes ")
-    assert "images in the smallest group with 3 seeds, or " in lines[1]
-    assert "see a true difference of 0." in lines[2]
+    assert lines[0].startswith("On test worst-group scale − erm is +0.052 [")
+    assert lines[0].endswith("], of 3 seeds and 180 images of the smallest group of test")
+    assert lines[1].startswith("A run like this one tells the two apart in ")
+    assert lines[2].startswith("To tell them apart in 80 % takes ")
+    assert "images in the smallest group with 3 seeds, or " in lines[2]
+    assert "see a true difference of 0." in lines[3]
     sure = said("scale", "erm", power(*standardized(9, 4), "average"))
-    assert "tells the two apart in 100 % of all cases" in sure[0]
+    assert "tells the two apart in 100 % of all cases" in sure[1]
     assert not any("takes" in line for line in sure)
     hopeless = said("scale", "erm", power(of_values(0.5, 0.6, 0.7), of_values(0.5, 0.6, 0.7), "average"))
-    assert hopeless[1] == (
+    assert hopeless[2] == (
         f"To tell them apart in 80 % takes more than {MOST_SEEDS:,} seeds, and no number of images would do instead"
     )

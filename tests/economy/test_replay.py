@@ -175,7 +175,7 @@ def test_a_race_spends_what_joins_it_and_ends_with_all_seeds():
     assert race.stages(4, 6) == tuple(Stage(epoch=e, seeds=s) for e, s in [(1, 1), (2, 1), (4, 3)])
     orders = Orders(configs=np.arange(6)[None], seeds=np.arange(3)[None])
     replayed = replay(curves, race, orders)
-    # The first is the best: it alone goes on, with one seed to the last rung and then with all; five stop after one epoch.
+    # The first is the best: it alone goes on, up to the last rung with one seed; five stop after one epoch.
     assert replayed.spent[0] == 3 * 4 + 5
     assert replayed.complete[0].tolist() == [True] + [False] * 5
     worst_first = Orders(configs=np.arange(6)[::-1][None], seeds=np.arange(3)[None])

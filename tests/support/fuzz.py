@@ -114,7 +114,7 @@ TEXTS = (
 TUNE = (
     "--name", "--storage", "--ledger", "--methods", "--num-samples", "--epochs", "--seeds", "--max-concurrent",
     "--cpus-per-trial", "--gpus-per-trial", "--time-budget", "--set", "--retry-failed", "--prepare", "--status",
-    "--resume",
+    "--resume", "--prior",
     "--help", "--unknown", "-x",
 )  # fmt: skip
 ANALYZE = (

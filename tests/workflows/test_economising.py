@@ -38,9 +38,10 @@ def test_the_command_prints_a_table_a_recommendation_and_what_it_wrote(tmp_path,
     assert "erm_target on digits: 50 orders" in done.stdout
     assert "recommended: " in done.stdout
     assert "  scheduler: {name: " in done.stdout
+    assert "a prior, the worst first: of searches of " in done.stdout
     written = run / "results" / "economy"
     assert (
-        f"wrote {written}: policies.parquet, fidelity.parquet, budgets.parquet, power.parquet, policies.p"
+        f"wrote {written}: policies.parquet, fidelity.parquet, budgets.parquet, power.parquet, warm_starts.parquet, pol"
         in done.stdout
     )
     names = [*(f"{name}.parquet" for name in ECONOMIES), *(f"policies.{kind}" for kind in ("pdf", "svg", "png"))]
@@ -89,7 +90,7 @@ def test_of_a_sampler_that_learns_only_ranks_are_told(tmp_path):
     assert "expected after" not in done.stdout
     assert "note: erm: what a smaller search would have found is not known: the sampler tpe drew configs" in done.stdout
     tables = {file.stem: pq.read_table(file).num_rows for file in (run / "results" / "economy").glob("*.parquet")}
-    assert tables == {"policies": 0, "fidelity": 4, "budgets": 0, "power": 0}
+    assert tables == {"policies": 0, "fidelity": 4, "budgets": 0, "power": 0, "warm_starts": 0}
 
 
 def test_of_a_pruned_search_it_is_told_what_tells_its_best_methods_apart(tmp_path):
@@ -149,6 +150,10 @@ def test_several_runs_are_written_below_one_directory(tmp_path):
     runs = [made(tmp_path / "runs", name) for name in ("a", "b")]
     done = economy(*runs, "--export", tmp_path / "out")
     assert done.returncode == 0, done.stderr
+    # Both have drawn the same configs, since their search spaces are the same.
+    assert "a prior, the best of b first: of searches of 3 trials" in done.stdout
+    starts = pq.read_table(tmp_path / "out" / "a" / "warm_starts.parquet")["start"].to_pylist()
+    assert starts == ["no prior", "the best first", "the worst first", "b"]
     for name in ("a", "b"):
         assert pq.read_table(tmp_path / "out" / name / "policies.parquet")["run"].to_pylist()[0] == name
     assert not (runs[0] / "results").exists()

@@ -6,10 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from scale_tune.analysis.entries import RunTables
-from scale_tune.economy import power
 from scale_tune.economy.answer import Economy, economy_of
 from scale_tune.economy.bands import band
-from scale_tune.economy.budgets import expected
+from scale_tune.economy.budgets import expected, spread_out
 from scale_tune.economy.panel import Outcome, Panel
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.markup import Column, PrintedTable
@@ -18,8 +17,8 @@ from scale_tune.report.html.style import Look, looks_of, styled
 
 ORDERS = 200
 """In which searches are replayed here; analyze.py economy takes more."""
-MOST_TRIALS = 300
-"""Of a run that is replayed here, within a second or two."""
+MOST_REPLAYED, MOST_TOLD = 150, 1_000
+"""Trials of a run that is replayed here, and of one of which anything is told here: within a second or two."""
 MOST_POINTS = 12
 """Of a budget curve."""
 TOLD = 3
@@ -29,36 +28,39 @@ TOLD = 3
 def section(analysed: Analysis) -> Section:
     """What a search cost and what less would have found; or why that is not known."""
     tables = RunTables(name=analysed.name, spec=analysed.spec, tables=dict(analysed.tables))
-    small = len(analysed.tables["trials"]) <= MOST_TRIALS
-    found = economy_of(tables, orders=ORDERS, replayed=small)
+    trials = len(analysed.tables["trials"])
+    if trials > MOST_TOLD:
+        lead = f"A search of more than {MOST_TOLD:,} trials takes minutes to be replayed: analyze.py economy does it."
+        return Section(id="enough", title="Was it enough?", lead=lead)
+    found = economy_of(tables, orders=ORDERS, replayed=trials <= MOST_REPLAYED)
     looks = looks_of(analysed)
     printed = [*_policies(found, looks), *_ranks(found, looks)]
     return Section(
         id="enough",
         title="Was it enough?",
-        lead=" ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in _sentences(found, small=small)),
+        lead=" ".join(f"{sentence}." for sentence in _sentences(found)) or "No trial has run to its end yet.",
         figures=[*_budget_figures(found, analysed, looks), *_cost_figures(found, looks)],
         tables=printed[:1],
         folded=printed[1:],
     )
 
 
-def _sentences(found: Economy, *, small: bool) -> Iterator[str]:
+def _sentences(found: Economy) -> Iterator[str]:
     if found.panel is not None:
-        yield found.panel.sentence
-    elif found.draws and not small:
-        yield f"a search of more than {MOST_TRIALS} trials is not replayed here: analyze.py economy does it"
+        yield f"Of the smaller searches that were replayed: {found.panel.sentence}"
+    elif found.draws:
+        yield f"A search of more than {MOST_REPLAYED} trials is not replayed here: analyze.py economy does it"
     yield from _first(found.warnings)
     yield from _first(list(found.leading))
     for apart in found.apart[:1]:
-        yield from power.said(apart.first, apart.second, apart.found)
+        yield from apart.said
     yield from _first(found.notes)
 
 
 def _first(sentences: Sequence[str]) -> Iterator[str]:
     yield from sentences[:TOLD]
     if len(sentences) > TOLD:
-        yield f"and {len(sentences) - TOLD} more, which analyze.py economy tells"
+        yield f"{len(sentences) - TOLD} more of this kind are told by analyze.py economy"
 
 
 def _budget_figures(found: Economy, analysed: Analysis, looks: Mapping[str, Look]) -> Iterator[ShownFigure]:
@@ -70,8 +72,7 @@ def _budget_figures(found: Economy, analysed: Analysis, looks: Mapping[str, Look
             if curves.dataset != dataset:
                 continue
             methods.append(curves.method)
-            step = max(1, -(-drawn.trials // MOST_POINTS))
-            numbers = sorted({1, *range(step, drawn.trials + 1, step), drawn.trials})
+            numbers = spread_out(drawn.trials, MOST_POINTS)
             means = [expected(drawn, n).val for n in numbers]
             ends = [(n * drawn.epochs, band(drawn, n, "val")) for n in numbers]
             known = [(x, of.low, of.high) for x, of in ends if of.low is not None]
