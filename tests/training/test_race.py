@@ -8,9 +8,9 @@ import torch
 from scale_tune.spec.config import Race
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint
-from scale_tune.training.records import read_record
 from scale_tune.training.replica import DivergenceError, Replica
 from scale_tune.training.trial import Trial
+from scale_tune.training.trialdir import read_record
 from tests.support.small import assert_same_bits
 from tests.training.test_first_stage import OPTIONS, asked, ended, names, opened, outcome
 

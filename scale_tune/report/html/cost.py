@@ -36,7 +36,7 @@ def cost(analysed: Analysis) -> pd.DataFrame:
         analysed.spec.seeds_in(method, epochs)
         for method, epochs in zip(trials["method"], trials["epochs"], strict=True)
     ]
-    begun = (trials["seeds"].fillna(0) + trials["diverged"].fillna(0)).clip(lower=in_lockstep)
+    begun = (trials["seeds"].fillna(0) + trials["diverged"].fillna(0)).clip(lower=pd.Series(in_lockstep, trials.index))
     own = pd.DataFrame(
         {
             "method": trials["method"],
