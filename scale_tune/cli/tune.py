@@ -1,7 +1,5 @@
 """The command ``tune.py``: launch, resume, prepare; ``init`` is in :mod:`scale_tune.cli.init`."""
 
-import atexit
-import gc
 import re
 import sys
 from datetime import datetime
@@ -34,7 +32,6 @@ OVERRIDES = {
 def main() -> None:
     """The command ``tune.py``: a new search space if its first argument is ``init``, else a search."""
     begin()
-    atexit.register(gc.freeze)  # at its end a process looks for no garbage, which takes half a second
     if sys.argv[1:2] == ["init"]:
         init_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} init")
     else:
@@ -143,9 +140,6 @@ def tune(
                 done = _launch(spec, storage or "runs", name, address, dry_run, ledger, time_budget, steps)
     except UserError as error:
         exit_with(error)
-    except KeyboardInterrupt:
-        typer.echo("stopped before there was a run; start it again by the same command")
-        done = False
     raise typer.Exit(0 if done else STOPPED)
 
 
@@ -295,7 +289,3 @@ def _parse_value(text: str, option: str) -> Any:
     from scale_tune.spec.yamlfile import parse_yaml
 
     return parse_yaml(text, option)[0]
-
-
-if __name__ == "__main__":  # as a job
-    main()

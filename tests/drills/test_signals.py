@@ -1,0 +1,106 @@
+"""Signals at random moments, from a command's first line to its last.
+
+``SCALE_TUNE_SIGNALS=200 pytest -s tests/drills/test_signals.py`` sends any number.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.support.commands import command
+from tests.support.runs import fast_spec, make_run
+from tests.support.searches import descendants, ledger_of, wait_for_end
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(60 * 60)]
+
+COUNT = int(os.environ.get("SCALE_TUNE_SIGNALS", "8"))
+NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
+WRONG = ("Traceback", "Exception ignored", "Aborted", "*** SIG", "Fatal", "core dumped")
+"""What nobody wants to read; *** is how Ray's own code begins its trace."""
+SECONDS = 20.0
+"""So long it may take a command to end; kill-hard schedulers wait longer."""
+
+
+def near_empty(*arguments: object) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("near_empty.py")), *map(str, arguments)]
+
+
+def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space, tmp_path):
+    """A search that is launched and then resumed again and again, and now and then an analysis that refits."""
+    drawn, ended = random.Random(15), Counter()
+    directory = tmp_path / "runs" / "demo"
+    analysed = make_run(tmp_path, fast_spec(methods=["erm"], num_samples=2), name="analysed").path.local
+    lasts = {"tune": 10.0, "analyze": 10.0}
+    for count in range(COUNT):
+        if count % 4 == 3:
+            kind, words = "analyze", command("analyze", analysed, "--dfr", "scale")
+            for table in (analysed / "results").glob("*"):
+                table.unlink()
+        elif directory.exists():
+            kind, words = "tune", near_empty("--resume", directory, "--num-samples", 10 * (count + 1))
+        else:
+            kind, words = "tune", near_empty(space, "--name", "demo", "--storage", directory.parent)
+        number = NUMBERS[drawn.randrange(len(NUMBERS))]
+        moment = drawn.uniform(0, lasts[kind])
+        code, said, seconds, caught = signalled(words, number, moment, tmp_path / "log")
+        what = f"{number.name} to {kind} after {moment:.2f} s, which ended with {code} {seconds:.1f} s later:\n{said}"
+        print(what.partition("\n")[0], repr(said.strip().rpartition("\n")[2]))
+        if seconds < 0:  # it was too late
+            lasts[kind] = moment + seconds
+            assert code == 0, what
+            ended["done before"] += 1
+        elif not caught:  # Python itself had not come to the first line
+            ended["while Python started"] += 1
+        else:
+            assert code == 3 or (code == 0 and ("done in" in said or "wrote" in said)), what
+            assert not [word for word in WRONG if word in said], what
+            assert seconds < SECONDS, what
+            ended[code] += 1
+    print(dict(ended))
+    assert subprocess.run(near_empty("--resume", directory, "--num-samples", 10 * COUNT), check=False).returncode == 0
+    trials = ledger_of(directory)
+    assert Counter(trial.method for trial in trials) == {"erm_target": 10 * COUNT, "scale": 10 * COUNT}
+    for trial in trials:
+        curve = random.Random(trial.name)
+        assert trial.objectives == sorted(curve.random() for _ in range(3))[: len(trial.objectives)]
+
+
+def signalled(words: list[str], number: int, moment: float, log: Path) -> tuple[int, str, float, bool]:
+    """Start a command, and send it a signal.
+
+    Returns:
+        Its exit code, what it printed, seconds that it still took, below 0 if it had ended by itself, and whether it
+        handled signals by then.
+    """
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            words, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )  # fmt: skip
+    began = time.monotonic()
+    try:
+        process.wait(moment)
+        return process.returncode, log.read_text(), time.monotonic() - began - moment, True
+    except subprocess.TimeoutExpired:
+        caught = handles(process.pid)
+        below = descendants(process.pid)
+        process.send_signal(number)
+        sent = time.monotonic()
+        process.wait(60)
+        seconds = time.monotonic() - sent
+    wait_for_end(below)
+    return process.returncode, log.read_text(), seconds, caught
+
+
+def handles(pid: int) -> bool:
+    """Whether a process handles, or ignores, the last of the signals that it takes."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool((int(status["SigCgt"], 16) | int(status["SigIgn"], 16)) & 1 << signal.SIGHUP - 1)
