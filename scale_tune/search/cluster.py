@@ -30,6 +30,7 @@ from scale_tune.search.watchdog import watchdog
 from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import ResourceSpec, RunSpec
+from scale_tune.storage.full import what_is_full
 from scale_tune.storage.location import Location
 
 OBJECT_STORE_BYTES = 2**28
@@ -104,7 +105,11 @@ def _connect(address: str | None, stop: Stop, held: ExitStack) -> None:
                     # All nodes run the driver's own code of this package; what it depends on must be installed there.
                     environment = {"env_vars": told, "py_modules": [str(directory / PACKAGE.name)]}
                     ray.init(address=address, runtime_env=environment, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # of any kind, also where a machine is too busy to start it in time
+        if what_is_full(error) is not None:
+            raise
         where = f"can't connect to a Ray cluster at --address {address}" if address else "can't start Ray"
         raise UserError(f"{where}: {error}") from None
 

@@ -29,8 +29,10 @@ SECONDS = 20.0
 """So long it may take a command to end; kill-hard schedulers wait longer."""
 
 
-def near_empty(*arguments: object) -> list[str]:
-    return [sys.executable, str(Path(__file__).with_name("near_empty.py")), *map(str, arguments)]
+def launched_or_resumed(directory: Path, space: Path, num_samples: int) -> list[str]:
+    where = ["--resume", directory] if directory.exists() else [space, "--name", "demo", "--storage", directory.parent]
+    words = [Path(__file__).with_name("near_empty.py"), *where, "--num-samples", num_samples]
+    return [sys.executable, *map(str, words)]
 
 
 def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space, tmp_path):
@@ -44,10 +46,8 @@ def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space
             kind, words = "analyze", command("analyze", analysed, "--dfr", "scale")
             for table in (analysed / "results").glob("*"):
                 table.unlink()
-        elif directory.exists():
-            kind, words = "tune", near_empty("--resume", directory, "--num-samples", 10 * (count + 1))
         else:
-            kind, words = "tune", near_empty(space, "--name", "demo", "--storage", directory.parent)
+            kind, words = "tune", launched_or_resumed(directory, space, 10 * (count + 1))
         number = NUMBERS[drawn.randrange(len(NUMBERS))]
         moment = drawn.uniform(0, lasts[kind])
         code, said, seconds, caught = signalled(words, number, moment, tmp_path / "log")
@@ -65,7 +65,7 @@ def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space
             assert seconds < SECONDS, what
             ended[code] += 1
     print(dict(ended))
-    assert subprocess.run(near_empty("--resume", directory, "--num-samples", 10 * COUNT), check=False).returncode == 0
+    assert subprocess.run(launched_or_resumed(directory, space, 10 * COUNT), check=False).returncode == 0
     trials = ledger_of(directory)
     assert Counter(trial.method for trial in trials) == {"erm_target": 10 * COUNT, "scale": 10 * COUNT}
     for trial in trials:
