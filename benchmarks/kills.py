@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from scale_tune.storage.rundir import RunDir
-from scale_tune.training.records import read_record
+from scale_tune.training.trialdir import read_record
 from tests.conftest import REPOSITORY
 from tests.support.commands import command
 from tests.support.killing import drawn_kill
