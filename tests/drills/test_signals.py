@@ -5,11 +5,13 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.support.commands import command
 from tests.support.runs import fast_spec, make_run
-from tests.support.searches import descendants, ledger_of, wait_for_end
+from tests.support.searches import descendants, ledger_of, wait_for, wait_for_end
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(60 * 60)]
 
@@ -25,8 +27,18 @@ COUNT = int(os.environ.get("SCALE_TUNE_SIGNALS", "8"))
 NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
 WRONG = ("Traceback", "Exception ignored", "Aborted", "*** SIG", "Fatal", "core dumped")
 """What nobody wants to read; *** is how Ray's own code begins its trace."""
+BEFORE = -1.0
 SECONDS = 20.0
 """So long it may take a command to end; kill-hard schedulers wait longer."""
+
+
+PHASES = {
+    "tune": ("", "loading Ray", "starting Ray", "trying a step|checking the workers", "\nrun ", "ending Ray"),
+    "analyze": ("", "refitting", "comparing", "writing the report", "wrote "),
+}
+"""What a command has printed before a signal comes; at first nothing."""
+LATEST = 1.5
+"""Seconds after that."""
 
 
 def launched_or_resumed(directory: Path, space: Path, num_samples: int) -> list[str]:
@@ -40,7 +52,6 @@ def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space
     drawn, ended = random.Random(15), Counter()
     directory = tmp_path / "runs" / "demo"
     analysed = make_run(tmp_path, fast_spec(methods=["erm"], num_samples=2), name="analysed").path.local
-    lasts = {"tune": 10.0, "analyze": 10.0}
     for count in range(COUNT):
         if count % 4 == 3:
             kind, words = "analyze", command("analyze", analysed, "--dfr", "scale")
@@ -48,23 +59,20 @@ def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space
                 table.unlink()
         else:
             kind, words = "tune", launched_or_resumed(directory, space, 10 * (count + 1))
-        number = NUMBERS[drawn.randrange(len(NUMBERS))]
-        moment = drawn.uniform(0, lasts[kind])
-        code, said, seconds, caught = signalled(words, number, moment, tmp_path / "log")
-        what = f"{number.name} to {kind} after {moment:.2f} s, which ended with {code} {seconds:.1f} s later:\n{said}"
-        print(what.partition("\n")[0], repr(said.strip().rpartition("\n")[2]))
-        if seconds < 0:  # it was too late
-            lasts[kind] = moment + seconds
-            assert code == 0, what
-            ended["done before"] += 1
-        elif not caught:  # Python itself had not come to the first line
-            ended["while Python started"] += 1
-        else:
-            assert code == 3 or (code == 0 and ("done in" in said or "wrote" in said)), what
-            assert not [word for word in WRONG if word in said], what
-            assert seconds < SECONDS, what
-            ended[code] += 1
-    print(dict(ended))
+        number, phase = drawn.choice(NUMBERS), drawn.choice(PHASES[kind])
+        code, said, seconds = signalled(words, number, phase, drawn.uniform(0, LATEST), tmp_path / "log")
+        last = repr(said.strip().rpartition("\n")[2])
+        what = f"{number.name} to {kind} at {phase!r}: {code or 'done'} after {seconds:.1f} s, {last}"
+        print(what)
+        if seconds == BEFORE:  # Python itself had not come to the first line
+            ended[f"{kind}, while Python started"] += 1
+            continue
+        assert code == 3 or (code == 0 and ("done in" in said or "wrote " in said)), f"{what}\n{said}"
+        assert not [word for word in WRONG if word in said], f"{what}\n{said}"
+        assert seconds < SECONDS, f"{what}\n{said}"
+        ended[f"{kind}, {phase.strip() or 'from the start'}: {code}"] += 1
+    for what, times in sorted(ended.items()):
+        print(f"{what:45} {times}")
     assert subprocess.run(launched_or_resumed(directory, space, 10 * COUNT), check=False).returncode == 0
     trials = ledger_of(directory)
     assert Counter(trial.method for trial in trials) == {"erm_target": 10 * COUNT, "scale": 10 * COUNT}
@@ -73,34 +81,33 @@ def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space
         assert trial.objectives == sorted(curve.random() for _ in range(3))[: len(trial.objectives)]
 
 
-def signalled(words: list[str], number: int, moment: float, log: Path) -> tuple[int, str, float, bool]:
+def signalled(words: list[str], number: int, phase: str, later: float, log: Path) -> tuple[int, str, float]:
     """Start a command, and send it a signal.
 
     Returns:
-        Its exit code, what it printed, seconds that it still took, below 0 if it had ended by itself, and whether it
-        handled signals by then.
+        Its exit code, what it printed, and seconds that it still took; :data:`BEFORE` if it did not handle signals yet.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
             words, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )  # fmt: skip
-    began = time.monotonic()
-    try:
-        process.wait(moment)
-        return process.returncode, log.read_text(), time.monotonic() - began - moment, True
-    except subprocess.TimeoutExpired:
-        caught = handles(process.pid)
-        below = descendants(process.pid)
-        process.send_signal(number)
-        sent = time.monotonic()
-        process.wait(60)
-        seconds = time.monotonic() - sent
+    wait_for(lambda: re.search(phase, log.read_text()) or process.poll() is not None, 120, log.read_text)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(later)
+    handled = process.poll() is not None or handles(process.pid)
+    below = descendants(process.pid)
+    process.send_signal(number)
+    sent = time.monotonic()
+    process.wait(60)
+    seconds = time.monotonic() - sent
     wait_for_end(below)
-    return process.returncode, log.read_text(), seconds, caught
+    return process.returncode, log.read_text(), seconds if handled else BEFORE
 
 
 def handles(pid: int) -> bool:
     """Whether a process handles, or ignores, the last of the signals that it takes."""
-    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return bool((int(status["SigCgt"], 16) | int(status["SigIgn"], 16)) & 1 << signal.SIGHUP - 1)
+    with suppress(OSError):  # it has just ended
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        return bool((int(status["SigCgt"], 16) | int(status["SigIgn"], 16)) & 1 << signal.SIGHUP - 1)
+    return True
