@@ -96,8 +96,7 @@ def _connect(address: str | None, stop: Stop, held: ExitStack) -> None:
                 held.enter_context(own_ray())
                 with _on_loopback():
                     # Nothing large goes through the object store: data and checkpoints are files.
-                    options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-                    ray.init(address="local", **options, **quiet)
+                    ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
             else:
                 check_answers(address)
                 told = {name: value for name in TOLD if (value := os.environ.get(name))}
