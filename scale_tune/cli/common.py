@@ -27,7 +27,12 @@ LONGEST = 2000
 """Of a message's lines, in characters."""
 
 
-def _checked(given: str | None) -> str | None:
+def checked_address(given: str | None) -> str | None:
+    """An address without the blanks around it.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
     address = None if given is None else given.strip()
     if address is not None and not re.fullmatch(r"\S+", address):
         raise typer.BadParameter(f"must be an address, as host:6379, [::1]:6379 or auto, got {address!r}")
@@ -46,7 +51,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         envvar="RAY_ADDRESS",
-        callback=_checked,
+        callback=checked_address,
         help="Ray cluster, as auto or host:port; from outside it, as http://head:8265. [default: start Ray here]",
     ),
 ]
