@@ -101,7 +101,7 @@ def signalled(words: list[str], number: int, phase: str, later: float, log: Path
     sent = time.monotonic()
     process.wait(60)
     seconds = time.monotonic() - sent
-    wait_for_end(below)
+    wait_for_end(below, limit=180)  # as after kill -9, which takes a busy machine a while
     return process.returncode, log.read_text(), seconds if handled else BEFORE
 
 
