@@ -1,14 +1,19 @@
-"""How much memory a trial takes: python benchmarks/memory.py
+"""How much memory a trial takes: python benchmarks/memory.py [workers]
 
 A trial of one seed is trained for two steps and evaluated on a batch, as trials are, on random images of the datasets'
 sizes. The memory of the process is measured on the CPU. What tensors take is counted, without computing them: the most
 bytes that are alive at once, in training and in evaluation. A GPU holds as much, and what CUDA itself takes besides.
+
+``workers``: what each of eight workers holds that train on the digits at once, and how much of it is there when a
+process has imported Ray Tune, and torch, and made an optimizer.
 """
 
 import json
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import weakref
 from pathlib import Path
 
@@ -24,6 +29,9 @@ from scale_tune.datasets.splits import DatasetInfo, DatasetSplits, Split
 from scale_tune.methods import Batch
 from scale_tune.spec.config import Hyperparameters, TrialConfig
 from scale_tune.training.replica import EVALUATION_BATCH, Replica
+from tests.conftest import REPOSITORY
+from tests.support.commands import command
+from tests.support.searches import workers_below
 
 MIB = 2**20
 CASES = [  # network, height, width, batch sizes; the process is measured with the last of these
@@ -32,6 +40,18 @@ CASES = [  # network, height, width, batch sizes; the process is measured with t
     ("resnet50", 224, 224, [16, 128, 32]),
 ]
 METHODS = ["erm", "scale"]
+WORKERS, SECONDS = 8, 60
+IMPORTED = """
+import re
+def told(what):
+    print(f"after {what}:", re.findall(r"Private_Dirty: +([0-9]+) kB", open("/proc/self/smaps_rollup").read())[0], "kB")
+from ray import tune
+told("Ray Tune")
+import torch
+told("torch")
+torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+told("an optimizer")
+"""
 
 
 def main() -> None:
@@ -74,6 +94,34 @@ def random_splits(height: int, width: int, learned: int, judged: int = EVALUATIO
     ).with_train(parts["train"].labels, parts["train"].attributes)
     info = DatasetInfo(groups=groups, height=height, width=width, mean=(0.5,) * 3, std=(0.25,) * 3)
     return DatasetSplits(name="random", options={}, fingerprint="random", info=info, **parts)
+
+
+# Workers
+
+
+def workers(scratch: Path) -> None:
+    """Shared memory counts in parts: a page that eight processes have mapped as an eighth in each."""
+    subprocess.run([sys.executable, "-c", IMPORTED], check=True)
+    space = REPOSITORY / "search_spaces" / "digits.yaml"
+    options = ["--methods", "erm,scale", "--num-samples", WORKERS, "--cpus-per-trial", 1 / WORKERS]
+    words = ["tune", space, "--name", "eight", "--storage", scratch, "--max-concurrent", WORKERS, *options]
+    driver = subprocess.Popen(command(*map(str, words)), stdout=subprocess.DEVNULL)
+    most: dict[int, int] = {}
+    all_train = None
+    while driver.poll() is None and (all_train is None or time.monotonic() < all_train + SECONDS):
+        for pid in workers_below(driver.pid):
+            most[pid] = max(most.get(pid, 0), shared_out(pid))
+        if all_train is None and len(most) == WORKERS:
+            all_train = time.monotonic()
+        time.sleep(1)
+    driver.terminate()
+    driver.wait()
+    print(f"{len(most)} workers, at most {', '.join(f'{size / MIB:,.0f}' for size in most.values())} MiB")
+
+
+def shared_out(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 # Counting
@@ -171,7 +219,10 @@ def own_memory() -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] == ["workers"]:
+        with tempfile.TemporaryDirectory() as scratch:
+            workers(Path(scratch))
+    elif len(sys.argv) > 1:
         measure(*json.loads(sys.argv[1]))
     else:
         main()

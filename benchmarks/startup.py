@@ -107,7 +107,7 @@ def launch(scratch: Path) -> None:
 def first_step(trial: Path) -> float:
     """When a trial was about to take it."""
     from scale_tune.storage.location import Location
-    from scale_tune.training.records import read_final_record
+    from scale_tune.training.trialdir import read_final_record
 
     record = read_final_record(Location.of(trial))
     return record.started.timestamp()

@@ -25,8 +25,8 @@ from scale_tune.networks.classifier import Classifier
 from scale_tune.spec.config import DatasetConfig, ModelOptions
 from scale_tune.storage.location import Location
 from scale_tune.training.kept_features import TRAIN, TrialFeatures, extract_features
-from scale_tune.training.records import FEATURE_SPLITS
 from scale_tune.training.tensorfile import load_tensors, save_tensors
+from scale_tune.training.trialdir import FEATURE_SPLITS
 
 Features = NDArray[np.float64]
 FeaturesOf = Callable[[SplitName], Features]

@@ -9,11 +9,12 @@ from torchvision import models
 
 from scale_tune.errors import UserError
 from scale_tune.networks.recipe import Recipe
+from scale_tune.networks.taps import taper
 from scale_tune.networks.weights import load_state, load_weights
 from scale_tune.spec.config import IMAGENET, ModelOptions
 from scale_tune.spec.frozen import nearest
 
-VERSION = 1
+VERSION = 2
 """Raised when the same weights give other features."""
 
 
@@ -28,6 +29,7 @@ def backbone(options: ModelOptions) -> tuple[nn.Module, int]:
         load_state(model, options, _imagenet_weights(options.name), head)
     elif options.weights_file is not None:
         load_weights(model, options, options.weights_file, head)
+    taper(model)
     return model, num_features
 
 

@@ -13,7 +13,7 @@ from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import LedgerState, LedgerTrial, best_trials_first
 from scale_tune.storage.location import is_temporary
 from scale_tune.storage.rundir import RECORD_FILE, RunDir
-from scale_tune.training.records import (
+from scale_tune.training.trialdir import (
     checkpoint_path,
     checkpoints,
     close_trial,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from scale_tune.errors import UserError
 from scale_tune.ledger.studies import LedgerState, LedgerTrial
 from scale_tune.storage.rundir import RunDir
-from scale_tune.training.records import read_final_record
+from scale_tune.training.trialdir import read_final_record
 
 FIRST = 3
 """So many trials of a method that fail alike before any fares better are enough; of fewer, all."""

@@ -9,6 +9,9 @@ from scale_tune.errors import UserError
 from scale_tune.spec.parameters import PARAMETER_TYPES
 from scale_tune.spec.yamlfile import parse_yaml
 
+NAMED = {("dataset",), ("model",), ("scheduler",)}
+"""Keys whose values are mappings with a name, which alone is often written."""
+
 
 def broken_rule(error: ErrorDetails) -> str:
     """The rule that was broken and the value that broke it."""
@@ -25,7 +28,8 @@ def broken_rule(error: ErrorDetails) -> str:
     rule = re.sub(r" after validation, not \d+", "", rule)
     rule = re.sub(r"a valid (tuple|array)", "a list", rule)
     rule = re.sub(r"a valid dictionary( or .*)?", "a mapping", rule)
-    return f"{rule}, got {value!r}{in_quotes(value)}"
+    remedy = f"; write {{name: {value}}}" if error["loc"][-1:] in NAMED and isinstance(value, str) else ""
+    return f"{rule}, got {value!r}{in_quotes(value)}{remedy}"
 
 
 def in_quotes(value: Any) -> str:

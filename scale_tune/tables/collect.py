@@ -26,7 +26,7 @@ from scale_tune.tables.run_schemas import ADDED, OF_RECORDS, SCHEMAS, trials_sch
 from scale_tune.tables.schemas import table_of
 from scale_tune.tables.unchanged import joined, read_unchanged
 from scale_tune.training.agreement import agreed_record
-from scale_tune.training.records import is_features, is_weights
+from scale_tune.training.trialdir import is_features, is_weights
 
 _LONG = {"epochs": epoch_columns, "diagnostics": diagnostic_columns, "groups": group_columns}
 """Those that have many rows of a trial, and what makes them from its record."""

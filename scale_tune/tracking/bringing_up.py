@@ -13,7 +13,7 @@ from scale_tune.tracking.curves import curves_of
 from scale_tune.tracking.tracker import Tracker
 from scale_tune.tracking.tracker_registry import tracker_class
 from scale_tune.training.agreement import agreed_record
-from scale_tune.training.records import is_checkpoint
+from scale_tune.training.trialdir import is_checkpoint
 
 
 class BringingUp:

@@ -7,7 +7,8 @@ that was changed, or that is of another run, shows by the other.
 from scale_tune.errors import UserError
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.location import Location
-from scale_tune.training.records import TrialRecord, read_ended_record, read_record
+from scale_tune.training.records import TrialRecord
+from scale_tune.training.trialdir import read_ended_record, read_record
 
 SHOWN = 3
 """Differences that an error names."""

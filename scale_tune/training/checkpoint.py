@@ -9,17 +9,16 @@ import logging
 from torch import Tensor
 
 from scale_tune.storage.location import Location
-from scale_tune.training.records import (
+from scale_tune.training.records import TrialRecord, record_as_text
+from scale_tune.training.tensorfile import load_tensors, save_tensors
+from scale_tune.training.trialdir import (
     HEADER_KEY,
-    TrialRecord,
     checkpoint_path,
     checkpoints,
     read_record,
-    record_as_text,
     record_said,
     weights_path,
 )
-from scale_tune.training.tensorfile import load_tensors, save_tensors
 
 KEPT_CHECKPOINTS = 2
 SEED, PREDICTING_HEAD = "seed", "predicts"

@@ -20,9 +20,10 @@ from scale_tune.datasets.splits import DatasetSplits, Split, SplitName
 from scale_tune.datasets.transforms import normalise
 from scale_tune.networks.classifier import Classifier
 from scale_tune.storage.location import Location
-from scale_tune.training.records import FEATURE_SPLITS, TrialRecord, features_path, read_record
+from scale_tune.training.records import TrialRecord
 from scale_tune.training.replica import EVALUATION_BATCH
 from scale_tune.training.tensorfile import load_tensors, save_tensors
+from scale_tune.training.trialdir import FEATURE_SPLITS, features_path, read_record
 
 HEADER_KEY = "of"
 TRAIN: SplitName = "train"
@@ -52,7 +53,7 @@ class TrialFeatures:
         record: the digest of the trial's record, which tells this training from any other.
         fingerprint: of the splits that it was trained on, whose samples these are.
         groups: how they are judged.
-        splits: by the names in :data:`scale_tune.training.records.FEATURE_SPLITS`; and of train what is kept of it.
+        splits: by the names in :data:`scale_tune.training.trialdir.FEATURE_SPLITS`; and of train what is kept of it.
         subsamples: of train, int64, (fits + 1, samples): where in what is kept the samples of each are. Without rows if
             train lacks a group.
     """

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scale_tune.storage.location import Location
 from scale_tune.storage.seal import blank, check_seal, sealed
-from scale_tune.training.records import metadata_in
+from scale_tune.training.trialdir import metadata_in
 
 KIND = "tensors"
 SEAL = "seal"

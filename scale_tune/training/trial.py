@@ -25,9 +25,9 @@ from scale_tune.training.records import (
     ReplicaRecord,
     SplitRecord,
     TrialRecord,
-    read_final_record,
 )
 from scale_tune.training.replica import DivergenceError, Replica
+from scale_tune.training.trialdir import read_final_record
 
 
 class Trial:

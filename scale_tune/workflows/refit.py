@@ -28,7 +28,8 @@ from scale_tune.tables.columns import cell_columns
 from scale_tune.tables.files import Format, of_run, write_tables
 from scale_tune.tables.refits import IS_REFIT, identity, own_rows, with_refits
 from scale_tune.tables.schemas import GONE, PRETRAINED, REFITTED, UNDEFINED, table_of
-from scale_tune.training.records import CellsRecord, GroupsRecord, features_path
+from scale_tune.training.records import CellsRecord, GroupsRecord
+from scale_tune.training.trialdir import features_path
 
 if TYPE_CHECKING:
     from scale_tune.dfr.protocols import DfrResult

@@ -15,7 +15,7 @@ from scale_tune.methods.defined import check_defined
 from scale_tune.networks import pretrained
 from scale_tune.spec.config import IMAGENET, RANDOM, Splits
 from scale_tune.spec.space import RunSpec
-from scale_tune.training.records import FEATURE_SPLITS
+from scale_tune.training.trialdir import FEATURE_SPLITS
 
 SAMPLES = 64
 """Of each split that a step is tried on."""

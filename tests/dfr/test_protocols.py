@@ -29,8 +29,8 @@ from scale_tune.seeding import derive_seed
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, Hyperparameters, ModelOptions, Objective, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.training.kept_features import extract_features, load_features
-from scale_tune.training.records import features_path, weights_path
 from scale_tune.training.trial import Trial
+from scale_tune.training.trialdir import features_path, weights_path
 
 ALL = tuple(DfrProtocol)
 GROUPED = (DfrProtocol.SCALE, DfrProtocol.DFR)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scale_tune.storage.rundir import RunDir
-from scale_tune.training.records import read_record
+from scale_tune.training.trialdir import read_record
 from tests.drills.conftest import SAMPLES
 from tests.support.clusters import RayCluster
 from tests.support.commands import altered_checkout, kill_group, run, start, wait_until

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scale_tune.storage.rundir import RunDir
-from scale_tune.training.records import read_record
+from scale_tune.training.trialdir import read_record
 from tests.support.commands import kill_group, run, start, wait_until
 from tests.support.searches import assert_search_is_whole, descendants, epochs_in_ledger, wait_for_end
 

@@ -12,7 +12,7 @@ from scale_tune.ledger.studies import LedgerState
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.training.checkpoint import save_recorded
-from scale_tune.training.records import read_header
+from scale_tune.training.trialdir import read_header
 from tests.drills.conftest import SAMPLES
 from tests.support.commands import run, start, wait_until
 from tests.support.searches import assert_search_is_whole, epochs_in_ledger, ledger_of

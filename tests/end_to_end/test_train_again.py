@@ -14,7 +14,7 @@ from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables.collect import load_results
-from scale_tune.training.records import read_final_record
+from scale_tune.training.trialdir import read_final_record
 from scale_tune.workflows.resolving import resolved
 from tests.conftest import REPOSITORY
 from tests.support.commands import call

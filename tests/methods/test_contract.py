@@ -16,9 +16,9 @@ from scale_tune.methods.saving import load_state, state_of
 from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig, Hyperparameters, ModelOptions, TrialConfig
 from scale_tune.storage.location import Location
-from scale_tune.training.records import weights, weights_path
 from scale_tune.training.replica import Replica
 from scale_tune.training.trial import Trial
+from scale_tune.training.trialdir import weights, weights_path
 from tests.conftest import REPOSITORY
 from tests.support.searches import timeless
 

@@ -20,7 +20,7 @@ from scale_tune.search.stopping import SearchStopped, Stop
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import create_run
 from scale_tune.training.checkpoint import save_checkpoint
-from scale_tune.training.records import checkpoints, close_trial, read_final_record
+from scale_tune.training.trialdir import checkpoints, close_trial, read_final_record
 from tests.support.records import made_up_record
 from tests.support.runs import fast_spec
 

@@ -14,8 +14,8 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.training import trial as trial_module
 from scale_tune.training.agreement import agreed_record
-from scale_tune.training.records import close_trial, is_checkpoint, read_record
 from scale_tune.training.replica import Replica
+from scale_tune.training.trialdir import close_trial, is_checkpoint, read_record
 from tests.methods import made_up
 from tests.support.runs import drive, fast_spec
 from tests.support.searches import timeless

@@ -11,8 +11,8 @@ from scale_tune.spec import usercode
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
-from scale_tune.training.records import read_record
 from scale_tune.training.replica import Replica
+from scale_tune.training.trialdir import read_record
 from tests.support.runs import drive, fast_spec
 
 MADE_UP = Path(__file__).parents[1] / "methods" / "made_up.py"

@@ -159,6 +159,12 @@ MISTAKES = [
     pytest.param(MINIMAL, "methods: []", r":1: methods: no method is listed", id="empty methods"),
     pytest.param("epochs: 5", "float: 5", r":12: float: unknown key", id="key named as a type"),
     pytest.param("name: digits", "name: digits, seed: -1", r":1: dataset.seed: .*got -1", id="data option"),
+    pytest.param(
+        "{name: digits}",
+        "digits",
+        r":1: dataset: must be a mapping, got 'digits'; write {name: digits}",
+        id="a name alone",
+    ),
     pytest.param(MINIMAL, "methods: [[erm]]", r"a method's name is of small letters", id="method no name"),
     pytest.param(MINIMAL, "- 1", r"must be a mapping of keys", id="no mapping"),
     pytest.param(MINIMAL, "", r"must be a mapping of keys", id="empty file"),

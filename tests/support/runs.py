@@ -12,8 +12,8 @@ from scale_tune.search.closing import Closing
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
-from scale_tune.training.records import close_trial
 from scale_tune.training.trial import Trial
+from scale_tune.training.trialdir import close_trial
 from scale_tune.workflows.resolving import resolved
 from tests.conftest import DEVICE
 from tests.support.records import FINGERPRINT, made_up_record

@@ -16,8 +16,9 @@ from scale_tune.storage.location import Location, is_temporary
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.tables.files import write_tables
-from scale_tune.training.records import TrialRecord, read_record
+from scale_tune.training.records import TrialRecord
 from scale_tune.training.trial import Trial
+from scale_tune.training.trialdir import read_record
 
 
 def ledger_of(directory: Path | str) -> list[LedgerTrial]:

@@ -18,7 +18,7 @@ from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables.collect import load_results
 from scale_tune.tracking.bringing_up import BringingUp
 from scale_tune.training.checkpoint import save_checkpoint
-from scale_tune.training.records import close_trial, read_record
+from scale_tune.training.trialdir import close_trial, read_record
 from tests.support.records import FINGERPRINT, made_up_record
 from tests.support.runs import REASON, fast_spec
 

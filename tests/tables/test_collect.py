@@ -16,8 +16,8 @@ from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
 from scale_tune.tables import run_schemas
 from scale_tune.tables.files import write_tables
-from scale_tune.training.records import read_final_record
 from scale_tune.training.trial import Trial
+from scale_tune.training.trialdir import read_final_record
 from tests.conftest import DEVICE
 from tests.support.runs import fast_spec, make_run
 

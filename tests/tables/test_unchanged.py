@@ -19,7 +19,7 @@ from scale_tune.tables import unchanged as exported
 from scale_tune.tables.files import of_run, write_tables
 from scale_tune.tables.refits import with_refits
 from scale_tune.tables.schemas import table_of
-from scale_tune.training.records import close_trial, drop_weights, read_final_record
+from scale_tune.training.trialdir import close_trial, drop_weights, read_final_record
 from tests.support.records import made_up_record
 from tests.support.runs import fast_spec, make_run
 

@@ -13,9 +13,9 @@ from scale_tune.spec import usercode
 from scale_tune.spec.config import DatasetConfig, ModelOptions
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint
-from scale_tune.training.records import read_record, weights
 from scale_tune.training.replica import Replica
 from scale_tune.training.trial import Trial
+from scale_tune.training.trialdir import read_record, weights
 from tests.support.searches import timeless
 from tests.support.small import BALANCED, assert_same_bits, small_config, small_splits
 

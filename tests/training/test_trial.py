@@ -16,9 +16,9 @@ from scale_tune.errors import UserError
 from scale_tune.spec.config import Hyperparameters, Schedule, TrialConfig
 from scale_tune.storage.location import Location
 from scale_tune.training.checkpoint import load_checkpoint
-from scale_tune.training.records import checkpoints, close_trial, drop_half_written, read_record
 from scale_tune.training.replica import Replica
 from scale_tune.training.trial import Trial
+from scale_tune.training.trialdir import checkpoints, close_trial, drop_half_written, read_record
 from tests.conftest import DEVICE
 
 METHODS = ("erm", "erm_target", "scale")

@@ -17,7 +17,7 @@ from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import create_run
 from scale_tune.tables import collect as results
-from scale_tune.training.records import features_path
+from scale_tune.training.trialdir import features_path
 from scale_tune.workflows import ablating
 from scale_tune.workflows.ablating import Shown, ablate_run, registered
 from scale_tune.workflows.resolving import resolved

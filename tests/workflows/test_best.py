@@ -13,7 +13,7 @@ from scale_tune.errors import UserError
 from scale_tune.search import side_by_side as refits
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.location import Location
-from scale_tune.training.records import weights_path
+from scale_tune.training.trialdir import weights_path
 from scale_tune.workflows.best import check_best, export_best
 from scale_tune.workflows.evaluate import evaluate
 from tests.support.runs import fast_spec, make_run

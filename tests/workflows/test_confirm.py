@@ -17,7 +17,7 @@ from scale_tune.spec.loading import validate_spec
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.rundir import RunDir, plain_spec
 from scale_tune.tables import collect as results
-from scale_tune.training.records import close_trial, read_final_record
+from scale_tune.training.trialdir import close_trial, read_final_record
 from scale_tune.workflows.confirm import DIRECTORY, confirmation_of, confirmation_spec, fresh_seeds, unconfirmed
 from scale_tune.workflows.evaluate import Evaluation, evaluate
 from scale_tune.workflows.reporting import write_reports

@@ -17,7 +17,7 @@ from scale_tune.spec.space import RunSpec
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables.collect import collect
 from scale_tune.training.kept_features import load_features, save_features
-from scale_tune.training.records import read_final_record
+from scale_tune.training.trialdir import read_final_record
 from scale_tune.workflows.evaluate import evaluate
 from tests.support.runs import fast_spec, make_run
 

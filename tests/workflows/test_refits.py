@@ -23,7 +23,7 @@ from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 from scale_tune.tables import collect as results
 from scale_tune.tables.refits import KEY
-from scale_tune.training.records import features_path
+from scale_tune.training.trialdir import features_path
 from scale_tune.workflows import evaluate as evaluation
 from scale_tune.workflows.evaluate import evaluate, parse_protocols
 from tests.support.runs import fast_spec, make_run

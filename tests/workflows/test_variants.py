@@ -10,7 +10,7 @@ from scale_tune.methods.scale import ScaleMethod
 from scale_tune.search.worker import TuneTrial
 from scale_tune.spec.loading import validate_spec
 from scale_tune.tables import collect as results
-from scale_tune.training.records import read_record
+from scale_tune.training.trialdir import read_record
 from scale_tune.workflows.rehearsal import rehearse
 from scale_tune.workflows.resolving import resolved
 from tests.support.runs import fast_spec, make_run
