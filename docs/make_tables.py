@@ -9,6 +9,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from scale_tune.analysis import ablation, contrasts, published
+from scale_tune.economy.tables import ECONOMIES
 from scale_tune.tables import run_schemas
 from scale_tune.tables.schemas import COMPARISONS
 
@@ -70,6 +71,10 @@ def page() -> str:
     )
     for name, schema in (("ablation", ablation), ("…-differences", contrasts), ("…-published", published)):
         parts += _table(name, schema.schema(*axes))
+    parts.append("## Of what a search cost\n")
+    parts.append("`python analyze.py economy RUN_DIR` writes them into `economy`; see [economy.md](economy.md).\n")
+    for name, schema in ECONOMIES.items():
+        parts += _table(name, schema)
     return "\n".join(parts)
 
 

@@ -76,6 +76,30 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DifferenceParts:
+    """What the interval of a difference is made of; each of shape (…)."""
+
+    lower: Floats
+    """Where its lower side begins: the difference, or below it for the lowest of several groups."""
+    upper: Floats
+    spread: Floats
+    """Standard deviation over seeds of the difference; 0 of a single one."""
+    below: Floats
+    """How far off the images may be on either side."""
+    above: Floats
+
+    def lengths(self, seeds: int) -> tuple[Floats, Floats]:
+        """How long either side is, if so many seeds have differed by this spread."""
+        of_seeds = _length(self.spread, seeds)
+        return np.hypot(of_seeds, self.below), np.hypot(of_seeds, self.above)
+
+    def ends(self, seeds: int) -> tuple[Floats, Floats]:
+        """The interval."""
+        below, above = self.lengths(seeds)
+        return np.clip(self.lower - below, -1, 1), np.clip(self.upper + above, -1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Estimate:
     """An accuracy over seeds, of shape (…), and what its intervals are made of."""
 
@@ -105,7 +129,7 @@ def intervals(measured: Measured) -> dict[str, tuple[Floats, Floats]]:
     found = {}
     for accuracy, parts in measured.parts.items():
         of = _estimate(parts)
-        seeds = _of_seeds(of.values, of.of_worst)
+        seeds = seeds_part(of.values, of.of_worst)
         low, high = of.mean - np.hypot(seeds, of.below), of.centre + np.hypot(seeds, of.above)
         found[accuracy] = (np.clip(low, 0, 1), np.clip(high, 0, 1))
     return found
@@ -126,11 +150,10 @@ def paired_differences(first: Measured, second: Measured) -> dict[str, Differenc
     supported = interval in (SEEDS_AND_IMAGES, IMAGES)
     found = {}
     for accuracy in (name for name in first.parts if name in second.parts):
-        one, other = _estimate(first.parts[accuracy]), _estimate(second.parts[accuracy])
-        low, high = _ends_of_difference(one, other)
+        low, high = difference_parts(first, second, accuracy).ends(len(seeds))
         found[accuracy] = Difference(
             seeds=len(seeds),
-            difference=one.mean - other.mean,
+            difference=first.accuracies[accuracy].mean(axis=-1) - second.accuracies[accuracy].mean(axis=-1),
             low=low if supported else None,
             high=high if supported else None,
             interval=interval,
@@ -149,36 +172,57 @@ def paired_seeds(first: Measured, second: Measured) -> tuple[int, ...]:
     )
 
 
-def _ends_of_difference(one: _Estimate, other: _Estimate) -> tuple[Floats, Floats]:
-    seeds = _of_seeds(one.values - other.values, one.of_worst - other.of_worst)
-    below = np.sqrt(seeds**2 + one.below**2 + other.above**2)
-    above = np.sqrt(seeds**2 + one.above**2 + other.below**2)
-    return np.clip(one.mean - other.centre - below, -1, 1), np.clip(one.centre - other.mean + above, -1, 1)
+def difference_parts(first: Measured, second: Measured, accuracy: str, images: float = 1) -> DifferenceParts:
+    """What the interval of a difference is made of, over the same seeds of both.
+
+    Args:
+        first: what a method got right.
+        second: what the other did with the same seeds.
+        accuracy: which one.
+        images: so many times as many, of which the same share is right.
+    """
+    one, other = _estimate(first.parts[accuracy], images), _estimate(second.parts[accuracy], images)
+    return DifferenceParts(
+        lower=one.mean - other.centre,
+        upper=one.centre - other.mean,
+        spread=_spread(one.values - other.values, one.of_worst - other.of_worst),
+        below=np.hypot(one.below, other.above),
+        above=np.hypot(one.above, other.below),
+    )
 
 
-def _of_seeds(*values: Floats) -> Floats:
+def seeds_part(*values: Floats) -> Floats:
     """The seeds' part of an interval of means of values of shape (…, seeds): the largest, and 0 for a single seed."""
+    return _length(_spread(*values), values[0].shape[-1])
+
+
+def _spread(*values: Floats) -> Floats:
+    if values[0].shape[-1] == 1:
+        return np.zeros(values[0].shape[:-1])
+    spread: Floats = np.fmax.reduce([each.std(axis=-1, ddof=1) for each in values])  # a split may lack a group
+    return spread
+
+
+def _length(spread: Floats, seeds: int) -> Floats:
     from scipy.special import stdtrit  # takes a quarter of a second, which a command's first word need not wait for
 
-    n = values[0].shape[-1]
-    if n == 1:
-        return np.zeros(values[0].shape[:-1])
-    spread = np.fmax.reduce([each.std(axis=-1, ddof=1) for each in values])  # a group may be absent from a seed's split
-    length: Floats = stdtrit(n - 1, 1 - MISSES / 2) * spread / math.sqrt(n)
+    if seeds == 1:
+        return 0 * spread
+    length: Floats = stdtrit(seeds - 1, 1 - MISSES / 2) * spread / math.sqrt(seeds)
     return length
 
 
-def _estimate(parts: Parts) -> _Estimate:
+def _estimate(parts: Parts, images: float = 1) -> _Estimate:
     values = parts.value
     mean = values.mean(axis=-1)
-    shares, n = mean_shares(parts), np.broadcast_to(parts.n, parts.shares.shape).mean(axis=-2)
-    low, _ = _score_interval(shares, n, MISSES / 2)
+    shares, n = mean_shares(parts), np.broadcast_to(parts.n, parts.shares.shape).mean(axis=-2) * images
+    low, _ = score_interval(shares, n, MISSES / 2)
     if parts.weights is not None:
-        _, high = _score_interval(shares, n, MISSES / 2)
+        _, high = score_interval(shares, n, MISSES / 2)
         weights = np.broadcast_to(parts.weights, parts.shares.shape).mean(axis=-2)
         below, above = (_root_of_squares(weights * off) for off in (shares - low, high - shares))
         return _Estimate(values=values, of_worst=values, mean=mean, centre=mean, below=below, above=above)
-    _, high = _score_interval(shares, n, MISSES / 2 / np.isfinite(shares).sum(axis=-1, keepdims=True))
+    _, high = score_interval(shares, n, MISSES / 2 / np.isfinite(shares).sum(axis=-1, keepdims=True))
     centre = np.maximum(mean, np.nanmin(shares, axis=-1))  # below the mean only where a seed's split lacks a group
     worst = np.nanargmin(shares, axis=-1)
     of_worst = np.take_along_axis(parts.shares, worst[..., None, None], axis=-1)[..., 0]
@@ -186,7 +230,7 @@ def _estimate(parts: Parts) -> _Estimate:
     return _Estimate(values=values, of_worst=of_worst, mean=mean, centre=centre, below=below, above=above)
 
 
-def _score_interval(share: Floats, n: Floats, misses: "float | Floats") -> tuple[Floats, Floats]:
+def score_interval(share: Floats, n: Floats, misses: "float | Floats") -> tuple[Floats, Floats]:
     """Wilson's ends of a proportion of n, each of which it may miss so often."""
     from scipy.special import ndtri
 

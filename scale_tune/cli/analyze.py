@@ -1,4 +1,4 @@
-"""The command ``analyze.py``: a comparison of runs, or an ablation of one (:mod:`scale_tune.cli.ablate`)."""
+"""The command ``analyze.py``: a comparison of runs, or what ``ablate`` and ``economise`` do."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ import typer
 from scale_tune.cli.ablate import ablation_app
 from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
 from scale_tune.cli.common import APP, COMMAND, Address, begin, exit_with, say, say_written, shown_steps
+from scale_tune.cli.economise import economy_app
 from scale_tune.errors import UserError
 from scale_tune.search.stopping import STOPPED, Stop
 
@@ -21,12 +22,14 @@ analyze_app = typer.Typer(**APP)
 
 
 def main() -> None:
-    """The command ``analyze.py``: an ablation if its first argument says so, else a comparison."""
+    """The command ``analyze.py``: an ablation or an economy if its first argument says so, else a comparison."""
     begin()
-    if sys.argv[1:2] == ["ablation"]:
-        ablation_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} ablation")
-    else:
-        analyze_app()
+    match sys.argv[1:]:
+        case [("ablation" | "economy") as other, *arguments]:
+            app = ablation_app if other == "ablation" else economy_app
+            app(arguments, prog_name=f"{Path(sys.argv[0]).name} {other}")
+        case _:
+            analyze_app()
 
 
 @analyze_app.command(**COMMAND)
@@ -74,6 +77,10 @@ def analyze(
     A grid over two parameters as a table and a figure:
 
       python analyze.py ablation RUN_DIR --rows spurious_strength --cols val_target_size
+
+    What a search cost, and what a smaller one would have found:
+
+      python analyze.py economy RUN_DIR
     """
     steps = shown_steps(context)
     steps.doing(f"reading {', '.join(run_dirs)}")

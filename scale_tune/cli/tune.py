@@ -67,6 +67,10 @@ def tune(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key, as scheduler.name=none.")
     ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(metavar="RUN_DIR,…", help="Try the best configs of earlier runs first: three of each method."),
+    ] = None,
     status: Annotated[
         str | None, typer.Option(metavar="RUN_DIR", help="Show how far a run is, whoever drives it; change nothing.")
     ] = None,
@@ -109,7 +113,7 @@ def tune(
             done = True
         elif resume is not None:
             fixed = {"SPACE": space, "--name": name, "--storage": storage, "--ledger": ledger, "--methods": methods}
-            _refuse_with_resume({**fixed, "--epochs": epochs, "--seeds": seeds, "--set": settings})
+            _refuse_with_resume({**fixed, "--epochs": epochs, "--seeds": seeds, "--set": settings, "--prior": prior})
             if as_job:
                 raise typer.Exit(_resume_as_job(context, resume))
             done = _resume(resume, overrides, address, dry_run, time_budget, retry_failed, steps)
@@ -138,7 +142,7 @@ def tune(
                 name = _default_name(space) if name is None else name
                 if as_job:
                     raise typer.Exit(_launch_as_job(context, storage or "runs", name, places(spec.files)))
-                done = _launch(spec, storage or "runs", name, address, dry_run, ledger, time_budget, steps)
+                done = _launch(spec, storage or "runs", name, address, dry_run, ledger, time_budget, prior, steps)
     except UserError as error:
         exit_with(error)
     raise typer.Exit(0 if done else STOPPED)
@@ -180,6 +184,7 @@ def _launch(
     dry_run: bool,
     ledger: str | None,
     time_budget: str | None,
+    prior: str | None,
     steps: "Steps",
 ) -> bool:
     from scale_tune.search.stopping import parse_budget
@@ -190,6 +195,12 @@ def _launch(
     where = Location.of(storage)
     run = check_new_run(where, name)
     budget = None if time_budget is None else parse_budget(time_budget)
+    priors: list[dict[str, Any]] = []
+    if prior is not None:
+        from scale_tune.workflows.priors import parse_priors, with_priors  # pandas takes its time
+
+        steps.doing(f"reading {prior}")
+        spec, priors = with_priors(spec, parse_priors(prior), steps)
     if dry_run:
         from scale_tune.tracking.tracker_registry import check_trackers
         from scale_tune.workflows.rehearsal import rehearse
@@ -202,7 +213,7 @@ def _launch(
     steps.doing("loading Ray")
     from scale_tune.workflows.driver import launch
 
-    return launch(spec, where, name, address, ledger, budget, steps)
+    return launch(spec, where, name, address, ledger, budget, steps, priors=priors)
 
 
 def _launch_as_job(context: typer.Context, storage: str, name: str, files: list[Path]) -> int:
@@ -210,11 +221,12 @@ def _launch_as_job(context: typer.Context, storage: str, name: str, files: list[
     from scale_tune.storage.rundir import check_name
 
     check_name(name)
+    prior = context.params["prior"]
     return run_as_job(
         context.params["address"],
         command="tune",
         arguments=arguments(context, {"name": name}),
-        paths={"--storage": [storage]},
+        paths={"--storage": [storage], **({"--prior": prior.split(",")} if prior else {})},
         works_on=str(Location.of(storage) / name),
         files=files,
         once=True,

@@ -1,31 +1,93 @@
 """Which trials are stopped early: pruners for Optuna studies.
 
 A driver may die at any moment, so nothing is kept in memory: pruners decide from the objectives in the study alone.
+What they decide is a pure function of these, for one trial or for many at once: a replay of a finished search
+(:mod:`scale_tune.economy.replay`) asks the same one.
 """
 
 import math
+from abc import abstractmethod
 
+import numpy as np
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
-from scale_tune.spec.space import RunSpec
+from scale_tune.accuracies import Flags, Floats, Integers
+from scale_tune.spec.space import RunSpec, SchedulerSpec
 
 
-def pruner(spec: RunSpec, method: str) -> optuna.pruners.BasePruner:
+def pruner(spec: RunSpec, method: str) -> "Pruner":
     """What stops trials of the method early."""
-    scheduler = spec.scheduler
+    return pruner_of(spec.scheduler, spec.method_epochs(method))
+
+
+def pruner_of(scheduler: SchedulerSpec, epochs: int) -> "Pruner":
+    """What stops trials of so many epochs early."""
     match scheduler.name:
         case "asha":
             return SuccessiveHalving(scheduler.grace_period, scheduler.reduction_factor)
         case "hyperband":
-            return Hyperband(scheduler.brackets(spec.method_epochs(method)), scheduler.reduction_factor)
+            return Hyperband(scheduler.brackets(epochs), scheduler.reduction_factor)
         case "median":
-            return optuna.pruners.MedianPruner(n_warmup_steps=scheduler.grace_period)
+            return Median(scheduler.grace_period)
         case "none":
-            return optuna.pruners.NopPruner()
+            return Never()
 
 
-class SuccessiveHalving(optuna.pruners.BasePruner):
+class Pruner(optuna.pruners.BasePruner):
+    """Stops a trial after some of its epochs, by how its objective then compares with those of its bracket's trials."""
+
+    complete_alone = False
+    """Whether it is compared with complete trials; else with all that have reached the epoch, itself among them."""
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether the trial is to be stopped after its last reported epoch."""
+        epoch = trial.last_step
+        if epoch is None or not self.compares(trial.number, epoch):
+            return False
+        states = (TrialState.COMPLETE,) if self.complete_alone else None
+        trials, own = study.get_trials(deepcopy=False, states=states), self.bracket(trial.number)
+        fellows = [other for other in trials if self.bracket(other.number) == own]
+        reached = np.array([other.intermediate_values.get(epoch, math.nan) for other in fellows])
+        objective = np.array(trial.intermediate_values[epoch])
+        return bool(self.stops(objective, reached, np.array(len(fellows))))
+
+    @abstractmethod
+    def compares(self, number: int, epoch: int) -> bool:
+        """Whether the trial of this number may be stopped after this epoch."""
+
+    @abstractmethod
+    def stops(self, objective: Floats, reached: Floats, fellows: Integers) -> Flags:
+        """Whether trials are to be stopped.
+
+        Args:
+            objective: what each has after its epoch, of shape (…).
+            reached: what those have that each is compared with, after the same epoch, of shape (…, fellows); NaN of
+                one that has not reached it.
+            fellows: how many these are, of shape (…).
+
+        Returns:
+            Of shape (…).
+        """
+
+    def bracket(self, number: int) -> int:
+        """The bracket of the trial of this number."""
+        return 0
+
+
+class Never(Pruner):
+    """Trains every trial to its end."""
+
+    def compares(self, number: int, epoch: int) -> bool:
+        """Never."""
+        return False
+
+    def stops(self, objective: Floats, reached: Floats, fellows: Integers) -> Flags:
+        """No."""
+        return np.zeros(objective.shape, bool)
+
+
+class SuccessiveHalving(Pruner):
     """Asynchronous successive halving (Li et al., 2020), from the objectives in the study alone.
 
     The rungs are at epochs grace_period * reduction_factor ** k. At a rung a trial goes on if its objective is
@@ -38,19 +100,15 @@ class SuccessiveHalving(optuna.pruners.BasePruner):
         self.grace_period = grace_period
         self.reduction_factor = reduction_factor
 
-    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Whether the trial is to be stopped after its last reported epoch."""
-        return self.loses(trial, study.get_trials(deepcopy=False))
+    def compares(self, number: int, epoch: int) -> bool:
+        """At a rung."""
+        return self.is_rung(epoch)
 
-    def loses(self, trial: FrozenTrial, trials: list[FrozenTrial]) -> bool:
-        """Whether the trial is at a rung and not among the best of these that have reached it."""
-        epoch = trial.last_step
-        if epoch is None or not self.is_rung(epoch):
-            return False
-        own = trial.intermediate_values[epoch]
-        reached = [value for other in trials if (value := other.intermediate_values.get(epoch)) is not None]
-        promoted = max(1, len(reached) // self.reduction_factor)
-        return sum(value > own for value in reached) >= promoted
+    def stops(self, objective: Floats, reached: Floats, fellows: Integers) -> Flags:
+        """Those that are not among the best."""
+        promoted = np.maximum(1, (~np.isnan(reached)).sum(axis=-1) // self.reduction_factor)
+        beaten: Flags = (reached > objective[..., None]).sum(axis=-1) >= promoted
+        return beaten
 
     def is_rung(self, epoch: int) -> bool:
         """Whether trials are compared after this epoch."""
@@ -60,7 +118,7 @@ class SuccessiveHalving(optuna.pruners.BasePruner):
         return rung == epoch
 
 
-class Hyperband(optuna.pruners.BasePruner):
+class Hyperband(Pruner):
     """Hyperband (Li et al., 2018) over successive halving: some trials are given more epochs before the first rung.
 
     Each trial belongs to a bracket by its number, and is compared with the trials of its bracket alone. Brackets that
@@ -79,12 +137,46 @@ class Hyperband(optuna.pruners.BasePruner):
         turns = sorted(((i + 0.5) / size, bracket) for bracket, size in enumerate(sizes) for i in range(size))
         self.cycle = [bracket for _, bracket in turns]
 
-    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Whether the trial is to be stopped after its last reported epoch."""
-        bracket = self.bracket(trial.number)
-        fellows = [t for t in study.get_trials(deepcopy=False) if self.bracket(t.number) == bracket]
-        return self.brackets[bracket].loses(trial, fellows)
+    def compares(self, number: int, epoch: int) -> bool:
+        """At a rung of its bracket."""
+        return self.brackets[self.bracket(number)].is_rung(epoch)
+
+    def stops(self, objective: Floats, reached: Floats, fellows: Integers) -> Flags:
+        """As successive halving does, with the same reduction factor in each bracket."""
+        return self.brackets[0].stops(objective, reached, fellows)
 
     def bracket(self, number: int) -> int:
         """The bracket of a trial."""
         return self.cycle[number % len(self.cycle)]
+
+
+class Median(Pruner):
+    """Median stopping (Golovin et al., 2017): what is below the median of the complete trials, once there are five.
+
+    It decides as Optuna's median pruner does where objectives never fall from epoch to epoch, as those of a search.
+    """
+
+    complete_alone = True
+    LEAST = 5
+    """Complete trials without which nothing is stopped."""
+
+    def __init__(self, grace_period: int) -> None:
+        self.grace_period = grace_period
+
+    def compares(self, number: int, epoch: int) -> bool:
+        """After every epoch from the grace period on."""
+        return epoch >= self.grace_period
+
+    def stops(self, objective: Floats, reached: Floats, fellows: Integers) -> Flags:
+        """Those below the median."""
+        ordered = np.sort(reached, axis=-1)  # NaN last
+        n = (~np.isnan(ordered)).sum(axis=-1)
+        if not ordered.shape[-1]:
+            return np.zeros(objective.shape, bool)
+        below, above = (
+            np.take_along_axis(ordered, np.maximum(at, 0)[..., None], -1)[..., 0] for at in ((n - 1) // 2, n // 2)
+        )
+        # Rounded as NumPy's percentiles are.
+        median = np.where(below == above, below, above - (above - below) * 0.5)
+        stopped: Flags = (objective < median) & (fellows >= self.LEAST) & (n > 0)
+        return stopped

@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -223,7 +223,12 @@ def check_new_run(storage: Location, name: str) -> RunDir:
 
 
 def create_run(
-    storage: Location, name: str, spec: RunSpec, data: dict[str, str], database: Database | None = None
+    storage: Location,
+    name: str,
+    spec: RunSpec,
+    data: dict[str, str],
+    database: Database | None = None,
+    priors: Sequence[Mapping[str, Any]] = (),
 ) -> RunDir:
     """Make the directory of a new run, complete with its spec, or nothing.
 
@@ -233,6 +238,7 @@ def create_run(
         spec: what is searched.
         data: what identifies the data that it trains on.
         database: where the ledger is, if not in the directory.
+        priors: from which trials of which runs points to try first are, for the provenance.
 
     Raises:
         UserError: as :func:`check_new_run`, or the storage can't be written.
@@ -240,6 +246,8 @@ def create_run(
     run = check_new_run(storage, name)
     sources = usercode.provided(spec.files)
     made = provenance() | {"code": usercode.hashes(sources)}
+    if priors:
+        made["priors"] = [dict(prior) for prior in priors]
     content = {"format": FORMAT, "id": secrets.token_hex(8), "provenance": made, "data": data, "spec": plain_spec(spec)}
     if database is not None:
         content["ledger"] = asdict(database)

@@ -3,8 +3,9 @@
 import secrets
 import shlex
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from scale_tune.datasets.ahead import load_with_progress
 from scale_tune.datasets.preparation import identity
@@ -41,6 +42,8 @@ def launch(
     ledger: str | None,
     budget: float | None,
     steps: Steps,
+    *,
+    priors: Sequence[Mapping[str, Any]] = (),
 ) -> bool:
     """Start a new run and drive it.
 
@@ -52,6 +55,7 @@ def launch(
         ledger: the URL of the database that holds the ledger; None: a file in the run's directory.
         budget: seconds after which to stop.
         steps: told what is done.
+        priors: from which trials of which runs its points to try first are, for its provenance.
 
     Returns:
         Whether every trial has ended; otherwise the run was stopped and can be resumed.
@@ -73,7 +77,7 @@ def launch(
             with stop.noted():  # a run is made as a whole or not at all
                 if database is not None:
                     create_studies(database, spec.methods)
-                run = create_run(storage, name, spec, data, database)
+                run = create_run(storage, name, spec, data, database, priors)
             with only_driver(run):
                 return _drive(run, spec, stop, reconnect, steps)
 

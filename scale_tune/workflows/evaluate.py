@@ -121,7 +121,7 @@ def _evaluate(
     format_: Format,
     address: str | None,
 ) -> Evaluation:
-    analysed = [AnalysedRun(run, name, protocols) for run, name in zip(runs, _names(runs), strict=True)]
+    analysed = [AnalysedRun(run, name, protocols) for run, name in zip(runs, names_of(runs), strict=True)]
     confirmations = [_confirmation(run, of, protocols) for run, of in zip(analysed, runs, strict=True)]
     everything = [*analysed, *filter(None, confirmations)]
     refit_missing([(run, network) for run in everything for network in run.missing], address, say)
@@ -154,7 +154,7 @@ def _confirmation(run: AnalysedRun, of: RunDir, protocols: Collection[DfrProtoco
     return AnalysedRun(confirmation, f"{run.name}/{confirmation.path.name}", protocols, pretrained=False)
 
 
-def _names(runs: Sequence[RunDir]) -> list[str]:
+def names_of(runs: Sequence[RunDir]) -> list[str]:
     """A name for each run: that of its directory, with those of enough parents to tell it from the others."""
     parts = [run.path.resolved().address.strip("/").split("/") for run in runs]
     names = []

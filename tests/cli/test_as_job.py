@@ -47,6 +47,14 @@ def test_a_launch_is_what_was_given_without_the_address_and_with_a_name(submitte
     assert job["address"] == ADDRESS
 
 
+def test_earlier_runs_are_the_clusters_and_are_read_there(submitted):
+    words = [DIGITS, f"--address={ADDRESS}", "--storage=/runs", "--prior", "/runs/a,s3://lab/b", "--name", "c"]
+    assert invoke(tune_module.tune_app, *words) == 4
+    (job,) = submitted
+    assert job["arguments"] == [DIGITS, "--name", "c", "--storage", "/runs", "--prior", "/runs/a,s3://lab/b"]
+    assert job["paths"] == {"--storage": ["/runs"], "--prior": ["/runs/a", "s3://lab/b"]}
+
+
 @pytest.mark.parametrize("words", [["--address", ADDRESS, "--storage", "/runs"], ["--dry-run"], ["--prepare"]])
 def test_a_password_is_refused_before_it_is_sent_anywhere(submitted, words, capfd):
     url = "postgresql://me@host/lab?password=hush"

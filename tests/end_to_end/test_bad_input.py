@@ -129,6 +129,10 @@ def test_wrong_arguments_are_refused(tmp_path, arguments, message):
         (["ablation", "absent", "--rows", "lr", "--cols", "momentum"], "is not the directory of a run"),
         (["ablation", "absent"], "--rows: is missing"),
         (["./ablation"], "ablation is not the directory of a run"),
+        (["economy", "absent"], "is not the directory of a run"),
+        (["economy"], "RUN_DIR…: is missing"),
+        (["economy", "absent", "--orders", "0"], "--orders: must be greater than or equal to 1, got '0'"),
+        (["./economy"], "economy is not the directory of a run"),
     ],
 )
 def test_analyze_refuses_what_is_no_run(tmp_path, arguments, message):
@@ -161,6 +165,7 @@ def test_so_it_is_of_real_processes(space, tmp_path, script, arguments, message)
         ("tune", ["--status", "absent"], "reading the run absent"),
         ("analyze", ["absent"], "reading absent"),
         ("analyze", ["ablation", "absent", "--rows", "lr", "--cols", "momentum"], "reading absent"),
+        ("analyze", ["economy", "absent"], "reading absent"),
     ],
 )
 def test_within_a_second_something_is_on_the_screen(tmp_path, script, arguments, first):

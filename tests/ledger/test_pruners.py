@@ -3,10 +3,12 @@
 import random
 from collections import Counter
 
+import numpy as np
+import optuna
 import pytest
 
 from scale_tune.ledger.ledger import Ledger
-from scale_tune.ledger.pruners import Hyperband, SuccessiveHalving, pruner
+from scale_tune.ledger.pruners import Hyperband, Median, SuccessiveHalving, pruner
 from scale_tune.ledger.studies import LedgerState
 from tests.support.ledgers import advance, spec
 
@@ -87,3 +89,22 @@ def test_median_stops_at_the_grace_period_and_not_before(path, grace):
     trial = ledger.next_trial()
     assert [ledger.report(trial.name, [0.1] * epoch) for epoch in range(1, grace + 1)] == [False] * (grace - 1) + [True]
     assert not ledger.report(ledger.next_trial().name, [0.6] * 8)
+
+
+@pytest.mark.parametrize("levels", [5, 1000])
+def test_median_decides_as_optunas(levels):
+    draws, decided = np.random.default_rng(0), []
+    study = optuna.create_study(direction="maximize")
+    for number in range(60):
+        curve = np.maximum.accumulate(np.round(draws.uniform(0, 1, 8) * levels) / levels)
+        trial = study.ask()
+        for epoch, value in enumerate(curve.tolist(), 1):
+            trial.report(value, epoch)
+            frozen = study.get_trials(deepcopy=False)[number]
+            theirs = optuna.pruners.MedianPruner(n_warmup_steps=2).prune(study, frozen)
+            assert Median(2).prune(study, frozen) == theirs
+            decided.append(theirs)
+            if theirs and number % 3:  # some train on nevertheless
+                break
+        study.tell(trial, *((curve[-1],) if epoch == 8 else ()), state=optuna.trial.TrialState(1 if epoch == 8 else 2))
+    assert 20 < sum(decided) < len(decided) - 20

@@ -12,7 +12,7 @@ STAGES = [
     ("scale_tune.analysis.comparison scale_tune.analysis.caveats scale_tune.analysis.ablation scale_tune.report.pivots",
      ["ray", "torch", "torchvision", "optuna", "scipy", "sklearn", "matplotlib", "plotly", "jinja2"]),
     ("scale_tune.ledger.studies scale_tune.tables.collect scale_tune.workflows.evaluate scale_tune.workflows.ablating"
-     " scale_tune.datasets.ahead",
+     " scale_tune.datasets.ahead scale_tune.workflows.economising",
      ["ray", "torch", "torchvision", "scipy", "sklearn", "matplotlib", "plotly", "jinja2"]),
     ("scale_tune.tracking.follower scale_tune.workflows.catching_up",
      ["ray", "torch", "torchvision", "scipy", "sklearn", "tensorboardX"]),

@@ -15,6 +15,7 @@ import typer
 
 from scale_tune.cli.ablate import ablation_app
 from scale_tune.cli.analyze import analyze_app
+from scale_tune.cli.economise import economy_app
 from scale_tune.cli.init import init_app
 from scale_tune.cli.tune import tune_app
 from scale_tune.methods import registered_methods
@@ -33,13 +34,13 @@ from tests.support.runs import fast_spec, make_run
 LANGUAGES = {"", "bash", "python", "sql", "yaml"}
 TOGETHER = {"docs/example.md": ("python", "sql"), "docs/extending.md": ("python", "yaml")}
 """Snippets that make a whole, which test_docs.py and test_extending.py run."""
-APPS = {"tune": tune_app, "init": init_app, "analyze": analyze_app, "ablation": ablation_app}
+APPS = {"tune": tune_app, "init": init_app, "analyze": analyze_app, "ablation": ablation_app, "economy": economy_app}
 COMMANDS = {"tune.py": "tune", "scale-tune": "tune", "analyze.py": "analyze", "scale-analyze": "analyze"}
 OTHERS_OPTIONS = {"--dashboard-host", "--logdir", "--project", "--backend-store-uri", "--nv"}
 """Of programs of somebody else's, which the pages speak of."""
 ELSEWHERE = ("s3://", "postgresql://")
 """What a command would have to reach."""
-MADE_UP = {"runs/ablation": "grid", "runs/grid": "grid"}
+MADE_UP = {"runs/ablation": "grid", "runs/grid": "grid", "runs/random": "random"}
 """Of which kind a run is; all others are the demo."""
 
 
@@ -53,14 +54,16 @@ def of(blocks: list[Block]):
 
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory) -> dict[str, Path]:
-    """A run of the demo's methods whose tables are written, and one of the published ablation."""
+    """A run of the demo's methods with its tables, one of the published ablation, one of full-length trials."""
     from scale_tune.workflows.evaluate import evaluate
 
     root = tmp_path_factory.mktemp("made-up")
     mode = {"regularize_mode": {"type": "choice", "values": ["linear", "step"]}}
     demo = fast_spec(methods={"erm": {}, "erm_target": {}, "scale": {"space": mode}}, num_samples=4, epochs=2)
     grid = resolved(grid_spec(model={"name": "resnet18"}, scheduler={"name": "none"}, epochs=1))
-    runs = {name: make_run(root, spec, made_up=True, name=name) for name, spec in (("demo", demo), ("grid", grid))}
+    random = fast_spec(num_samples=6, sampler="random", scheduler={"name": "none"})
+    specs = {"demo": demo, "grid": grid, "random": random}
+    runs = {name: make_run(root, spec, made_up=True, name=name) for name, spec in specs.items()}
     evaluate([runs["demo"]], (), None, lambda line: None)
     return {name: root / name for name in runs}
 
@@ -81,6 +84,7 @@ def here(made_up, tmp_path, monkeypatch):
     monkeypatch.setattr("scale_tune.workflows.reporting.write_reports", lambda *_: [Location.of("report.html")])
     for figure in ("ablation_figure", "beside_figure", "contrast_figure"):
         monkeypatch.setattr(f"scale_tune.report.ablation_figures.{figure}", lambda *_: {"png": b""})
+    monkeypatch.setattr("scale_tune.report.economy_figure.policy_figure", lambda *_: {"png": b""})
     monkeypatch.setattr("scale_tune.workflows.rehearsal.rehearse", lambda *_: None)
     monkeypatch.setattr("scale_tune.datasets.ahead.prepare", lambda *_: None)
     monkeypatch.setattr("scale_tune.search.jobs.run_job", lambda *_: 0)

@@ -44,6 +44,7 @@ SECTIONS = [
     "validation",
     "epochs",
     "history",
+    "enough",
     "hyperparameters",
     "diagnostics",
     "dfr",

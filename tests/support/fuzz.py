@@ -114,7 +114,7 @@ TEXTS = (
 TUNE = (
     "--name", "--storage", "--ledger", "--methods", "--num-samples", "--epochs", "--seeds", "--max-concurrent",
     "--cpus-per-trial", "--gpus-per-trial", "--time-budget", "--set", "--retry-failed", "--prepare", "--status",
-    "--resume",
+    "--resume", "--prior",
     "--help", "--unknown", "-x",
 )  # fmt: skip
 ANALYZE = (
@@ -130,6 +130,7 @@ ANALYZE = (
     "--help",
     "--unknown",
 )
+ECONOMY = ("--orders", "--workers", "--export", "--help", "--unknown")
 ABLATE = ("--rows", "--cols", "--metric", "--by", "--at", "--dfr", "--plot", "--difference", "--published", "--export")
 FLAGS = ("--retry-failed", "--prepare", "--help", "--unknown", "-x", "--latex", "--published")
 
@@ -155,6 +156,7 @@ def command(number: int, run: Path) -> tuple[str, list[str]]:
             ),
             ("analyze", [str(run), "--dfr", "none"], ANALYZE),
             ("analyze", ["ablation", str(run), "--rows", "lr", "--cols", "batch_size", "--dfr", "none"], ABLATE),
+            ("analyze", ["economy", str(run), "--orders", "10"], ECONOMY),
         )
     )
     words = list(words)

@@ -2,9 +2,9 @@
 
 ``data`` computes what is shown, ``importance`` what mattered; ``marks``, ``lines``, ``estimates``, ``labelled`` and
 ``standings`` draw, in one ``style``; ``markup`` prints numbers and tables, ``swatches`` a method's mark. ``answer``
-makes the first screen; ``comparing``, ``by_group``, ``selected``, ``searching``, ``cost``, ``parallel`` and ``trials``
-the ``parts`` that ``sections`` puts in order, and ``page`` assembles all. ``opened`` has what a trial's row opens to,
-with the command from ``again``; it and plotly are in the page as ``packing`` makes them.
+makes the first screen; ``comparing``, ``by_group``, ``selected``, ``searching``, ``cost``, ``enough``, ``parallel``
+and ``trials`` the ``parts`` that ``sections`` puts in order, and ``page`` assembles all. ``opened`` has what a trial's
+row opens to, with the command from ``again``; it and plotly are in the page as ``packing`` makes them.
 """
 
 from scale_tune.errors import UserError

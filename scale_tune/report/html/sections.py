@@ -1,7 +1,7 @@
 """What stands where on the page."""
 
 from scale_tune.analysis.selection import leading
-from scale_tune.report.html import by_group, comparing, cost, parallel, searching, selected, trials
+from scale_tune.report.html import by_group, comparing, cost, enough, parallel, searching, selected, trials
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.parts import Section
 
@@ -16,6 +16,7 @@ def sections(analysed: Analysis) -> list[Section]:
         selected.curves(analysed, shown),
         searching.history(analysed),
         cost.section(analysed),
+        enough.section(analysed),
         searching.hyperparameters(analysed),
         parallel.section(analysed),
         selected.diagnostics(analysed, shown),
