@@ -11,7 +11,7 @@ from scale_tune.search.stopping import STOPPED
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scale_tune.economy.answer import Economy
+    from scale_tune.economy.findings import Economy
 
 economy_app = typer.Typer(**APP)
 

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from scale_tune.accuracies import Floats
-from scale_tune.economy.curves import Curves
+from scale_tune.economy.lookup import Curves
 from scale_tune.economy.policy import Policy
 from scale_tune.economy.replay import Replayed, random_orders, replay
 from scale_tune.spec.space import RunSpec, SchedulerSpec

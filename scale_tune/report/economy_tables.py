@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from rich import box
 from rich.table import Table
 
-from scale_tune.economy.answer import Economy
 from scale_tune.economy.bands import band
 from scale_tune.economy.budgets import Drawn, expected
+from scale_tune.economy.findings import Economy
 from scale_tune.economy.panel import Outcome, Panel
 
 MOST = 6

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from scale_tune.economy.answer import Economy
+from scale_tune.economy.economy_schemas import POLICIES, economy_tables
+from scale_tune.economy.findings import Economy
 from scale_tune.economy.panel import LOSES, SURE, front, judged, tried
-from scale_tune.economy.tables import POLICIES, economy_tables
 from tests.support.curves import curves_from, rising
 from tests.support.reports import spec_of
 

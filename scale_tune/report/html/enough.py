@@ -6,9 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from scale_tune.analysis.entries import RunTables
-from scale_tune.economy.answer import Economy, economy_of
 from scale_tune.economy.bands import band
 from scale_tune.economy.budgets import expected, spread_out
+from scale_tune.economy.findings import Economy, economy_of
 from scale_tune.economy.panel import Outcome, Panel
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.markup import Column, PrintedTable

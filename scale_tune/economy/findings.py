@@ -9,8 +9,8 @@ from scale_tune.analysis.entries import RunTables, entries
 from scale_tune.analysis.grouped import Note, grouped
 from scale_tune.economy import leads, power
 from scale_tune.economy.budgets import Drawn, drawn_of
-from scale_tune.economy.curves import Curves, Refused, curves_of
 from scale_tune.economy.fidelity import Fidelity, fidelity, warning
+from scale_tune.economy.lookup import Curves, Refused, curves_of
 from scale_tune.economy.panel import ORDERS, Panel, judged
 from scale_tune.economy.power import Power
 from scale_tune.economy.replay import Replayed, random_orders
