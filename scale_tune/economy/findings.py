@@ -78,7 +78,7 @@ def economy_of(
     *,
     orders: int = ORDERS,
     workers: int = 1,
-    races: bool = True,
+    brief: bool = False,
     replayed: bool = True,
     others: Sequence[RunTables] = (),
 ) -> Economy:
@@ -88,14 +88,14 @@ def economy_of(
         tables: its own.
         orders: random orders in which each policy is replayed.
         workers: trials at once.
-        races: whether races of seeds are replayed, too.
+        brief: whether fewer policies are replayed, see :func:`scale_tune.economy.panel.tried`.
         replayed: whether anything is replayed, which of thousands of trials takes minutes.
         others: runs whose best configs are tried first in replays, if both have drawn the same.
     """
     found = list(curves_of(tables))
     known = [each for each in found if isinstance(each, Curves)]
     sound = [curves for curves in known if curves.no_replay is None]
-    panel = judged(tables.spec, sound, orders=orders, workers=workers, races=races) if sound and replayed else None
+    panel = judged(tables.spec, sound, orders=orders, workers=workers, brief=brief) if sound and replayed else None
     apart = list(_apart(tables))
     return Economy(
         run=tables.name,

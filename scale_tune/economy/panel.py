@@ -151,7 +151,7 @@ class Panel:
 
 
 def judged(
-    spec: RunSpec, found: Sequence[Curves], *, orders: int = ORDERS, workers: int = 1, races: bool = True
+    spec: RunSpec, found: Sequence[Curves], *, orders: int = ORDERS, workers: int = 1, brief: bool = False
 ) -> Panel:
     """Replay every policy of the panel on these lookups of a run.
 
@@ -160,9 +160,9 @@ def judged(
         found: at least one; those that can be replayed.
         orders: in how many orders.
         workers: trials at once.
-        races: whether to try races of seeds, too.
+        brief: as :func:`tried` takes it.
     """
-    policies = list(tried(min(curves.epochs for curves in found), len(spec.seeds), races=races))
+    policies = list(tried(min(curves.epochs for curves in found), len(spec.seeds), brief=brief))
     outcomes = []
     for curves in found:
         drawn = random_orders(curves, orders)
@@ -171,13 +171,13 @@ def judged(
     return Panel(spec=spec, workers=workers, policies=policies, outcomes=outcomes)
 
 
-def tried(epochs: int, seeds: int, *, races: bool = True) -> Iterator[Policy]:
+def tried(epochs: int, seeds: int, *, brief: bool = False) -> Iterator[Policy]:
     """The policies of the panel, the whole search first.
 
     Args:
         epochs: of the methods' shortest trials.
         seeds: of each trial.
-        races: whether races of seeds are among them.
+        brief: whether races of seeds, and early stopping with fewer trials or seeds, are left out.
     """
     yield Policy(seeds=seeds)
     few = [1] if seeds > 1 else []
@@ -185,18 +185,19 @@ def tried(epochs: int, seeds: int, *, races: bool = True) -> Iterator[Policy]:
         yield Policy(part=part, seeds=seeds)
     for n in few:
         yield Policy(seeds=n)
-    graces = sorted({grace for grace in (1, 2, 3, epochs // 3) if 0 < grace < epochs})
+    graces = sorted({grace for grace in (1, 2, 3, epochs // 3, epochs // 2, 2 * epochs // 3) if 0 < grace < epochs})
     for grace in graces:
         yield Policy(scheduler=SchedulerSpec(name="median", grace_period=grace), seeds=seeds)
         for factor in (2, 3, 4):
             asha = SchedulerSpec(name="asha", grace_period=grace, reduction_factor=factor)
             yield Policy(scheduler=asha, seeds=seeds)
-            yield Policy(scheduler=asha, seeds=seeds, part=0.5)
-            for n in few:
-                yield Policy(scheduler=asha, seeds=n)
             if grace == graces[0]:
                 yield Policy(scheduler=asha.model_copy(update={"name": "hyperband"}), seeds=seeds)
-            if races and seeds > 1:
+            if brief:
+                continue
+            yield Policy(scheduler=asha, seeds=seeds, part=0.5)
+            if seeds > 1:
+                yield Policy(scheduler=asha, seeds=1)
                 yield Policy(scheduler=asha, seeds=seeds, joins=(1, seeds))  # one seed to the first rung
                 yield Policy(scheduler=asha, seeds=seeds, joins=(1,))  # to the last one
                 yield Policy(scheduler=asha, seeds=seeds, joins=(1,), at_end=(1,))  # and to the end

@@ -32,7 +32,7 @@ def section(analysed: Analysis) -> Section:
     if trials > MOST_TOLD:
         lead = f"A search of more than {MOST_TOLD:,} trials takes minutes to be replayed: analyze.py economy does it."
         return Section(id="enough", title="Was it enough?", lead=lead)
-    found = economy_of(tables, orders=ORDERS, races=False, replayed=trials <= MOST_REPLAYED)
+    found = economy_of(tables, orders=ORDERS, brief=True, replayed=trials <= MOST_REPLAYED)
     looks = looks_of(analysed)
     printed = [*_policies(found, looks), *_ranks(found, looks)]
     return Section(
