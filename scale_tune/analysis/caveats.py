@@ -149,6 +149,8 @@ def _end(low: bool, high: bool, text: str, lower: str, upper: str) -> str:
 def _beaten(entry: Entry) -> Iterator[str]:
     objective = entry.selected()["objective"]
     others = entry.trials.drop(eligible(entry.trials).index)
+    if (race := entry.run.spec.race(entry.method)) is not None:
+        others = others[others["epochs"] > race.join_after]  # of the first seeds alone, an objective tells less
     better = others[others["objective"] > objective]
     if better.empty:
         return

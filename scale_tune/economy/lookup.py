@@ -180,7 +180,9 @@ def curves_of(run: RunTables) -> Iterator[Curves | Refused]:
         for method in on_data["method"].unique():
             rows = on_data[on_data["method"] == method].sort_values("number")
             known = set(val.index.get_level_values("trial"))
-            whole = rows[(rows["state"] == "complete") & rows["trial"].isin(known)]
+            # In a race, seeds don't join where the first ones have diverged.
+            begun = rows["seeds"] + rows["diverged"].fillna(0) == rows["seeds_asked"]
+            whole = rows[(rows["state"] == "complete") & rows["trial"].isin(known) & begun]
             about = {"run": run.name, "method": str(method), "dataset": names[data]}
             left_out = tuple(_left_out(rows, whole))
             if whole.empty:
@@ -196,7 +198,7 @@ def _left_out(rows: pd.DataFrame, whole: pd.DataFrame) -> Iterator[str]:
         "pruned": counts.get("pruned", 0),
         "failed": counts.get("failed", 0),
         "not ended": counts.get("running", 0) + counts.get("waiting", 0),
-        "without a record": counts.get("complete", 0) - len(whole),
+        "without a record of all seeds": counts.get("complete", 0) - len(whole),
     }
     return (f"{n} {what}" for what, n in said.items() if n)
 

@@ -75,7 +75,7 @@ class Panel:
         A search has one scheduler and one number of trials for all its methods. With fewer seeds it would not be known
         how sure its result is.
         """
-        return self.cheapest(lambda policy: policy.seeds == len(self.spec.seeds) and not policy.is_race) or 0
+        return self.cheapest(lambda policy: policy.seeds == len(self.spec.seeds)) or 0
 
     def cheapest(self, which: Callable[[Policy], bool]) -> int | None:
         """Number of the cheapest of these policies that is good for every method on all data; None if none is."""
@@ -109,17 +109,12 @@ class Panel:
 
     @property
     def asides(self) -> Iterator[str]:
-        """What fewer seeds would have cost, in words, and seeds that join while a config may still win."""
+        """What fewer seeds would have cost, in words."""
         fewer = self.cheapest(lambda policy: policy.seeds < len(self.spec.seeds))
         if fewer is not None and self.share(fewer) < self.share(self.recommended):
             yield (
                 f"to find a config alone fewer seeds will do: {self._named(fewer)} would have spent "
                 f"{self._told(fewer)}; but how sure its result is would not be known before analyze.py --confirm"
-            )
-        race = self.cheapest(lambda policy: policy.is_race)
-        if race is not None and self.share(race) < self.share(self.recommended):
-            yield f"a race of seeds, which the driver does not run, would have spent {self._told(race)}: " + (
-                self._named(race)
             )
 
     @property
@@ -127,7 +122,7 @@ class Panel:
         """The recommendation as keys of a search space, in YAML."""
         best = self.policies[self.recommended]
         shown = {"none": {"name"}, "median": {"name", "grace_period"}}.get(best.scheduler.name)
-        keys: dict[str, Any] = {"scheduler": best.scheduler.model_dump(include=shown)}
+        keys: dict[str, Any] = {"scheduler": best.scheduler.model_dump(include=shown, exclude_none=True)}
         if best.part < 1 and self.spec.sampler in ("random", "qmc"):
             keys["num_samples"] = best.trials(self.spec.num_samples)
         return "".join(yaml.safe_dump({k: v}, default_flow_style=None, sort_keys=False) for k, v in keys.items())
@@ -180,11 +175,10 @@ def tried(epochs: int, seeds: int, *, brief: bool = False) -> Iterator[Policy]:
         brief: whether races of seeds, and early stopping with fewer trials or seeds, are left out.
     """
     yield Policy(seeds=seeds)
-    few = [1] if seeds > 1 else []
     for part in (0.5, 0.25):
         yield Policy(part=part, seeds=seeds)
-    for n in few:
-        yield Policy(seeds=n)
+    if seeds > 1:
+        yield Policy(seeds=1)
     graces = sorted({grace for grace in (1, 2, 3, epochs // 3, epochs // 2, 2 * epochs // 3) if 0 < grace < epochs})
     for grace in graces:
         yield Policy(scheduler=SchedulerSpec(name="median", grace_period=grace), seeds=seeds)
@@ -198,9 +192,7 @@ def tried(epochs: int, seeds: int, *, brief: bool = False) -> Iterator[Policy]:
             yield Policy(scheduler=asha, seeds=seeds, part=0.5)
             if seeds > 1:
                 yield Policy(scheduler=asha, seeds=1)
-                yield Policy(scheduler=asha, seeds=seeds, joins=(1, seeds))  # one seed to the first rung
-                yield Policy(scheduler=asha, seeds=seeds, joins=(1,))  # to the last one
-                yield Policy(scheduler=asha, seeds=seeds, joins=(1,), at_end=(1,))  # and to the end
+                yield Policy(scheduler=asha.model_copy(update={"first_seeds": 1}), seeds=seeds)
 
 
 def front(costs: Sequence[float], losses: Sequence[float]) -> set[int]:

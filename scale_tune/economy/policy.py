@@ -19,20 +19,12 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """How a search spends its epochs.
-
-    A race of seeds, which only replays know, is one of successive halving in which a config has fewer seeds at first.
-    Those that join train up to where the others are before it is compared. What ends complete has all seeds.
-    """
+    """How a search spends its epochs."""
 
     scheduler: SchedulerSpec = WHOLE
     part: float = 1
     """Of the trials of the whole search, so many are drawn."""
     seeds: int
-    joins: tuple[int, ...] = ()
-    """Of a race: how many seeds are compared at each rung, at all later ones as at the last that is given."""
-    at_end: tuple[int, ...] = ()
-    """Of a race: how many seeds are compared at full length, before others join."""
 
     def trials(self, whole: int) -> int:
         """How many it draws where the whole search has so many."""
@@ -47,11 +39,8 @@ class Policy:
         """
         rule = self.rule(epochs)
         rungs = [e for e in range(1, epochs) if any(rule.compares(number, e) for number in range(trials))]
-        seeds = [*self.joins, *[self.joins[-1] if self.joins else self.seeds] * len(rungs)]
-        return (
-            *(Stage(epoch=epoch, seeds=n) for epoch, n in zip(rungs, seeds, strict=False)),
-            *(Stage(epoch=epochs, seeds=n) for n in (*self.at_end, self.seeds)),
-        )
+        first = self.scheduler.first_seeds or self.seeds
+        return (*(Stage(epoch=epoch, seeds=first) for epoch in rungs), Stage(epoch=epochs, seeds=self.seeds))
 
     def rule(self, epochs: int) -> Pruner:
         """What decides, the same as in a search."""
@@ -59,17 +48,17 @@ class Policy:
 
     @property
     def is_race(self) -> bool:
-        """Whether the driver can't run it."""
-        return bool(self.joins or self.at_end)
+        """Whether the first seeds go ahead, and others join what passes the last rung."""
+        return self.scheduler.first_seeds is not None
 
     @property
     def is_to_the_end(self) -> bool:
         """Whether every trial is trained to its end."""
-        return self.scheduler.name == "none" and not self.is_race
+        return self.scheduler.name == "none"
 
     @property
     def name(self) -> str:
-        """As ``asha 1/3``: grace period and reduction factor; of a race, how many seeds there are at each stage."""
+        """As ``asha 1/3``: grace period and reduction factor; of a race, how many seeds begin."""
         scheduler = self.scheduler
         match scheduler.name:
             case "none":
@@ -78,7 +67,5 @@ class Policy:
                 text = f"median {scheduler.grace_period}"
             case _:
                 text = f"{scheduler.name} {scheduler.grace_period}/{scheduler.reduction_factor}"
-        if self.is_race:
-            text += f", seeds {'-'.join(map(str, self.joins or (self.seeds,)))}"
-            text += "".join(f", {n} at the end" for n in self.at_end)
-        return text
+        first = scheduler.first_seeds
+        return text if first is None else f"{text}, {first} seed{'s' * (first != 1)} first"

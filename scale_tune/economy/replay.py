@@ -134,8 +134,10 @@ class _Search:
         self.took = self.cost if np.isnan(seconds).any() else np.diff(seconds, axis=1, prepend=0)
         self.whole = whole[:, -1]
         # A trial of which every seed has diverged ends there, and has no objective afterwards.
-        longest = np.maximum(curves.trained.max(axis=1), 1)
-        self.ends = np.where(longest < curves.epochs, longest, curves.epochs + 1)[self.configs]
+        # So does one of which all those have diverged that go ahead in a race: the others don't join.
+        self.ends = np.minimum(
+            self._ends(stages[0].seeds, stages[-2:][0].epoch), self._ends(policy.seeds, curves.epochs)
+        )
         self.reached = np.full((n, k, trials), np.nan)
         self.complete = np.zeros((n, trials), bool)
         self.last_epoch = np.zeros((n, trials), np.int64)
@@ -147,6 +149,15 @@ class _Search:
         self.stage = np.zeros((n, at_once), np.int64)
         self.due = self.took[:, 0, :at_once].astype(float)
         self.next = np.full(n, at_once)
+
+    def _ends(self, seeds: int, epoch: int) -> Integers:
+        """Of shape (orders, trials): the epoch, up to this one, in which the last of the first seeds diverges.
+
+        Beyond the end where none does.
+        """
+        trained = self.curves.trained[self.configs[:, :, None], self.seeds[:, None, :seeds]].max(axis=2)
+        ends: Integers = np.where(trained < epoch, trained + 1, self.curves.epochs + 1)
+        return ends
 
     def run(self) -> Replayed:
         """Until every worker is idle in every order."""

@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 
 from scale_tune.methods import shares_preparation
 from scale_tune.search.cluster import room
-from scale_tune.search.messages import Failed, Full, Prepared, Progressed, Unfit, decode
+from scale_tune.search.messages import CaughtUp, Failed, Full, Prepared, Progressed, Unfit, decode
 from scale_tune.search.state import Search
 from scale_tune.search.stopping import SearchStopped
 
@@ -90,6 +90,8 @@ class LedgerScheduler(FIFOScheduler):
                 search.unfit(name, why)
             case Prepared(epochs=epochs, of=of):
                 search.progress.time.prepared(name, ledger.trial(name).method, epochs, of, time.monotonic())
+            case CaughtUp(epochs=epochs, of=of):
+                search.progress.time.caught_up(name, epochs, of, time.monotonic())
             case Progressed(objectives=objectives, finished=finished):
                 known = ledger.trial(name)
                 now = time.monotonic()

@@ -27,6 +27,16 @@ class Prepared:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CaughtUp:
+    """An epoch of the seeds that join a race is trained and kept; likewise."""
+
+    epochs: int
+    """How many so far, those of preparation included."""
+    of: int
+    """How many there will be."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Failed:
     """The config's fault: the trial would fail everywhere."""
 
@@ -47,7 +57,7 @@ class Full:
     where: str
 
 
-Outcome = Prepared | Progressed | Failed | Unfit | Full
+Outcome = Prepared | Progressed | CaughtUp | Failed | Unfit | Full
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ LONGEST_NAME = 26
 """A longer name of a method is folded."""
 
 Preparing = Mapping[str, tuple[int, int]]
-"""Of trials that have not come to the epochs that count: how many epochs they have prepared, of how many."""
+"""Of trials that train epochs without an objective, as those that prepare: how many they have trained, of how many."""
 
 
 def counts(trials: Sequence[LedgerTrial], spec: RunSpec, unended: str = "running") -> str:
@@ -43,7 +43,7 @@ def methods_table(trials: Iterable[LedgerTrial], spec: RunSpec, unended: str = "
     for method, own in _by_method(trials, spec).items():
         of = Counter(trial.state for trial in own)
         numbers = [str(of[state]) for state in (*ENDED, LedgerState.RUNNING)]
-        table.add_row(method, *numbers, str(spec.method_samples(method)), _objective(best_trial(own)))
+        table.add_row(method, *numbers, str(spec.method_samples(method)), _objective(best_trial(own, spec)))
     return table
 
 
@@ -61,7 +61,7 @@ def brief_methods(trials: Iterable[LedgerTrial], spec: RunSpec, width: int) -> T
     cells = []
     for method, own in _by_method(trials, spec).items():
         ended = sum(trial.state.ended for trial in own)
-        cells.append(f"{method} {ended}/{spec.method_samples(method)} {_objective(best_trial(own))}".rstrip())
+        cells.append(f"{method} {ended}/{spec.method_samples(method)} {_objective(best_trial(own, spec))}".rstrip())
     return _in_lines(cells, width)
 
 
@@ -72,15 +72,17 @@ def running_trials(trials: Iterable[LedgerTrial], spec: RunSpec, preparing: Prep
 
 def how_far(trial: LedgerTrial, spec: RunSpec, preparing: Preparing) -> str:
     """As ``scale-00017 3/8``: the epochs it has trained, of how many."""
-    if trial.name in preparing and not trial.objectives:
-        prepared, of = preparing[trial.name]
-        return f"{trial.name} prepares {prepared}/{of}"
+    if trial.name in preparing:
+        trained, of = preparing[trial.name]
+        return f"{trial.name} {'catches up' if trial.objectives else 'prepares'} {trained}/{of}"
     return f"{trial.name} {len(trial.objectives)}/{spec.method_epochs(trial.method)}"
 
 
 def best_lines(trials: Iterable[LedgerTrial], spec: RunSpec) -> list[str]:
     """Each method's best trial, with its config."""
-    return [best_line(trial) for own in _by_method(trials, spec).values() if (trial := best_trial(own)) is not None]
+    return [
+        best_line(trial) for own in _by_method(trials, spec).values() if (trial := best_trial(own, spec)) is not None
+    ]
 
 
 def best_line(trial: LedgerTrial) -> str:
@@ -88,9 +90,14 @@ def best_line(trial: LedgerTrial) -> str:
     return f"best {trial.name} {_objective(trial)}: {describe(trial.params)}".rstrip(": ")
 
 
-def best_trial(trials: Iterable[LedgerTrial]) -> LedgerTrial | None:
-    """The trial with the highest objective so far, ended or not; None before the first epoch."""
-    return next(iter(best_trials_first(trial for trial in trials if trial.state is not LedgerState.FAILED)), None)
+def best_trial(trials: Iterable[LedgerTrial], spec: RunSpec) -> LedgerTrial | None:
+    """The trial with the highest objective so far, ended or not; None before the first epoch.
+
+    In a race, one whose objective is of all seeds, if there is any.
+    """
+    known = [trial for trial in trials if trial.state is not LedgerState.FAILED]
+    whole = [trial for trial in known if spec.seeds_in(trial.method, len(trial.objectives)) == len(spec.seeds)]
+    return next(iter(best_trials_first(whole) or best_trials_first(known)), None)
 
 
 def describe(params: Mapping[str, object]) -> str:

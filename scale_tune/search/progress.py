@@ -104,7 +104,7 @@ class Progress:
         ended = {trial.name for trial in trials if trial.state.ended}
         known = self._known_to_have_ended
         self._known_to_have_ended = ended
-        best = best_trial(trials)
+        best = best_trial(trials, spec)
         if known is None:  # an earlier start of the driver has said it
             self._best = best.name if best is not None and best.state.ended else None
             return
@@ -134,7 +134,7 @@ class Progress:
         running: list[RenderableType] = ["waiting for a worker …"]
         if at_work:
             running = ["running (epochs trained)", running_trials(at_work, spec, self._preparing(), width)]
-        best = best_trial(trials)
+        best = best_trial(trials, spec)
         ends: list[RenderableType] = [] if best is None else [best_line(best)]
         yield [bar, methods_overview(trials, spec, width), *running, *ends]
         yield [bar, brief_methods(trials, spec, width), *running, *ends]

@@ -53,6 +53,7 @@ class _Work:
     """When it began, or was last heard of."""
     prepared: int = 0
     of: int = 0
+    """Epochs without an objective, which come next: so many are trained of so many."""
     anew: bool
     """Whether it has been trained from its beginning here."""
 
@@ -86,14 +87,20 @@ class TimeLeft:
         work.since, work.prepared, work.of = now, epochs, of
         self._paces[method].wanted = max(self._paces[method].wanted, of)
 
+    def caught_up(self, name: str, epochs: int, of: int, now: float) -> None:
+        """The seeds that join a race have trained another of the epochs that they catch up."""
+        work = self.work.setdefault(name, _Work(since=now, anew=False))
+        work.since, work.prepared, work.of = now, epochs, of
+
     def trained(self, name: str, method: str, epochs: int, known: int, now: float) -> None:
         """It has told of so many epochs, of which some were known."""
         work = self.work.setdefault(name, _Work(since=now, anew=False))
         if epochs > known:
-            self._paces[method].epochs.append((now - work.since) / (epochs - known))
+            share = sum(self._share(method, epoch) for epoch in range(known + 1, epochs + 1))
+            self._paces[method].epochs.append((now - work.since) / share)
             if known == 0 and work.anew:
                 self._paces[method].preparations.append(work.prepared)
-        work.since = now
+        work.since, work.prepared, work.of = now, 0, 0
 
     def ended(self, name: str) -> None:
         """No worker is at it any longer."""
@@ -127,30 +134,50 @@ class TimeLeft:
             for trial in own:
                 if trial.state.ended:
                     continue
-                rest = expected_epochs(going_on, len(trial.objectives), luck(trial.number)) * each
+                done = len(trial.objectives)
+                rest = self._rest(method, done, expected_epochs(going_on, done, luck(trial.number))) * each
                 work = self.work.get(trial.name)
                 if work is None:
                     waiting.append(rest + (0.0 if trial.objectives else preparations * preparing))
                     continue
-                current = each
-                if not trial.objectives and work.prepared < (work.of or preparations):
+                current = each * self._share(method, done + 1)
+                if trial.objectives and work.of:  # it catches up
+                    current = each * (1 - self._share(method, done))
+                    rest -= work.prepared * current
+                elif not trial.objectives and work.prepared < (work.of or preparations):
                     rest += ((work.of or preparations) - work.prepared) * preparing
                     current = preparing
                 busy.append(max(rest - min(now - work.since, current), 0.0))
             for number in range(len(own), self.spec.method_samples(method)):
-                waiting.append(expected_epochs(going_on, 0, luck(number)) * each + preparations * preparing)
+                rest = self._rest(method, 0, expected_epochs(going_on, 0, luck(number))) * each
+                waiting.append(rest + preparations * preparing)
         return _dealt_out(busy, waiting)
+
+    def _share(self, method: str, epoch: int) -> float:
+        """Of an epoch of all seeds, what this one takes."""
+        return self.spec.seeds_in(method, epoch) / len(self.spec.seeds)
+
+    def _rest(self, method: str, done: int, more: int) -> float:
+        """How many epochs of all seeds it takes to train so many more, those of seeds that join a race included."""
+        race = self.spec.race(method)
+        joined = range(done + 1, done + more + 1)
+        own = sum(self._share(method, epoch) for epoch in joined)
+        if race is None or race.join_after + 1 not in joined:
+            return own
+        wanted = race.join_after + self._paces[method].wanted
+        return own + wanted * (1 - self._share(method, race.join_after))
 
     def _costs(self, method: str, own: Sequence[LedgerTrial], now: float) -> tuple[float, float, float]:
         """Seconds of an epoch, seconds of one that prepares, and how many of the latter a new trial has."""
         pace = self._paces[method]
+        first = self._share(method, 1)
         if pace.measured:
-            each = fmean(pace.epochs or pace.preparing)
+            each = fmean(pace.epochs or [seconds / first for seconds in pace.preparing])
         else:  # as long as others' epochs, or as its first one takes already
-            first = [now - w.since for trial in own if (w := self.work.get(trial.name)) is not None]
+            begun = [now - w.since for trial in own if (w := self.work.get(trial.name)) is not None]
             others = [seconds for other in self._paces.values() for seconds in other.epochs]
-            each = max([fmean(others or [0.0]), *first])
-        preparing = fmean(pace.preparing) if pace.preparing else each
+            each = max([fmean(others or [0.0]), *begun])
+        preparing = fmean(pace.preparing) if pace.preparing else each * first
         return each, preparing, fmean(pace.preparations) if pace.preparations else pace.wanted
 
 

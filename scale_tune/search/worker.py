@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from scale_tune.errors import UserError
-from scale_tune.search.messages import Failed, Full, Outcome, Prepared, Progressed, Report, Unfit, encode
+from scale_tune.search.messages import CaughtUp, Failed, Full, Outcome, Prepared, Progressed, Report, Unfit, encode
 from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
 from scale_tune.storage.full import what_is_full
@@ -61,7 +61,7 @@ class TuneTrial(tune.Trainable):
         if self._in_trouble:
             raise RuntimeError("ends this process after an error")
         outcome, self._untold = self._untold or self._train_epoch(), None
-        self._in_trouble = not isinstance(outcome, Progressed | Prepared)
+        self._in_trouble = not isinstance(outcome, Progressed | Prepared | CaughtUp)
         return encode(Report(outcome=outcome, notes=self._notes.taken()))
 
     def _train_epoch(self) -> Outcome:
@@ -87,10 +87,14 @@ class _Notes(logging.Handler):
         return taken
 
 
-def _progress(trial: "Trial") -> Progressed | Prepared:
-    if trial.record.epoch == 0:
-        return Prepared(epochs=trial.record.prepared, of=trial.record.preparation)
-    return Progressed(objectives=trial.record.objectives(), finished=trial.record.finished)
+def _progress(trial: "Trial") -> Progressed | Prepared | CaughtUp:
+    record = trial.record
+    if record.epoch == 0:
+        return Prepared(epochs=record.prepared, of=record.preparation)
+    if record.catching_up:
+        # The ledger has let the trial go on from the last rung, and is not asked again, when others may have passed it.
+        return CaughtUp(epochs=record.caught_up, of=record.preparation + record.epoch)
+    return Progressed(objectives=record.objectives(), finished=record.finished)
 
 
 def _trouble(error: Exception) -> Failed | Unfit | Full:

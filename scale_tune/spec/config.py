@@ -4,11 +4,12 @@ Everything here is a frozen value, validated on construction. The search space (
 built from these fields, so a new hyperparameter is added here and nowhere else.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from scale_tune.spec.frozen import MANY, MOST, Frozen, Lenient, Scalar
 
@@ -130,6 +131,20 @@ WITH_TARGET = "with_target"
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, le=MOST)], ...], Field(min_length=1, max_length=1000, strict=False)]
 
 
+class Race(Frozen):
+    """Of a trial whose seeds don't all begin at once: others join once it has passed the last rung."""
+
+    first_seeds: int = Field(ge=1)
+    """So many of the seeds, the first ones, begin."""
+    join_after: int = Field(ge=1)
+    """The epoch of the last rung, after which the others begin, at epoch 1, and catch up."""
+
+
+def seeds_in(seeds: Sequence[int], race: Race | None, epoch: int) -> int:
+    """How many of a trial's seeds, the first ones, train an epoch in lockstep; the objective after it is their mean."""
+    return len(seeds) if race is None or epoch > race.join_after else race.first_seeds
+
+
 class TrialConfig(Frozen):
     """One trial: a method with its hyperparameters, trained once per seed."""
 
@@ -148,6 +163,18 @@ class TrialConfig(Frozen):
     schedule: Annotated[Schedule, Lenient] = Schedule.NONE
     objective: Annotated[Objective, Lenient] = Objective.WORST_GROUP
     splits: Annotated[Splits, Lenient] = Splits.SHARED
+    race: Race | None = None
+    """None if all seeds begin at once."""
+
+    @model_serializer(mode="wrap")
+    def _as_before_there_were_races(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without ``race`` where there is none: digests of records were taken without it."""
+        fields: dict[str, Any] = handler(self)
+        return {name: value for name, value in fields.items() if name != "race" or value is not None}
+
+    def seeds_in(self, epoch: int) -> int:
+        """How many of the seeds train an epoch, see :func:`seeds_in`."""
+        return seeds_in(self.seeds, self.race, epoch)
 
     @property
     def datasets(self) -> dict[int, DatasetConfig]:

@@ -61,6 +61,8 @@ def _scheduler_settings(spec: RunSpec) -> str:
     """The settings that the scheduler heeds."""
     scheduler = spec.scheduler
     go_on = f"best 1/{scheduler.reduction_factor} go on"
+    if (first := scheduler.first_seeds) is not None:
+        go_on += f"; {first} seed{'s' * (first != 1)} up to the last rung, then all"
     match scheduler.name:
         case "asha":
             return f" (from epoch {scheduler.grace_period}, {go_on})"

@@ -11,11 +11,13 @@ from scale_tune.spec.config import (
     Hyperparameters,
     ModelOptions,
     Objective,
+    Race,
     Schedule,
     Seeds,
     Splits,
     TrackerName,
     TrialConfig,
+    seeds_in,
 )
 from scale_tune.spec.frozen import MANY, MOST, Frozen, Lenient, LocatedError, nearest
 from scale_tune.spec.mistakes import in_quotes
@@ -60,9 +62,19 @@ class SchedulerSpec(Frozen):
     """No trial is stopped before this epoch, which is the first rung."""
     reduction_factor: int = Field(default=3, ge=2, le=MANY)
     """Of asha and hyperband: at a rung the best 1/reduction_factor go on; each rung is this many times later."""
+    first_seeds: int | None = Field(default=None, ge=1, le=MANY)
+    """Of asha and hyperband: a race of seeds. So many of the ``seeds``, the first ones, are trained up to the last rung
+    and compared there; the others join what passes it. Left out, all seeds are trained from the start."""
+
+    @model_validator(mode="after")
+    def _races_have_rungs(self) -> Self:
+        if self.first_seeds is not None and self.name not in ("asha", "hyperband"):
+            rule = f"{self.name} has no last rung, after which the other seeds could join"
+            raise LocatedError(("first_seeds",), f"{rule}; leave it out (null), or take asha or hyperband")
+        return self
 
     def brackets(self, epochs: int) -> list[int]:
-        """Of hyperband, the first rung of each bracket for trials of so many epochs."""
+        """The rungs for trials of so many epochs, of hyperband the first one of each bracket."""
         rungs = [self.grace_period]
         while rungs[-1] * self.reduction_factor < epochs:
             rungs.append(rungs[-1] * self.reduction_factor)
@@ -195,6 +207,23 @@ class RunSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _seeds_can_join(self) -> Self:
+        path, first = ("scheduler", "first_seeds"), self.scheduler.first_seeds
+        if first is None:
+            return self
+        if first > len(self.seeds):
+            rule = f"{first} seeds are to begin, but a trial has {len(self.seeds)}"
+            raise LocatedError(path, f"{rule}; list more seeds, or lower it")
+        for method in self.methods:
+            if (epochs := self.method_epochs(method)) <= self.scheduler.grace_period:
+                raise LocatedError(
+                    path,
+                    f"{method} has no rung, after which the other seeds could join, before its last epoch {epochs}; "
+                    f"lower the grace_period of {self.scheduler.grace_period}, or leave first_seeds out (null)",
+                )
+        return self
+
+    @model_validator(mode="after")
     def _points_lie_in_the_space(self) -> Self:
         for method, own in self.methods.items():
             path: KeyPath = ("try_first",) if own.try_first is None else ("methods", method, "try_first")
@@ -286,6 +315,17 @@ class RunSpec(Frozen):
         """How long each of the method's trials trains."""
         return self.methods[method].epochs or self.epochs
 
+    def race(self, method: str) -> Race | None:
+        """How the seeds of the method's trials race; None if all of them begin at once."""
+        first = self.scheduler.first_seeds
+        if first is None or first == len(self.seeds):
+            return None
+        return Race(first_seeds=first, join_after=self.scheduler.brackets(self.method_epochs(method))[-1])
+
+    def seeds_in(self, method: str, epoch: int) -> int:
+        """How many seeds of the method's trials train an epoch, see :func:`scale_tune.spec.config.seeds_in`."""
+        return seeds_in(self.seeds, self.race(method), epoch)
+
     def searched_data(self, method: str, drawn: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
         """The options of the dataset that are searched as choices, with their values in a trial.
 
@@ -318,6 +358,7 @@ class RunSpec(Frozen):
                 "epochs": self.method_epochs(method),
                 "seeds": self.seeds,
                 "splits": self.splits,
+                "race": self.race(method),
                 "schedule": self.schedule,
                 "objective": self.objective,
             }

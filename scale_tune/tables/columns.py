@@ -89,7 +89,7 @@ def cell_columns(counts: GroupsRecord, cells: CellsRecord) -> Columns:
 def _knowledge_values(record: TrialRecord) -> dict[str, Any]:
     told = record.knowledge
     return {
-        "preparation": record.prepared,
+        "preparation": min(record.prepared, record.preparation),
         "labels_of": ", ".join(split for split in SPLIT_NAMES if split in told.labels_of),
         "attributes_of": ", ".join(split for split in SPLIT_NAMES if split in told.attributes_of) or "none",
         **{f"{split}_n": told.samples[split] for split in ("train", "target", "val")},

@@ -32,7 +32,7 @@ def _knowledge_fields() -> Iterator[pa.Field]:
     yield field(
         "preparation",
         pa.int64(),
-        "epochs of preparation trained before those that count, as of a method's first stage; 0 for most",
+        "epochs of preparation trained before those that count, of each seed, as of a method's first stage; 0 for most",
     )
     yield field("labels_of", pa.string(), "splits that it learns from, whose labels it is told, as 'train, target'")
     yield field("attributes_of", pa.string(), "those of them whose attributes it is told, too; or none")
@@ -63,7 +63,8 @@ TRIALS = pa.schema(
         field(
             "objective",
             pa.float64(),
-            "mean over all seeds of the best validation objective over the epochs; 0 for a seed without an epoch",
+            "mean over all seeds of the best validation objective over the epochs; 0 for a seed without an epoch; in a "
+            "race of seeds, up to the last rung over the first ones",
             "fraction",
         ),
         *_accuracy_fields(),

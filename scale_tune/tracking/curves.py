@@ -65,7 +65,7 @@ class Curve:
 
 
 def curves_of(trial: LedgerTrial, record: TrialRecord | None, config: TrialConfig) -> list[Curve]:
-    """The curves of a trial, one per seed.
+    """The curves of a trial, one per seed that has begun.
 
     Args:
         trial: as the ledger has it.
@@ -74,15 +74,15 @@ def curves_of(trial: LedgerTrial, record: TrialRecord | None, config: TrialConfi
     """
     if record is None:
         began = trial.started.astimezone(UTC) if trial.started else datetime.fromtimestamp(0, UTC)
-        return [_curve(trial, config, seed, began, [], None) for seed in config.seeds]
+        return [_curve(trial, config, seed, began, [], None) for seed in config.seeds[: config.seeds_in(1)]]
     times = _times(record)
     objectives = record.objectives()
     curves = []
-    for replica in record.replicas:
+    for replica in record.begun:
         points = [
             Point(
                 epoch=epoch.epoch,
-                time=times[epoch.epoch - 1],
+                time=times[replica.seed, epoch.epoch],
                 values={
                     "objective": objectives[epoch.epoch - 1],
                     "lr": epoch.lr,
@@ -93,7 +93,8 @@ def curves_of(trial: LedgerTrial, record: TrialRecord | None, config: TrialConfi
             )
             for epoch in replica.history
         ]
-        end = _end(replica, times[-1] if times else record.started.timestamp()) if trial.state.ended else None
+        last = max(times.values(), default=record.started.timestamp())
+        end = _end(replica, last) if trial.state.ended else None
         diverged = replica.diverged_epoch is not None
         curves.append(_curve(trial, config, replica.seed, record.started, points, end, diverged=diverged))
     return curves
@@ -127,12 +128,18 @@ def _curve(
     )
 
 
-def _times(record: TrialRecord) -> list[float]:
-    """When each epoch of the lockstep was over, as if no worker had ever been interrupted."""
-    times, now = [], record.started.timestamp()
-    for epoch in range(max(len(replica.history) for replica in record.replicas)):
-        now += sum(replica.history[epoch].seconds for replica in record.replicas if epoch < len(replica.history))
-        times.append(now)
+def _times(record: TrialRecord) -> dict[tuple[int, int], float]:
+    """When each seed's epochs were over, as if no worker had ever been interrupted."""
+    race, replicas, first = record.config.race, record.replicas, record.config.seeds_in(1)
+    joined_at = 0 if race is None else race.join_after
+    ahead, whole = range(1, joined_at + 1), range(joined_at + 1, record.config.epochs + 1)
+    times: dict[tuple[int, int], float] = {}
+    now = record.started.timestamp()
+    for together, epochs in ((replicas[:first], ahead), (replicas[first:], ahead), (replicas, whole)):
+        for epoch in epochs:
+            trained = [replica for replica in together if epoch <= len(replica.history)]
+            now += sum(replica.history[epoch - 1].seconds for replica in trained)
+            times |= {(replica.seed, epoch): now for replica in trained}
     return times
 
 

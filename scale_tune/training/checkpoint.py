@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 def save_checkpoint(directory: Location, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
     """Write the checkpoint of the record's epoch, then remove those before the last one."""
-    path = checkpoint_path(directory, record.epoch, record.prepared)
+    caught_up = record.caught_up if record.catching_up else 0
+    path = checkpoint_path(directory, record.epoch, record.prepared, caught_up)
     save_recorded(path, record, tensors)
     older = [found for found in checkpoints(directory) if found.name < path.name]
     for superfluous in older[: 1 - KEPT_CHECKPOINTS]:

@@ -1,9 +1,9 @@
 """What prepares a trial, kept for others: those that differ in the second stage alone have one first stage.
 
-A file in the run's directory ``prepared`` holds what the preparation has changed of the state of all seeds, under a key
-of all that it depends on. The rest of a state is of a trial's own, as the learning rate that an optimizer of the second
-stage was given. So a trial that begins from the file becomes, bit for bit, what it would have become by itself, on one
-kind of machine. Two that prepare at the same time write the same file, one after the other.
+A file in the run's directory ``prepared`` holds what the preparation has changed of the state of all seeds that begin
+together, under a key of all that it depends on. The rest of a state is of a trial's own, as the learning rate that an
+optimizer of the second stage was given. So a trial that begins from the file becomes, bit for bit, what it would have
+become by itself, on one kind of machine. Two that prepare at the same time write the same file, one after the other.
 """
 
 import hashlib

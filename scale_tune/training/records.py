@@ -6,6 +6,7 @@ ended, the record is a file of its own, ``record.json`` (:mod:`scale_tune.traini
 """
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -137,7 +138,7 @@ class TrialRecord(Record):
     preparation: int = 0
     """How many epochs prepare the method, before those that count."""
     prepared: int = 0
-    """How many of them are trained."""
+    """How many of them are trained; in a race, those of the seeds that join on top of those of the first ones."""
     knowledge: KnowledgeRecord
     replicas: list[ReplicaRecord] = Field(min_length=1)
 
@@ -153,8 +154,24 @@ class TrialRecord(Record):
 
         If no replica has outlived the preparation, the trial has ended in the first one, with an objective of 0.
         """
-        furthest = max(max(len(r.history), r.diverged_epoch or 0) for r in self.replicas)
-        return max(furthest, int(self.diverged == len(self.replicas)))
+        return max(_furthest(self.replicas), int(self._all_diverged))
+
+    @property
+    def caught_up(self) -> int:
+        """Epochs of the seeds that join a race, those of preparation included."""
+        joined = self.replicas[self.config.seeds_in(1) :]
+        return max(0, self.prepared - self.preparation) + _furthest(joined)
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether the last epoch was of seeds that join a race, and nothing to judge the trial by."""
+        race = self.config.race
+        return race is not None and self.epoch == race.join_after and self.caught_up > 0
+
+    @property
+    def begun(self) -> list[ReplicaRecord]:
+        """The replicas that have been trained, or are to be next: in a race, the first ones until others join."""
+        return self.replicas if self.caught_up else self.replicas[: self.config.seeds_in(1)]
 
     @property
     def diverged(self) -> int:
@@ -164,19 +181,34 @@ class TrialRecord(Record):
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to train."""
-        return self.epoch == self.config.epochs or self.diverged == len(self.replicas)
+        return self.epoch == self.config.epochs or self._all_diverged
+
+    @property
+    def _all_diverged(self) -> bool:
+        """Whether no replica of the lockstep goes on; in a race, others then don't join."""
+        n = self.config.seeds_in(_furthest(self.replicas))
+        return all(r.diverged_epoch is not None for r in self.replicas[:n])
 
     def objectives(self) -> list[float]:
         """After each epoch, the mean over the replicas of the best validation objective so far.
 
-        A replica that diverged keeps the best it had, so that the mean is always finite and over all seeds.
+        A replica that diverged keeps the best it had, so that the mean is always finite and over all seeds. In a race
+        it is over the first seeds up to the last rung, also after others have joined, and over all seeds afterwards,
+        when it may be lower than before.
         """
-        n = len(self.replicas)
-        return [sum(r.running_best(epoch) for r in self.replicas) / n for epoch in range(1, self.epoch + 1)]
+        return [self._objective(epoch) for epoch in range(1, self.epoch + 1)]
+
+    def _objective(self, epoch: int) -> float:
+        n = self.config.seeds_in(epoch)
+        return sum(r.running_best(epoch) for r in self.replicas[:n]) / n
 
     def digest(self) -> str:
         """Differs wherever anything differs: what was left beside the record names the training that it is of by it."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def _furthest(replicas: Iterable[ReplicaRecord]) -> int:
+    return max((max(len(r.history), r.diverged_epoch or 0) for r in replicas), default=0)
 
 
 KIND = "record"

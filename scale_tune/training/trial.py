@@ -1,4 +1,8 @@
-"""A trial: all its seeds trained in lockstep, epoch by epoch, with a checkpoint after each."""
+"""A trial: all its seeds trained in lockstep, epoch by epoch, with a checkpoint after each.
+
+In a race (:class:`scale_tune.spec.config.Race`) the first seeds go ahead up to the last rung. Then the others begin,
+and catch up by themselves, before all go on.
+"""
 
 import platform
 from collections.abc import Mapping
@@ -79,30 +83,32 @@ class Trial:
                 for seed in config.seeds
             ],
         )
-        self._shared = None
-        if prepared is not None and self.record.preparation:
-            fingerprints = [splits[seed].fingerprint for seed in config.seeds]
-            second_stage = type(self.replicas[0].method).second_stage
-            self._shared = Prepared(prepared, config, second_stage, fingerprints, device)
+        self._first, self._joining = slice(config.seeds_in(1)), slice(config.seeds_in(1), None)
+        self._prepared = prepared if self.record.preparation else None
         if (final := read_final_record(directory)) is not None and final.finished:
             self._check_same_trial(final)
             self.record = final
         elif (checkpoint := load_checkpoint(directory)) is not None:
             self._check_same_trial(checkpoint[0])
             self._restore(*checkpoint)
-        elif self._shared is not None and (found := self._shared.load()) is not None:
-            self._take_up(*found)
+        else:
+            self._take_up(self._first)
         # Otherwise it begins anew, also where a pruned trial's record is: without weights there is no going on.
 
     def train_epoch(self) -> None:
-        """One epoch of every replica that has not diverged, then the checkpoint; at the end also the weights."""
+        """One epoch of every replica that has not diverged, then the checkpoint; at the end also the weights.
+
+        Where seeds join a race, it is one of theirs.
+        """
         if self.preparing:
-            self._prepare_epoch()
+            self._prepare_epoch(self._first)
+            return
+        if self.joining:
+            self._catch_up()
             return
         epoch = self.record.epoch + 1
-        for replica, record in zip(self.replicas, self.record.replicas, strict=True):
-            if record.diverged_epoch is None:
-                self._train_replica(replica, record, epoch)
+        for replica, record in self._going_on(slice(self.record.config.seeds_in(epoch))):
+            self._train_replica(replica, record, epoch)
         if self.record.finished:
             self._finish()
         # The last one, which nothing goes on from, says that the weights are all there: it comes after them.
@@ -113,36 +119,77 @@ class Trial:
         """Whether the next epoch prepares those that count."""
         return self.record.prepared < self.record.preparation and not self.record.finished
 
-    def _prepare_epoch(self) -> None:
-        """One epoch of preparation of every replica, the checkpoint and, after the last one, what others may share."""
+    @property
+    def joining(self) -> bool:
+        """Whether the next epoch is of seeds that join a race."""
+        race, record = self.record.config.race, self.record
+        if race is None or record.epoch != race.join_after or record.finished:
+            return False
+        return record.caught_up < record.preparation + race.join_after and bool(self._going_on(self._joining))
+
+    def _going_on(self, part: slice) -> list[tuple[Replica, ReplicaRecord]]:
+        """Those of these replicas that have not diverged."""
+        pairs = zip(self.replicas[part], self.record.replicas[part], strict=True)
+        return [(replica, record) for replica, record in pairs if record.diverged_epoch is None]
+
+    def _catch_up(self) -> None:
+        """One epoch of every replica that joins, and the checkpoint."""
+        if not self.record.caught_up:
+            self._take_up(self._joining)
+        epoch = self.record.caught_up - self.record.preparation + 1
+        if epoch < 1:
+            self._prepare_epoch(self._joining)
+            return
+        for replica, record in self._going_on(self._joining):
+            self._train_replica(replica, record, epoch)
+        save_checkpoint(self.directory, self.record, self._tensors())
+
+    def _prepare_epoch(self, part: slice) -> None:
+        """One epoch of preparation of replicas, the checkpoint and, after the last one, what others may share."""
+        done = self.record.prepared % self.record.preparation + 1
         self.record.prepared += 1
-        for replica, record in zip(self.replicas, self.record.replicas, strict=True):
-            if record.diverged_epoch is None:
-                try:
-                    replica.prepare_epoch(self.record.prepared - self.record.preparation)
-                except DivergenceError:
-                    record.diverged_epoch = 0
+        for replica, record in self._going_on(part):
+            try:
+                replica.prepare_epoch(done - self.record.preparation)
+            except DivergenceError:
+                record.diverged_epoch = 0
         tensors = self._tensors()
         # If all diverged, the trial has ended; one that took this up would end without a checkpoint to be closed by.
-        whole = self.record.prepared == self.record.preparation and not self.record.finished
-        if self._shared is not None and whole:
-            self._shared.save(self.record, self._changed_tensors())
+        whole = done == self.record.preparation and bool(self._going_on(part))
+        if whole and (shared := self._shared(part)) is not None:
+            shared.save(self.record, self._changed_tensors(part))
         save_checkpoint(self.directory, self.record, tensors)
 
-    def _changed_tensors(self) -> dict[str, Tensor]:
+    def _shared(self, part: slice) -> Prepared | None:
+        """Where what the preparation of these replicas gives is kept for other trials, if it is."""
+        if self._prepared is None:
+            return None
+        replicas = self.replicas[part]
+        alone = {"seeds": tuple(replica.seed for replica in replicas), "race": None}
+        return Prepared(
+            self._prepared,
+            self.record.config.model_copy(update=alone),
+            type(replicas[0].method).second_stage,
+            [replica.splits.fingerprint for replica in replicas],
+            replicas[0].device,
+        )
+
+    def _changed_tensors(self, part: slice) -> dict[str, Tensor]:
         """What the preparation has changed; all else is as the method's set-up made it, by the trial's own options."""
         tensors: dict[str, Tensor] = {}
-        for replica, record in zip(self.replicas, self.record.replicas, strict=True):
-            if record.diverged_epoch is None:
-                changed = replica.changed_tensors()
-                tensors |= {f"seed-{replica.seed}/{name}": tensor for name, tensor in changed.items()}
+        for replica, _ in self._going_on(part):
+            changed = replica.changed_tensors()
+            tensors |= {f"seed-{replica.seed}/{name}": tensor for name, tensor in changed.items()}
         return tensors
 
-    def _take_up(self, record: TrialRecord, tensors: dict[str, Tensor]) -> None:
-        """Begin after the preparation of another trial."""
-        self.record.prepared = record.prepared
-        for replica, own, other in zip(self.replicas, self.record.replicas, record.replicas, strict=True):
-            own.diverged_epoch = other.diverged_epoch
+    def _take_up(self, part: slice) -> None:
+        """Have replicas begin after the preparation of another trial, if one has left it."""
+        if (shared := self._shared(part)) is None or (found := shared.load()) is None:
+            return
+        others, tensors = {replica.seed: replica for replica in found[0].replicas}, found[1]
+        self.record.prepared += self.record.preparation
+        for replica, own in self._going_on(part):
+            own.diverged_epoch = others[replica.seed].diverged_epoch
             if own.diverged_epoch is None:
                 replica.load_tensors(replica.tensors() | _below(f"seed-{replica.seed}/", tensors))
 
@@ -187,7 +234,7 @@ class Trial:
     def _tensors(self) -> dict[str, Tensor]:
         """Everything that the next epochs and the final weights depend on."""
         tensors: dict[str, Tensor] = {}
-        for replica, record in zip(self.replicas, self.record.replicas, strict=True):
+        for replica, record in zip(self.replicas, self.record.begun, strict=False):
             best = {f"best/{name}": tensor for name, tensor in self.best_weights.get(replica.seed, {}).items()}
             state = {} if record.diverged_epoch is not None else replica.tensors()
             tensors |= {f"seed-{replica.seed}/{name}": tensor for name, tensor in (best | state).items()}
@@ -206,7 +253,7 @@ class Trial:
         self.record = record
         if record.finished:
             return
-        for replica, replica_record in zip(self.replicas, record.replicas, strict=True):
+        for replica, replica_record in zip(self.replicas, record.begun, strict=False):
             own = _below(f"seed-{replica.seed}/", tensors)
             self.best_weights[replica.seed] = _below("best/", own)
             if replica_record.diverged_epoch is None:

@@ -16,10 +16,14 @@ MAX_HEADER_BYTES = 10**8
 """More than this the format does not allow."""
 
 
-def checkpoint_path(directory: Location, epoch: int, prepared: int = 0) -> Location:
-    """Where a trial's checkpoint after this epoch is; before the first one, after so many epochs of preparation."""
-    before = f"-{prepared:05d}" * (epoch == 0)
-    return directory / f"checkpoint-{epoch:05d}{before}.safetensors"
+def checkpoint_path(directory: Location, epoch: int, prepared: int = 0, caught_up: int = 0) -> Location:
+    """Where a trial's checkpoint after this epoch is, by a name that comes after those of the ones before.
+
+    Before the first one, it is the one after so many epochs of preparation; before the seeds that join a race have
+    come to this epoch, the one after so many of theirs.
+    """
+    before, after = f"-{prepared:05d}" * (epoch == 0), f"_{caught_up:05d}" * (caught_up > 0)
+    return directory / f"checkpoint-{epoch:05d}{before}{after}.safetensors"
 
 
 def checkpoints(directory: Location) -> list[Location]:

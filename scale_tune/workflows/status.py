@@ -66,7 +66,7 @@ def _parts(
     if running:
         yield f"{unended} (epochs trained)"
         yield running_trials(running, spec, {}, width)
-    if (best := best_trial(trials)) is not None:
+    if (best := best_trial(trials, spec)) is not None:
         yield best_line(best)
     if (last := _last_heard(run, trials)) is not None:
         yield f"last report {duration(max(0.0, time.time() - last))} ago"

@@ -1,4 +1,4 @@
-"""A search that is killed while its trials still prepare, and ends as if nothing had happened."""
+"""A search that is killed while its trials prepare, or while seeds catch up, and ends as if nothing had happened."""
 
 from pathlib import Path
 
@@ -33,21 +33,28 @@ def prepared(directory: Path) -> int:
     return 0 if record is None else record.prepared
 
 
-def test_a_search_that_is_killed_while_it_prepares_goes_on_there(tmp_path):
+RACE = SPACE.replace("seeds: [0]", "seeds: [0, 1]").replace("factor: 2}", "factor: 2, first_seeds: 1}")
+
+
+@pytest.mark.parametrize(
+    ("text", "moments", "told"), [(SPACE, (1, 2), 0), (RACE, (5, 6), 1)], ids=["preparing", "catching up"]
+)
+def test_a_search_that_is_killed_while_it_prepares_goes_on_there(text, moments, told, tmp_path):
     space = tmp_path / "space.yaml"
-    space.write_text(SPACE)
+    space.write_text(text)
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
     command = ["tune", space, "--name", "demo", "--storage", tmp_path / "runs"]
-    for epochs in (1, 2):
+    for epochs in moments:
         driver = start(*command, log=log)
         wait_until(lambda epochs=epochs: prepared(directory) >= epochs, driver, log)
         processes = descendants(driver.pid)
         kill_group(driver)
         wait_for_end(processes)
-        assert epochs_in_ledger(directory) == 0, "it was killed too late"
-        assert epochs <= prepared(directory) < 4
+        assert epochs_in_ledger(directory) == told, "it was killed too late"
+        assert epochs <= prepared(directory) < moments[0] + 3
         command = ["tune", "--resume", directory]
     result = run(*command)
     assert result.returncode == 0, result.stdout + result.stderr
     assert_search_is_whole(directory, {"jtt": 3}, tmp_path / "check")
-    assert len(list((directory / "prepared").iterdir())) == 1, "the others began where the first one had come to"
+    shared = len(list((directory / "prepared").iterdir()))
+    assert shared == 1 + told, "the others began where the first one had come to, the seeds of each stage together"

@@ -24,9 +24,8 @@ def in_ledger(path, curves, order, scheduler, workers=1):
     Returns:
         The last epoch and whether it is complete, of each trial, and the position of the best complete one.
     """
-    options = spec(sampler="random", num_samples=len(order), epochs=curves.epochs, scheduler=scheduler)
-    objectives = mean_over_seeds(curves.val)[order].tolist()
-    seconds = curves.seconds.sum(axis=1)[order]
+    options = asked(curves, scheduler, num_samples=len(order))
+    objectives, seconds = (of[order].tolist() for of in told(curves, options.race("erm")))
     path.unlink(missing_ok=True)
     path.touch()
     with patch("os.fsync"):
@@ -57,11 +56,29 @@ def in_ledger(path, curves, order, scheduler, workers=1):
     )
 
 
+def asked(curves, scheduler, **options):
+    seeds = range(len(curves.seeds))
+    return spec(sampler="random", epochs=curves.epochs, scheduler=scheduler, seeds=list(seeds), **options)
+
+
+def told(curves, race):
+    """What a worker tells of each config after each epoch, and the seconds that it takes to."""
+    means, seconds = mean_over_seeds(curves.val), curves.seconds.sum(axis=1)
+    if race is not None:
+        n, joined = race.first_seeds, race.join_after
+        means[:, :joined] = mean_over_seeds(curves.val[:, :n])[:, :joined]
+        seconds[:, :joined] = curves.seconds[:, :n, :joined].sum(axis=1)
+        seconds[:, joined] += curves.seconds[:, n:, :joined].sum(axis=(1, 2))
+    return means, seconds
+
+
 SCHEDULERS = [
     {"name": "asha", "grace_period": 1, "reduction_factor": 3},
     {"name": "asha", "grace_period": 3, "reduction_factor": 2},
     {"name": "hyperband", "grace_period": 1, "reduction_factor": 3},
     {"name": "hyperband", "grace_period": 2, "reduction_factor": 2},
+    {"name": "asha", "grace_period": 2, "reduction_factor": 2, "first_seeds": 1},
+    {"name": "hyperband", "grace_period": 1, "reduction_factor": 2, "first_seeds": 2},
     {"name": "median", "grace_period": 2},
     {"name": "none"},
 ]
@@ -77,7 +94,8 @@ def assert_replay_is_ledger(path, curves, order, scheduler, workers=1):
     assert replayed.epochs[0].tolist() == epochs
     assert replayed.complete[0].tolist() == complete
     assert replayed.selected[0] == order[winner]
-    assert replayed.spent[0] == sum(epochs) * len(curves.seeds)
+    options = asked(curves, scheduler)
+    assert replayed.spent[0] == sum(n * options.seeds_in("erm", n) for n in epochs)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -153,16 +171,11 @@ def test_fewer_seeds_select_by_these_and_are_judged_by_all():
 def test_a_race_spends_what_joins_it_and_ends_with_all_seeds():
     val = np.tile(np.linspace(0.9, 0.1, 6)[:, None, None], (1, 3, 4))
     curves = curves_from(val)
-    race = Policy(
-        scheduler=SchedulerSpec(name="asha", reduction_factor=2),
-        seeds=3,
-        joins=(1,),
-        at_end=(1, 2),
-    )
-    assert race.stages(4, 6) == tuple(Stage(epoch=e, seeds=s) for e, s in [(1, 1), (2, 1), (4, 1), (4, 2), (4, 3)])
+    race = Policy(scheduler=SchedulerSpec(name="asha", reduction_factor=2, first_seeds=1), seeds=3)
+    assert race.stages(4, 6) == tuple(Stage(epoch=e, seeds=s) for e, s in [(1, 1), (2, 1), (4, 3)])
     orders = Orders(configs=np.arange(6)[None], seeds=np.arange(3)[None])
     replayed = replay(curves, race, orders)
-    # The first is the best: it alone goes on, with one seed to the end and then the others; five stop after one epoch.
+    # The first is the best: it alone goes on, up to the last rung with one seed; five stop after one epoch.
     assert replayed.spent[0] == 3 * 4 + 5
     assert replayed.complete[0].tolist() == [True] + [False] * 5
     worst_first = Orders(configs=np.arange(6)[::-1][None], seeds=np.arange(3)[None])
@@ -189,7 +202,7 @@ def test_a_trial_whose_seeds_have_all_diverged_ends_there_and_is_compared_with_n
     val = rising(np.random.default_rng(3), 6, 2, 8)
     val[0] = 0.99
     trained = np.full((6, 2), 8)
-    trained[0] = 3
+    trained[0] = 2
     curves = curves_from(val, trained=trained, selectable=np.arange(6) > 0)
     policy = Policy(scheduler=SchedulerSpec(name="asha", grace_period=2, reduction_factor=2), seeds=2)
     replayed = replay(curves, policy, Orders(configs=np.arange(6)[None], seeds=np.arange(2)[None]))
@@ -197,6 +210,20 @@ def test_a_trial_whose_seeds_have_all_diverged_ends_there_and_is_compared_with_n
     assert replayed.complete[0, 0], "nothing stopped it: it had nothing left to train"
     assert replayed.selected[0] not in (0, -1)
     assert replayed.epochs[0, 1:].max() == 8, "at its fourth epoch nothing is above the second trial"
+
+
+def test_others_do_not_join_where_the_seeds_that_go_ahead_have_diverged():
+    val = rising(np.random.default_rng(3), 6, 3, 8)
+    val[0] = 0.99
+    trained = np.full((6, 3), 8)
+    trained[0, 0] = 3
+    curves = curves_from(val, trained=trained, selectable=np.arange(6) > 0)
+    race = Policy(scheduler=SchedulerSpec(name="asha", grace_period=2, reduction_factor=2, first_seeds=1), seeds=3)
+    by_seeds = {}
+    for seeds in ([0, 1, 2], [1, 0, 2]):
+        replayed = replay(curves, race, Orders(configs=np.array([[0]]), seeds=np.array([seeds])))
+        by_seeds[seeds[0]] = (replayed.epochs[0, 0], replayed.complete[0, 0], replayed.spent[0], replayed.selected[0])
+    assert by_seeds == {0: (4, True, 3, -1), 1: (8, True, 8 + 3 + 8, -1)}
 
 
 def test_a_search_that_can_select_nothing_loses_all():

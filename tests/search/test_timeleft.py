@@ -105,6 +105,24 @@ def test_there_is_no_estimate_before_an_epoch_was_seen(tmp_path):
     assert left.left(ledger.trials(), 101.0) == pytest.approx(100 * (2 + 15 * 3))
 
 
+def test_of_a_race_seeds_that_catch_up_are_counted(tmp_path):
+    (tmp_path / "ledger.log").touch()
+    run = spec(num_samples=1, epochs=9, scheduler=ASHA | {"first_seeds": 1})
+    ledger, left = Ledger(tmp_path / "ledger.log", run), TimeLeft(run, 0.0)
+    left.begun(ledger.next_trial().name, anew=True, now=0.0)
+    for epoch in (1, 2, 3):
+        left.trained("erm-00000", "erm", epoch, epoch - 1, 10.0 * epoch)
+        ledger.report("erm-00000", [0.5] * epoch)
+    # An epoch of one seed takes 10 s. Two more train 3 to catch up, then three train 6.
+    assert left.left(ledger.trials(), 30.0) == pytest.approx(3 * 20 + 6 * 30)
+    left.caught_up("erm-00000", 1, 3, 50.0)
+    assert left.left(ledger.trials(), 50.0) == pytest.approx(2 * 20 + 6 * 30)
+    left.caught_up("erm-00000", 3, 3, 90.0)
+    left.trained("erm-00000", "erm", 4, 3, 120.0)
+    ledger.report("erm-00000", [0.5] * 3 + [0.4])
+    assert left.left(ledger.trials(), 120.0) == pytest.approx(5 * 30)
+
+
 def test_what_an_earlier_worker_trained_takes_no_time(tmp_path):
     """A worker that takes a trial up tells again what is known of it; that says nothing of how long an epoch takes."""
     (tmp_path / "ledger.log").touch()

@@ -7,15 +7,15 @@ import weakref
 
 import pytest
 
-from scale_tune.search.messages import Failed, Full, Progressed, Report, Unfit, decode
+from scale_tune.search.messages import CaughtUp, Failed, Full, Progressed, Report, Unfit, decode
 from scale_tune.search.worker import TuneTrial
 from scale_tune.training.replica import Replica
 from tests.support.runs import fast_spec
 
 
-def settings(directory, name: str = "erm_target-00000") -> dict:
+def settings(directory, name: str = "erm_target-00000", **options) -> dict:
     """What the driver gives a worker."""
-    config = fast_spec(epochs=2).trial_config("erm_target", {"lr": 0.01, "batch_size": 64})
+    config = fast_spec(**{"epochs": 2} | options).trial_config("erm_target", {"lr": 0.01, "batch_size": 64})
     return {
         "trial": name,
         "config": config.model_dump_json(),
@@ -67,6 +67,18 @@ def test_what_an_earlier_worker_trained_is_told_before_anything_is_trained(tmp_p
         assert step(next_worker).outcome == told
     if not told.finished:
         assert step(next_worker).outcome.finished
+
+
+def test_seeds_that_catch_up_are_told_without_an_objective_and_again_by_the_next_worker(tmp_path):
+    asha = {"name": "asha", "grace_period": 1, "reduction_factor": 2, "first_seeds": 1}
+    race = settings(tmp_path, methods=["erm_target"], scheduler=asha)
+    worker = TuneTrial(race)
+    (passed,) = step(worker).outcome.objectives
+    assert step(worker).outcome == CaughtUp(epochs=1, of=1)
+    next_worker = TuneTrial(race)
+    assert step(next_worker).outcome == CaughtUp(epochs=1, of=1), "the ledger is not asked about the rung again"
+    last = step(next_worker).outcome
+    assert (last.objectives[0], len(last.objectives), last.finished) == (passed, 2, True)
 
 
 @pytest.mark.parametrize(

@@ -117,8 +117,8 @@ def drive(
             if not told:
                 trial.train_epoch()
             told = False
-            if trial.record.epoch == 0:
-                continue  # it is being prepared: there is nothing to tell
+            if trial.record.epoch == 0 or trial.record.catching_up:
+                continue  # it is being prepared, or seeds catch up: there is nothing to tell
             finished = trial.record.finished
             if finished and issued.name == fail_at_the_end:
                 ledger.fail(issued.name, "its worker died")

@@ -20,7 +20,8 @@ def command(analysed: Analysis, method: str, trial: str, config: Mapping[str, An
     """
     # A JSON value is one of YAML, too, with every text in quotes.
     points = json.dumps([config] if config else [], ensure_ascii=False)
-    settings = ("sampler=points", f"methods.{method}.try_first={points}", "scheduler.name=none")
+    all_seeds = ("scheduler.first_seeds=null",) * (analysed.spec.scheduler.first_seeds is not None)
+    settings = ("sampler=points", f"methods.{method}.try_first={points}", "scheduler.name=none", *all_seeds)
     words = ["python", "tune.py", spec_file(analysed), "--methods", method, "--name", _name(analysed, trial)]
     return shlex.join([*words, *(word for setting in settings for word in ("--set", setting))])
 

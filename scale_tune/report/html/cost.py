@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -31,11 +32,17 @@ def cost(analysed: Analysis) -> pd.DataFrame:
     # Seeds that diverged have fewer epochs than their trial, so they are counted and not multiplied.
     epochs = analysed.tables["epochs"]
     trained = epochs.drop_duplicates(["trial", "seed", "epoch"]).groupby("trial").size()
+    # In a race, the seeds that joined have prepared as well.
+    in_lockstep = [
+        analysed.spec.seeds_in(method, epochs)
+        for method, epochs in zip(trials["method"], trials["epochs"], strict=True)
+    ]
+    begun = np.maximum(trials["seeds"].fillna(0) + trials["diverged"].fillna(0), in_lockstep)
     own = pd.DataFrame(
         {
             "method": trials["method"],
             "epochs": trials["trial"].map(trained).fillna(0).astype(int),
-            "preparation": (trials["preparation"].fillna(0) * trials["seeds_asked"].fillna(0)).astype(int),
+            "preparation": (trials["preparation"].fillna(0) * begun).astype(int),
             "hours": trials["seconds"].fillna(0) / 3600,
         }
     )
