@@ -43,7 +43,12 @@ if [ -z "$name" ]; then
 fi
 run="${storage%/}/$name"
 [ -z "$where" ] || exec echo "$run"
-if "${tune[@]}" --resume "$run" --dry-run >/dev/null 2>&1; then
+code=0
+"${tune[@]}" --resume "$run" --dry-run >/dev/null 2>&1 || code=$?
+if ((code == 3 || code > 128)); then
+    exit "$code" # told to stop, which nothing is to be started after
+fi
+if ((code == 0)); then
     exec "${tune[@]}" --resume "$run" ${resumed[@]+"${resumed[@]}"}
 fi
 exec "${tune[@]}" "${arguments[@]}"

@@ -50,8 +50,8 @@ drive() { # launches the run or goes on with it, on the Ray at $address; the exi
         while kill -0 $driver 2>/dev/null; do wait $driver || true; done # a signal ends a wait early
         wait $driver || code=$?
     fi
-    if [ -n "$stopped" ] && { [ -z "$driver" ] || ((code > 128)); }; then
-        code=3 # stopped before it could handle signals
+    if ((code > 128)) || { [ -n "$stopped" ] && [ -z "$driver" ]; }; then
+        code=3 # killed, as where memory is short, or stopped before it could handle signals
     fi
     return $code
 }

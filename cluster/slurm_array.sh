@@ -71,7 +71,8 @@ head_address() {
 }
 
 answers() { # whether somebody listens there
-    [ -n "$1" ] && timeout 5 bash -c ": </dev/tcp/${1/://}" 2>/dev/null
+    local host=${1%:*}
+    [ -n "$1" ] && host=${host#[} && timeout 5 bash -c ": </dev/tcp/${host%]}/${1##*:}" 2>/dev/null
 }
 
 lead() {

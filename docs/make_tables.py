@@ -9,7 +9,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from scale_tune.analysis import ablation, contrasts, published
-from scale_tune.economy.tables import ECONOMIES
+from scale_tune.economy.economy_schemas import ECONOMIES
 from scale_tune.tables import run_schemas
 from scale_tune.tables.schemas import COMPARISONS
 

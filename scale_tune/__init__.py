@@ -5,10 +5,10 @@ of torch and Ray. Everything else may change.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from scale_tune.analysis.selection import select_best
     from scale_tune.datasets import (
         Dataset,
@@ -74,17 +74,23 @@ _ROOMS = {
 }
 """Where each public name is."""
 
-try:
-    __version__ = version("scale-tune")
-except PackageNotFoundError:  # a copy that was not installed, as on the workers of a cluster
-    __version__ = "unknown"
-
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     for room, names in _ROOMS.items():
         if name in names:
             return getattr(import_module(room), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # a tenth of the time that a command takes to begin
+
+    try:
+        return version("scale-tune")
+    except PackageNotFoundError:  # a copy that was not installed, as on the workers of a cluster
+        return "unknown"
 
 
 def __dir__() -> list[str]:

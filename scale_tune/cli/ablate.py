@@ -6,7 +6,7 @@ import typer
 
 from scale_tune.cli.common import APP, COMMAND, exit_with, say, say_written, shown_steps
 from scale_tune.errors import UserError
-from scale_tune.search.stopping import STOPPED
+from scale_tune.search.stopping import STOPPED, Stop
 
 ablation_app = typer.Typer(**APP)
 
@@ -72,7 +72,8 @@ def ablation(
             published=published,
         )
         where = None if export is None else Location.of(export)
-        found = ablate_run(RunDir(run_dir), shown, where, steps)
+        with Stop(interrupts=True):  # what was refitted is kept
+            found = ablate_run(RunDir(run_dir), shown, where, steps)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on: what was refitted is kept, and nothing else was written")
         raise typer.Exit(STOPPED) from None

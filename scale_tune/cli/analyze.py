@@ -1,8 +1,5 @@
 """The command ``analyze.py``: a comparison of runs, or what ``ablate`` and ``economise`` do."""
 
-import atexit
-import gc
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,7 +11,7 @@ from scale_tune.cli.as_job import arguments, run_as_job, runs_as_job
 from scale_tune.cli.common import APP, COMMAND, Address, begin, exit_with, say, say_written, shown_steps
 from scale_tune.cli.economise import economy_app
 from scale_tune.errors import UserError
-from scale_tune.search.stopping import STOPPED
+from scale_tune.search.stopping import STOPPED, Stop
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,8 +23,6 @@ analyze_app = typer.Typer(**APP)
 
 def main() -> None:
     """The command ``analyze.py``: an ablation or an economy if its first argument says so, else a comparison."""
-    atexit.register(gc.freeze)  # at its end a process looks for no garbage, which takes half a second
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers send ends it as Ctrl-C does
     begin()
     match sys.argv[1:]:
         case [("ablation" | "economy") as other, *arguments]:
@@ -122,7 +117,8 @@ def analyze(
             optuna=optuna,
             address=address,
         )
-        outcome = analyse(asked, steps)
+        with Stop(interrupts=True):  # what was refitted is kept
+            outcome = analyse(asked, steps)
     except UserError as error:
         exit_with(error)
     except KeyboardInterrupt:
@@ -157,7 +153,3 @@ def _show(console: "Console", outcome: "Outcome", latex: bool) -> None:
     for note in (*found.notes, *outcome.left_out):
         say(console, f"note: {note}")
     say_written(console, [*found.written, *pages, *outcome.exported])
-
-
-if __name__ == "__main__":  # as a job
-    main()

@@ -1,6 +1,7 @@
 """What the commands share: how they look and how they end."""
 
 import io
+import re
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -26,7 +27,17 @@ LONGEST = 2000
 """Of a message's lines, in characters."""
 
 
-def _refuse_client(address: str | None) -> str | None:
+def checked_address(given: str | None) -> str | None:
+    """An address without the blanks around it.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    address = None if given is None else given.strip()
+    if address is not None and not re.fullmatch(r"\S+", address):
+        raise typer.BadParameter(f"must be an address, as host:6379, [::1]:6379 or auto, got {address!r}")
+    if address is not None and address.count(":") > 1 and not re.search(r"//|\]", address):
+        raise typer.BadParameter(f"an IPv6 address stands in brackets, as [::1]:6379, got {address!r}")
     if address is not None and address.startswith("ray://"):
         host = urlsplit(address).hostname or "head"
         raise typer.BadParameter(
@@ -40,7 +51,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         envvar="RAY_ADDRESS",
-        callback=_refuse_client,
+        callback=checked_address,
         help="Ray cluster, as auto or host:port; from outside it, as http://head:8265. [default: start Ray here]",
     ),
 ]

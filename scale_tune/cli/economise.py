@@ -6,12 +6,12 @@ import typer
 
 from scale_tune.cli.common import APP, COMMAND, exit_with, say, say_written, shown_steps
 from scale_tune.errors import UserError
-from scale_tune.search.stopping import STOPPED
+from scale_tune.search.stopping import STOPPED, Stop
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scale_tune.economy.answer import Economy
+    from scale_tune.economy.findings import Economy
 
 economy_app = typer.Typer(**APP)
 
@@ -43,7 +43,8 @@ def economy(
         from scale_tune.workflows.economising import economise
 
         where = None if export is None else Location.of(export)
-        found = economise([RunDir(path) for path in run_dirs], where, steps, orders=orders, workers=workers)
+        with Stop(interrupts=True):
+            found = economise([RunDir(path) for path in run_dirs], where, steps, orders=orders, workers=workers)
     except KeyboardInterrupt:
         typer.echo("stopped; nothing was written")
         raise typer.Exit(STOPPED) from None

@@ -1,7 +1,5 @@
 """The command ``tune.py``: launch, resume, prepare; ``init`` is in :mod:`scale_tune.cli.init`."""
 
-import atexit
-import gc
 import re
 import sys
 from datetime import datetime
@@ -34,7 +32,6 @@ OVERRIDES = {
 def main() -> None:
     """The command ``tune.py``: a new search space if its first argument is ``init``, else a search."""
     begin()
-    atexit.register(gc.freeze)  # at its end a process looks for no garbage, which takes half a second
     if sys.argv[1:2] == ["init"]:
         init_app(sys.argv[2:], prog_name=f"{Path(sys.argv[0]).name} init")
     else:
@@ -98,7 +95,8 @@ def tune(
 
       python tune.py init --dataset celeba --methods erm,scale my.yaml
 
-    Exit codes: 0 done; 2 bad input; 3 stopped, and can be resumed; 4 ended without a usable result, as the first
+    Exit codes: 0 done; 2 bad input; 3 stopped, by a signal, its time or a full disk, and can be resumed, or started
+    again where there was no run yet; 4 ended without a usable result, as the first
     trials of a method failed alike or none completed: --resume RUN_DIR --retry-failed, once that is mended.
     """
     steps = shown_steps(context)
@@ -147,9 +145,6 @@ def tune(
                 done = _launch(spec, storage or "runs", name, address, dry_run, ledger, time_budget, prior, steps)
     except UserError as error:
         exit_with(error)
-    except KeyboardInterrupt:
-        typer.echo("stopped before there was a run; start it again by the same command")
-        done = False
     raise typer.Exit(0 if done else STOPPED)
 
 
@@ -307,7 +302,3 @@ def _parse_value(text: str, option: str) -> Any:
     from scale_tune.spec.yamlfile import parse_yaml
 
     return parse_yaml(text, option)[0]
-
-
-if __name__ == "__main__":  # as a job
-    main()

@@ -25,7 +25,7 @@ from functools import cached_property
 import numpy as np
 
 from scale_tune.accuracies import Flags, Floats, Integers
-from scale_tune.economy.curves import Curves
+from scale_tune.economy.lookup import Curves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ def drawn_of(curves: Curves) -> Drawn:
     """The random draws among the configs of a lookup; those that were to be tried first are none.
 
     Args:
-        curves: one whose :attr:`~scale_tune.economy.curves.Curves.no_budgets` is None.
+        curves: one whose :attr:`~scale_tune.economy.lookup.Curves.no_budgets` is None.
 
     Raises:
         ValueError: no config was drawn.

@@ -22,7 +22,7 @@ import numpy as np
 
 from scale_tune.accuracies import Flags, Floats, Integers
 from scale_tune.analysis.intervals import MISSES
-from scale_tune.economy.curves import FEWEST, mean_over_seeds
+from scale_tune.economy.lookup import FEWEST, mean_over_seeds
 from scale_tune.ranking import best_of
 
 DRAWS = 1_000

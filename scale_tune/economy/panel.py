@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from scale_tune.accuracies import Floats
-from scale_tune.economy.curves import Curves
+from scale_tune.economy.lookup import Curves
 from scale_tune.economy.policy import Policy
 from scale_tune.economy.replay import Replayed, random_orders, replay
 from scale_tune.spec.space import RunSpec, SchedulerSpec
@@ -145,7 +145,9 @@ class Panel:
         )
 
 
-def judged(spec: RunSpec, found: Sequence[Curves], *, orders: int = ORDERS, workers: int = 1) -> Panel:
+def judged(
+    spec: RunSpec, found: Sequence[Curves], *, orders: int = ORDERS, workers: int = 1, brief: bool = False
+) -> Panel:
     """Replay every policy of the panel on these lookups of a run.
 
     Args:
@@ -153,8 +155,9 @@ def judged(spec: RunSpec, found: Sequence[Curves], *, orders: int = ORDERS, work
         found: at least one; those that can be replayed.
         orders: in how many orders.
         workers: trials at once.
+        brief: as :func:`tried` takes it.
     """
-    policies = list(tried(min(curves.epochs for curves in found), len(spec.seeds)))
+    policies = list(tried(min(curves.epochs for curves in found), len(spec.seeds), brief=brief))
     outcomes = []
     for curves in found:
         drawn = random_orders(curves, orders)
@@ -163,31 +166,32 @@ def judged(spec: RunSpec, found: Sequence[Curves], *, orders: int = ORDERS, work
     return Panel(spec=spec, workers=workers, policies=policies, outcomes=outcomes)
 
 
-def tried(epochs: int, seeds: int) -> Iterator[Policy]:
+def tried(epochs: int, seeds: int, *, brief: bool = False) -> Iterator[Policy]:
     """The policies of the panel, the whole search first.
 
     Args:
         epochs: of the methods' shortest trials.
         seeds: of each trial.
+        brief: whether races of seeds, and early stopping with fewer trials or seeds, are left out.
     """
     yield Policy(seeds=seeds)
-    few = [1] if seeds > 1 else []
     for part in (0.5, 0.25):
         yield Policy(part=part, seeds=seeds)
-    for n in few:
-        yield Policy(seeds=n)
-    graces = sorted({grace for grace in (1, 2, 3, epochs // 3) if 0 < grace < epochs})
+    if seeds > 1:
+        yield Policy(seeds=1)
+    graces = sorted({grace for grace in (1, 2, 3, epochs // 3, epochs // 2, 2 * epochs // 3) if 0 < grace < epochs})
     for grace in graces:
         yield Policy(scheduler=SchedulerSpec(name="median", grace_period=grace), seeds=seeds)
         for factor in (2, 3, 4):
             asha = SchedulerSpec(name="asha", grace_period=grace, reduction_factor=factor)
             yield Policy(scheduler=asha, seeds=seeds)
-            yield Policy(scheduler=asha, seeds=seeds, part=0.5)
-            for n in few:
-                yield Policy(scheduler=asha, seeds=n)
             if grace == graces[0]:
                 yield Policy(scheduler=asha.model_copy(update={"name": "hyperband"}), seeds=seeds)
+            if brief:
+                continue
+            yield Policy(scheduler=asha, seeds=seeds, part=0.5)
             if seeds > 1:
+                yield Policy(scheduler=asha, seeds=1)
                 yield Policy(scheduler=asha.model_copy(update={"first_seeds": 1}), seeds=seeds)
 
 

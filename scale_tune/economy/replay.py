@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from scale_tune.accuracies import Flags, Floats, Integers
-from scale_tune.economy.curves import Curves, mean_over_seeds
+from scale_tune.economy.lookup import Curves, mean_over_seeds
 from scale_tune.economy.policy import Policy
 from scale_tune.ledger.pruners import Pruner
 
@@ -96,7 +96,7 @@ def replay(curves: Curves, policy: Policy, orders: Orders, workers: int = 1) -> 
     """Search in each order by a policy.
 
     Args:
-        curves: the lookup; one whose :attr:`~scale_tune.economy.curves.Curves.no_replay` is None, or it means nothing.
+        curves: the lookup; one whose :attr:`~scale_tune.economy.lookup.Curves.no_replay` is None, or it means nothing.
         policy: with no more seeds than there are.
         orders: of configs and seeds. Those beyond what is sensible for a search of this size are left out.
         workers: trials at once.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from scale_tune.economy.curves import Curves
+from scale_tune.economy.lookup import Curves
 from scale_tune.economy.policy import Policy
 from scale_tune.economy.replay import Orders, Replayed, replay
 from scale_tune.ranking import best_first

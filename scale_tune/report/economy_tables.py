@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from rich import box
 from rich.table import Table
 
-from scale_tune.economy.answer import Economy
 from scale_tune.economy.bands import band
 from scale_tune.economy.budgets import Drawn, expected
+from scale_tune.economy.findings import Economy
 from scale_tune.economy.panel import Outcome, Panel
 
 MOST = 6
@@ -53,7 +53,7 @@ def fidelity_table(found: Economy) -> Table:
     shown = _doubling(max(ranks.epochs for _, ranks in found.ranks) - 1)
     for epoch in shown:
         table.add_column(f"epoch {epoch}", justify="right")
-    table.add_column("winner in best\nthird from epoch", justify="right")
+    table.add_column("winner in the best\nthird from epoch", justify="right")
     for curves, ranks in found.ranks:
         cells = [
             _with_interval(ranks.correlation[e - 1], ranks.low[e - 1], ranks.high[e - 1], 2) if e < ranks.epochs else ""
@@ -65,12 +65,14 @@ def fidelity_table(found: Economy) -> Table:
 
 def budget_table(found: Economy) -> Table:
     """What searches of so many random trials find on average, a row for each method and kind of data."""
-    table = _plain("expected after so many random trials: best on val [95 % interval]; below, its test")
+    table = _plain(
+        "expected after so many random trials: best on val [95 % interval], and its test; ± of half the trials"
+    )
     table.add_column("method")
     shown = _doubling(max(drawn.trials for _, drawn in found.draws))
     for n in shown:
         table.add_column(f"{n} trial{'s' * (n != 1)}", justify="right")
-    table.add_column("± over searches, seeds\n(of half the trials)", justify="right")
+    table.add_column("± over searches,\nover seeds", justify="right")
     for curves, drawn in found.draws:
         cells = [_expected(drawn, n) if n <= drawn.trials else "" for n in shown]
         half = expected(drawn, max(1, drawn.trials // 2))
@@ -81,7 +83,7 @@ def budget_table(found: Economy) -> Table:
 
 def _expected(drawn: Drawn, n: int) -> str:
     of, interval = expected(drawn, n), band(drawn, n, "val")
-    return f"{_with_interval(of.val, interval.low, interval.high, 3)}\n{of.test:.3f}"
+    return f"{_with_interval(of.val, interval.low, interval.high, 3)}\ntest {of.test:.3f}"
 
 
 def _doubling(most: int) -> list[int]:
@@ -93,7 +95,7 @@ def _doubling(most: int) -> list[int]:
 def _with_interval(value: float, low: float | None, high: float | None, digits: int) -> str:
     if math.isnan(value):
         return "–"
-    return f"{value:.{digits}f}" + ("" if low is None or high is None else f" [{low:.2f}, {high:.2f}]")
+    return f"{value:.{digits}f}" + ("" if low is None or high is None else f"\n[{low:.2f}, {high:.2f}]")
 
 
 def _about(found: Economy, method: str, dataset: str) -> str:

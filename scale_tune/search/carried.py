@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+
+from scale_tune.search.leftovers import own_directory
 
 PACKAGE = Path(__file__).parents[1]
 FILES = PurePosixPath("files")
@@ -60,8 +61,9 @@ def _of_wheel(package: Path) -> list[Path]:
 @contextmanager
 def job_directory(files: Sequence[Path]) -> Iterator[Path]:
     """A directory with the package and the files, to be uploaded and started in; it is gone afterwards."""
-    with TemporaryDirectory(prefix="scale-tune-") as made:
-        directory = Path(made)
+    with own_directory() as made:
+        directory = made / "job"
+        directory.mkdir()
         there = {file: Path(PACKAGE.name) / file.relative_to(PACKAGE) for file in package_files()}
         for file, place in {**there, **places(files)}.items():
             (directory / place).parent.mkdir(parents=True, exist_ok=True)

@@ -3,15 +3,16 @@
 import logging
 import os
 import secrets
-import socket
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import ray
 from ray._private import ray_constants
+from ray._private import utils as ray_utils
+from ray._private import worker as ray_worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scale_tune.datasets.ahead import data_corners, planned
@@ -21,12 +22,15 @@ from scale_tune.datasets.sources import data_root
 from scale_tune.errors import UserError
 from scale_tune.methods.defined import check_defined
 from scale_tune.search.carried import PACKAGE, job_directory
+from scale_tune.search.leftovers import clear_leftovers, own_ray
+from scale_tune.search.reaching import check_answers
 from scale_tune.search.stopping import Stop
 from scale_tune.search.token import keep_token_private
 from scale_tune.search.watchdog import watchdog
 from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import ResourceSpec, RunSpec
+from scale_tune.storage.full import what_is_full
 from scale_tune.storage.location import Location
 
 OBJECT_STORE_BYTES = 2**28
@@ -52,10 +56,12 @@ def cluster(address: str | None, stop: Stop) -> Iterator[Callable[[], None]]:
 
     Raises:
         UserError: there is no cluster at the address.
+        OSError: the directory for temporary files is full.
     """
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     keep_token_private(starts_ray=address is None)
     os.environ["SCALE_TUNE_DATA"] = str(data_root())  # a worker may have another current directory
+    clear_leftovers()
 
     def reconnect() -> None:
         ray.shutdown()
@@ -63,8 +69,7 @@ def cluster(address: str | None, stop: Stop) -> Iterator[Callable[[], None]]:
         connect()
 
     def connect() -> None:
-        _connect(address)
-        stop.install()  # Ray has taken SIGTERM
+        _connect(address, stop, watched)
         watched.enter_context(watchdog(ray.get_runtime_context().gcs_address, stop))
 
     with ExitStack() as watched:
@@ -75,23 +80,61 @@ def cluster(address: str | None, stop: Stop) -> Iterator[Callable[[], None]]:
             ray.shutdown()
 
 
-def _connect(address: str | None) -> None:
+def where() -> str:
+    """The cluster that this process is connected to, in words."""
+    nodes = _alive_nodes()
+    cpus, gpus = (sum(node["Resources"].get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
+    many = f"{len(nodes)} node{'s' * (len(nodes) != 1)}, {cpus:g} CPUs" + f" and {gpus:g} GPUs" * bool(gpus)
+    return f"the Ray cluster at {ray.get_runtime_context().gcs_address}: {many}"
+
+
+def _connect(address: str | None, stop: Stop, held: ExitStack) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     try:
-        if address is None:
-            with _on_loopback():
-                # Nothing large goes through the object store: data and checkpoints are files.
-                ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
-        else:
-            check_reachable(address)
-            told = {name: value for name in TOLD if (value := os.environ.get(name))}
-            with job_directory([]) as directory:
-                # All nodes run the driver's own code of this package; what it depends on must be installed there.
-                environment = {"env_vars": told, "py_modules": [str(directory / PACKAGE.name)]}
-                ray.init(address=address, runtime_env=environment, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        with _signals_left_alone(stop):
+            if address is None:
+                held.enter_context(own_ray())
+                with _on_loopback():
+                    # Nothing large goes through the object store: data and checkpoints are files.
+                    ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+            else:
+                check_answers(address)
+                told = {name: value for name in TOLD if (value := os.environ.get(name))}
+                with job_directory([]) as directory:
+                    # All nodes run the driver's own code of this package; what it depends on must be installed there.
+                    environment = {"env_vars": told, "py_modules": [str(directory / PACKAGE.name)]}
+                    ray.init(address=address, runtime_env=environment, **quiet)
+    except UserError:
+        raise
+    except Exception as error:  # of any kind, also where a machine is too busy to start it in time
+        if what_is_full(error) is not None:
+            raise
         where = f"can't connect to a Ray cluster at --address {address}" if address else "can't start Ray"
         raise UserError(f"{where}: {error}") from None
+
+
+@contextmanager
+def _signals_left_alone(stop: Stop) -> Iterator[None]:
+    """Have a signal do the same while Ray connects as before.
+
+    Ray takes SIGTERM twice: Python ends with the signal's number as its exit code then, and Ray's own code with its
+    trace. It has no public way not to. Nothing that is started while SIGTERM is held back inherits that.
+    """
+    take, connect = ray_utils.set_sigterm_handler, ray_worker.connect
+
+    def connect_undisturbed(*arguments: Any, **options: Any) -> Any:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            return connect(*arguments, **options)
+        finally:
+            stop.install()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    ray_utils.set_sigterm_handler, ray_worker.connect = lambda handler: None, connect_undisturbed
+    try:
+        yield
+    finally:
+        ray_utils.set_sigterm_handler, ray_worker.connect = take, connect
 
 
 @contextmanager
@@ -108,27 +151,6 @@ def _on_loopback() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = may_have_others
-
-
-def check_reachable(address: str) -> None:
-    """Somebody listens at the address; Ray itself would try for many minutes.
-
-    Args:
-        address: as ``host:port`` or ``http://host:port``; anything else, as ``auto``, is not looked at.
-
-    Raises:
-        UserError: nobody does.
-    """
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    try:
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-        if port is not None:
-            socket.create_connection((parts.hostname or "", port), timeout=10).close()
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"can't connect to a Ray cluster at --address {address}: {error}; see that its head runs, or leave "
-            "--address out to start Ray here"
-        ) from None
 
 
 def room(resources: ResourceSpec) -> int:

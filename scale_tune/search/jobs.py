@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import shlex
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,7 @@ from ray.exceptions import RayError
 
 from scale_tune.errors import NoResultError, UserError
 from scale_tune.search.carried import job_directory, places
-from scale_tune.search.cluster import check_reachable
-from scale_tune.search.stopping import STOPPED
+from scale_tune.search.stopping import STOPPED, Stop
 from scale_tune.shown import masked
 from scale_tune.storage.provenance import COMMAND_VARIABLE, COMMIT_VARIABLE, git_commit
 
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 60
 """How long a job that is stopped may take to end in good order; Ray's own three are too few for a busy machine."""
+ANSWER_SECONDS = 10
+"""For the cluster to answer at all."""
 FAILURES = (OSError, RuntimeError, ValueError, KeyError, RayError)
 """What Ray's client raises where a request fails, or the answer is not a Ray cluster's."""
 
@@ -74,7 +74,7 @@ class Job:
         """The command line on the cluster."""
         place = places(self.taken_along)
         words = [str(place[word] if isinstance(word, Path) else word) for word in self.arguments]
-        return shlex.join(["python", "-m", f"scale_tune.cli.{self.command}", *words])
+        return shlex.join(["python", "-m", "scale_tune.cli.entry", self.command, *words])
 
     def command_here(self, address: str) -> str:
         """The command line as it is given here, but for what is secret in it."""
@@ -106,13 +106,13 @@ def run_job(address: str, job: Job, say: Callable[[str], None]) -> int:
     client = _client(address)
     from scale_tune.search.following import ConnectionLostError, follow
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this process leaves the job alone
     try:
         job_id = _found(client, address, job, say) or _submit(client, address, job, say)
     except FAILURES as error:
         raise UserError(f"the cluster at --address {address} does not take the job: {_short(error)}") from None
     try:
-        details = follow(client, job_id, say)
+        with Stop(interrupts=True):  # whoever ends this process leaves the job alone
+            details = follow(client, job_id, say)
     except KeyboardInterrupt:
         say(f"\nleft the job, which goes on\n{job.hints(address, job_id)}")
         return STOPPED
@@ -145,7 +145,7 @@ def _client(address: str) -> Any:
     try:
         # Without aiohttp, Ray's client fails only when the job is there.
         import aiohttp  # noqa: F401
-        import requests  # noqa: F401
+        import requests
         from ray.job_submission import JobSubmissionClient
     except ImportError as error:
         raise UserError(
@@ -153,10 +153,11 @@ def _client(address: str) -> Any:
             "pip install 'ray[default]'"
         ) from None
     try:
-        check_reachable(address)
-    except UserError as error:
+        requests.get(f"{address}/api/version", timeout=ANSWER_SECONDS)  # Ray's client would wait without end
+    except (requests.RequestException, ValueError) as error:
         raise UserError(
-            f"{error}; unless ray start is given --dashboard-host=0.0.0.0, only the head node itself reaches it"
+            f"can't connect to a Ray cluster at --address {address}: {_short(error)}; see that its dashboard runs: "
+            "unless ray start is given --dashboard-host=0.0.0.0, only the head node itself reaches it"
         ) from None
     os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray prefers $RAY_ADDRESS to what the client is given
     for handler in logging.getLogger("ray").handlers:  # each upload and connection is told otherwise

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import LedgerState
 from scale_tune.search.callbacks import DriverCallback, LedgerScheduler, LedgerSearcher
 from scale_tune.search.closing import Closing
+from scale_tune.search.leftovers import own_directory
 from scale_tune.search.state import Search
 from scale_tune.search.stopping import SearchStopped
 from scale_tune.search.worker import TuneTrial
@@ -71,9 +71,7 @@ def _drive_leg(search: Search) -> None:
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"
     search.issued.clear()
     search.progress.time.work.clear()
-    # Workers of a search that is told to stop may write there until they are ended, also while it is deleted.
-    made = tempfile.TemporaryDirectory(prefix="scale-tune-", ignore_cleanup_errors=True)
-    with made as scratch, _ray_logs_to(search.run, Path(scratch)):
+    with own_directory() as scratch, _ray_logs_to(search.run, scratch):
         tuner = tune.Tuner(
             tune.with_resources(TuneTrial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}),
             tune_config=tune.TuneConfig(
@@ -85,7 +83,7 @@ def _drive_leg(search: Search) -> None:
             ),
             run_config=tune.RunConfig(
                 name=search.run.path.name,
-                storage_path=scratch,
+                storage_path=str(scratch),
                 callbacks=[DriverCallback(search)],
                 # The workers write their own checkpoints, into the run's directory.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

@@ -33,7 +33,7 @@ def side_by_side(
     Raises:
         UserError: there is no cluster at the address, it has no CPU, or workers keep dying.
     """
-    with cluster(address, Stop()):
+    with Stop(interrupts=True) as stop, cluster(address, stop):
         if not room(ResourceSpec()):
             raise UserError("no node of the Ray cluster has a CPU, which refitting takes; add one, or use --dfr none")
         task: Any = ray.remote(_called).options(num_cpus=1, max_retries=RETRIES)

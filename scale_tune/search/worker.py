@@ -1,10 +1,8 @@
 """What runs on a worker: one trial after another, each epoch a step that Ray asks for."""
 
-import errno
 import gc
 import logging
 import platform
-import shutil
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +12,12 @@ from scale_tune.errors import UserError
 from scale_tune.search.messages import CaughtUp, Failed, Full, Outcome, Prepared, Progressed, Report, Unfit, encode
 from scale_tune.spec import usercode
 from scale_tune.spec.config import TrialConfig
+from scale_tune.storage.full import what_is_full
 from scale_tune.storage.location import Location
 from scale_tune.storage.umask import keep_from_all
 
 if TYPE_CHECKING:
     from scale_tune.training.trial import Trial
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class TuneTrial(tune.Trainable):
@@ -102,22 +99,11 @@ def _progress(trial: "Trial") -> Progressed | Prepared | CaughtUp:
 
 def _trouble(error: Exception) -> Failed | Unfit | Full:
     """Whose fault an error is: the config's, unless files or data are the matter."""
-    host = platform.node()
-    if isinstance(error, OSError) and error.errno in FULL:
-        return Full(where=f"on {host}: {error}{_free_space(error.filename)}")
+    if (where := what_is_full(error)) is not None:
+        return Full(where=where)
     if isinstance(error, OSError | UserError):
-        return Unfit(why=f"on {host}: {error}")
+        return Unfit(why=f"on {platform.node()}: {error}")
     return Failed(traceback=traceback.format_exc())
-
-
-def _free_space(path: str | None) -> str:
-    if path is None:
-        return ""
-    try:
-        disk = shutil.disk_usage(Location.of(path).parent.address)
-    except OSError:
-        return ""
-    return f" ({disk.free / 1e6:.0f} MB of {disk.total / 1e6:.0f} MB are free)"
 
 
 def _open_trial(config: dict[str, Any]) -> "Trial":

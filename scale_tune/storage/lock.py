@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from scale_tune.errors import UserError
 from scale_tune.storage.database import Database
+from scale_tune.storage.full import what_is_full
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir
 
@@ -129,6 +130,8 @@ def _file_lock(path: Path, patience: float = 0) -> Iterator[bool]:
         yield False
         return
     except OSError as error:
+        if what_is_full(error) is not None:
+            raise
         raise UserError(f"can't lock the run {path.parent}: {error}") from None
     try:
         yield True

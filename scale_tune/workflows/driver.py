@@ -3,14 +3,15 @@
 import secrets
 import shlex
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from scale_tune.datasets.ahead import load_with_progress
 from scale_tune.datasets.preparation import identity
 from scale_tune.errors import NoResultError, UserError
 from scale_tune.ledger.studies import create_studies, read_trials
-from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room
+from scale_tune.search.cluster import check_cluster, cluster, nodes_with_room, where
 from scale_tune.search.hopeless import in_vain
 from scale_tune.search.overview import duration
 from scale_tune.search.progress import Progress
@@ -22,6 +23,7 @@ from scale_tune.spec.config import TrialConfig
 from scale_tune.spec.space import RunSpec
 from scale_tune.steps import Steps
 from scale_tune.storage.database import Database, check_database
+from scale_tune.storage.full import what_is_full
 from scale_tune.storage.location import Location
 from scale_tune.storage.lock import only_driver
 from scale_tune.storage.provenance import changes, provenance
@@ -61,28 +63,33 @@ def launch(
     Raises:
         UserError: what was asked for can't be run; nothing was written then.
         NoResultError: no trial can be selected, or will ever be.
-        KeyboardInterrupt: it was stopped before there was a run.
     """
-    stop = Stop(budget)
-    check_trackers(spec.track, check_new_run(storage, name))
-    database = _new_database(storage, name, ledger)
-    if address is None:  # here its progress can be shown
-        for dataset in _any_config(spec).datasets.values():
-            load_with_progress(dataset, steps)
-    steps.doing(_reaching_ray(address))
+    with Stop(budget) as stop:
+        check_trackers(spec.track, check_new_run(storage, name))
+        database = _new_database(storage, name, ledger)
+        if address is None:  # here its progress can be shown
+            for dataset in _any_config(spec).datasets.values():
+                load_with_progress(dataset, steps)
+        with _connected(address, stop, steps) as reconnect:
+            steps.doing("trying a step of each method on the workers")
+            one_disk = address is None and storage.local is not None
+            data = check_cluster(spec, None if one_disk else storage, steps)
+            with stop.noted():  # a run is made as a whole or not at all
+                if database is not None:
+                    create_studies(database, spec.methods)
+                run = create_run(storage, name, spec, data, database, priors)
+            with only_driver(run):
+                return _drive(run, spec, stop, reconnect, steps)
+
+
+@contextmanager
+def _connected(address: str | None, stop: Stop, steps: Steps) -> Iterator[Callable[[], None]]:
+    """Ray, and which: before anything waits for it."""
+    steps.doing("starting Ray" if address is None else f"connecting to Ray at {address}")
     with cluster(address, stop) as reconnect:
-        steps.doing("trying a step of each method on the workers")
-        one_disk = address is None and storage.local is not None
-        data = check_cluster(spec, None if one_disk else storage, steps)
-        if database is not None:
-            create_studies(database, spec.methods)
-        run = create_run(storage, name, spec, data, database, priors)
-        with only_driver(run):
-            return _drive(run, spec, stop, reconnect, steps)
-
-
-def _reaching_ray(address: str | None) -> str:
-    return "starting Ray" if address is None else f"connecting to Ray at {address}"
+        if address is not None:
+            steps(f"connected to {where()}")
+        yield reconnect
 
 
 def _new_database(storage: Location, name: str, url: str | None) -> Database | None:
@@ -114,11 +121,11 @@ def resume(
         NoResultError: no trial can be selected, or will ever be.
         UserError: another driver works on it, the ledger is gone or damaged, or the data has changed.
     """
-    stop = Stop(budget)
-    check_trackers(spec.track, run)
-    usercode.provide(run.sources())
-    with only_driver(run):
-        try:
+    with Stop(budget) as stop:
+        stop.how_to_go_on = _how_to_go_on(run)
+        check_trackers(spec.track, run)
+        usercode.provide(run.sources())
+        with only_driver(run):
             # What is wrong with the ledger is an error before anything is started.
             steps.doing("checking the ledger and the records")
             check_whole(run, spec)
@@ -127,15 +134,12 @@ def resume(
                 steps(f"warning: not what the run was started with: {'; '.join(changed)}")
             # On this machine alone, what a worker found at the launch need not be found again: that takes seconds.
             here = None if address else _data_here(run, spec, steps)
-            steps.doing(_reaching_ray(address))
-            with cluster(address, stop) as reconnect:
+            with _connected(address, stop, steps) as reconnect:
                 steps.doing("checking the workers")
                 nodes_with_room(spec.resources)
                 _check_same_data(run, here or check_cluster(spec, run.path, steps))
                 run.note_resumed(spec, now)
                 return _drive(run, spec, stop, reconnect, steps, retry_failed=retry_failed)
-        except KeyboardInterrupt:
-            return _stopped(run, stop, steps)
 
 
 def confirm(run: RunDir, top_k: int, address: str | None, steps: Steps) -> bool:
@@ -238,11 +242,13 @@ def _searched(search: Search, reconnect: Callable[[], None], steps: Steps) -> bo
         with search.progress as progress, Beside(search.run, search.spec.track, progress.say) as trackers:
             done = run_search(search, reconnect)
             if done:
-                trackers.finish()
+                with search.stop.interrupting():
+                    trackers.finish()
             return done
-    except KeyboardInterrupt:
-        return False
     except Exception as error:  # Ray ends a search by errors of many kinds; the ledger and checkpoints are whole
+        if (full := what_is_full(error)) is not None:
+            search.stop.wish(f"there is no space left {full}")
+            return False
         steps(f"the search broke off: {error!r:.500}")
         _write_error(search.run, traceback.format_exc(), steps)
         return False

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scale_tune.analysis.entries import RunTables
-from scale_tune.economy.answer import Economy, economy_of
+from scale_tune.economy.economy_schemas import economy_tables
+from scale_tune.economy.findings import Economy, economy_of
 from scale_tune.economy.panel import ORDERS
-from scale_tune.economy.tables import economy_tables
 from scale_tune.errors import UserError
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir

@@ -1,11 +1,12 @@
-"""How lines are printed."""
+"""How lines are printed, and addresses taken."""
 
 import io
 
 import pytest
+import typer
 from rich.console import Console
 
-from scale_tune.cli.common import say, say_written
+from scale_tune.cli.common import checked_address, say, say_written
 from tests.support.commands import Terminal
 
 NOTE = "note: scale: 2 of the 3 seeds that were asked for, of which /a/path/that/is/longer/than/the/terminal is one"
@@ -39,3 +40,26 @@ def test_what_was_written_is_a_line_for_each_directory():
         "wrote s3://lab/run/report.html",
         "wrote copy.log",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [(" auto\n", "auto"), ("head:6379\n", "head:6379"), ("[::1]:6379", "[::1]:6379"), (None, None)],
+)
+def test_blanks_around_an_address_are_nobodys_concern(given, address):
+    assert checked_address(given) == address
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("", "must be an address"),
+        (" \n", "must be an address"),
+        ("head :6379", "must be an address"),
+        ("::1:6379", "stands in brackets"),
+        ("ray://head:10001", "http://head:8265"),
+    ],
+)
+def test_what_is_no_address_of_a_cluster_is_refused(given, message):
+    with pytest.raises(typer.BadParameter, match=message):
+        checked_address(given)

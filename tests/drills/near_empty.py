@@ -3,28 +3,33 @@
 import random
 from typing import Any
 
-from ray import tune
-
-import scale_tune.search.run
-from scale_tune.cli.tune import tune_app
-from scale_tune.search.messages import Progressed, Report, encode
+from scale_tune.cli.entry import run
 
 
-class NearEmpty(tune.Trainable):
-    def setup(self, config: dict[str, Any]) -> None:
-        self.reset_config(config)
+def near_empty() -> None:
+    from ray import tune
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        drawn = random.Random(new_config["trial"])
-        self.curve = sorted(drawn.random() for _ in range(3))
-        self.epoch = 0
-        return True
+    import scale_tune.search.run
+    from scale_tune.cli.tune import tune_app
+    from scale_tune.search.messages import Progressed, Report, encode
 
-    def step(self) -> dict[str, Any]:
-        self.epoch += 1
-        told = Progressed(objectives=self.curve[: self.epoch], finished=self.epoch == len(self.curve))
-        return encode(Report(outcome=told, notes=[]))
+    class NearEmpty(tune.Trainable):
+        def setup(self, config: dict[str, Any]) -> None:
+            self.reset_config(config)
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            drawn = random.Random(new_config["trial"])
+            self.curve = sorted(drawn.random() for _ in range(3))
+            self.epoch = 0
+            return True
+
+        def step(self) -> dict[str, Any]:
+            self.epoch += 1
+            told = Progressed(objectives=self.curve[: self.epoch], finished=self.epoch == len(self.curve))
+            return encode(Report(outcome=told, notes=[]))
+
+    scale_tune.search.run.TuneTrial = NearEmpty
+    tune_app()
 
 
-scale_tune.search.run.TuneTrial = NearEmpty
-tune_app()
+run(near_empty)

@@ -83,6 +83,9 @@ def test_the_package_is_shipped_to_workers(space, tmp_path, cluster):
     result = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert read_record(RunDir(tmp_path / "runs" / "demo").trial("erm_target-00000")).node == "shipped"
+    joined, _, waited = result.stdout.partition("trying a step of each method")
+    assert f"connected to the Ray cluster at {cluster.address}: 1 node, 1 CPUs\n" in joined, "said before it waits"
+    assert waited
 
 
 @pytest.mark.parametrize("cluster", [WITH_JOBS], indirect=True)

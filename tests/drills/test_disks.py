@@ -3,12 +3,14 @@
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.drills.conftest import SAMPLES
 from tests.support.commands import kill_group, run, start, wait_until
+from tests.support.runs import fast_spec, make_run
 from tests.support.searches import assert_search_is_whole, descendants, epochs_in_ledger, ledger_of, wait_for_end
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -19,7 +21,7 @@ def small_disk(tmp_path):
     """A disk of its own in memory; it takes root to mount one."""
     directory = tmp_path / "disk"
     directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", directory], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,nr_inodes=2000", "tmpfs", directory], check=True)
     yield directory
     subprocess.run(["umount", "--lazy", directory], check=True)
 
@@ -73,6 +75,45 @@ def fill(path: Path) -> None:
                     pass
             except OSError:
                 continue
+
+
+def use_up_inodes(directory: Path) -> None:
+    directory.mkdir()
+    with suppress(OSError):
+        for number in range(10_000):
+            (directory / str(number)).touch()
+
+
+@pytest.mark.parametrize(
+    ("full_of", "what"), [("bytes", "0 MB of 17 MB are free"), ("files", "no inode of 2,000 is free")]
+)
+def test_a_search_that_can_not_go_on_as_a_disk_is_full_says_so(small_disk, tmp_path, full_of, what):
+    made = make_run(small_disk, fast_spec(methods=["erm_target"], num_samples=1), leave_running="erm_target-00000")
+    ballast = small_disk / "ballast"
+    use_up_inodes(ballast) if full_of == "files" else fill(ballast)
+    result = run("tune", "--resume", made.path)
+    said = result.stdout + result.stderr
+    assert result.returncode == 3, said
+    assert "stopped, as there is no space left on " in said
+    assert what in said
+    assert "Traceback" not in said
+    shutil.rmtree(ballast) if ballast.is_dir() else ballast.unlink()
+    result = run("tune", "--resume", made.path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("full_of", ["bytes", "files"])
+def test_a_directory_for_temporary_files_that_is_full_says_so(space, small_disk, tmp_path, monkeypatch, full_of):
+    ballast = small_disk / "ballast"
+    use_up_inodes(ballast) if full_of == "files" else fill(ballast)
+    monkeypatch.setenv("TMPDIR", str(small_disk))
+    result = run("tune", space, "--name", "demo", "--storage", tmp_path / "runs")
+    said = result.stdout + result.stderr
+    assert result.returncode == 3, said
+    assert "there is no space left on" in said
+    assert str(small_disk) in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_truncated_checkpoint_and_a_torn_ledger_line_cost_an_epoch_at_most(space, tmp_path):

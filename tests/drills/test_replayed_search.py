@@ -6,7 +6,7 @@ import yaml
 
 from scale_tune.analysis.entries import RunTables
 from scale_tune.analysis.selection import select_best
-from scale_tune.economy.curves import curves_of
+from scale_tune.economy.lookup import curves_of
 from scale_tune.economy.policy import Policy
 from scale_tune.economy.replay import Orders, replay
 from scale_tune.ledger.studies import LedgerState

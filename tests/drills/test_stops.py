@@ -69,7 +69,7 @@ def test_ctrl_c_before_there_is_a_run_writes_nothing(space, tmp_path):
     time.sleep(2.5)  # any moment before the workers have started will do
     os.kill(driver.pid, signal.SIGINT)
     assert driver.wait(60) == 3, log.read_text()
-    assert "before there was a run" in log.read_text()
+    assert "stopped, as SIGINT was received; start it again by the same command" in log.read_text()
     assert not (tmp_path / "runs" / "demo").exists()
 
 

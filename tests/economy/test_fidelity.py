@@ -30,7 +30,7 @@ def test_the_correlation_is_spearmans_with_equal_values_sharing_a_rank(levels):
     assert (found.correlation[-1], found.low[-1], found.high[-1]) == pytest.approx((1, 1, 1))
 
 
-@pytest.mark.parametrize(("true", "configs"), [(0.3, 24), (0.8, 12), (0.95, 30), (-0.6, 24)])
+@pytest.mark.parametrize(("true", "configs"), [(0.95, 30), (-0.6, 12)])
 def test_intervals_hold_the_true_correlation_as_often_as_they_say(true, configs):
     """For more cases see ``benchmarks/fidelity_coverage.py``."""
     random, outcomes, held = np.random.default_rng(9), 120, []

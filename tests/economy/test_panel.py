@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from scale_tune.economy.answer import Economy
+from scale_tune.economy.economy_schemas import POLICIES, economy_tables
+from scale_tune.economy.findings import Economy
 from scale_tune.economy.panel import LOSES, SURE, front, judged, tried
-from scale_tune.economy.tables import POLICIES, economy_tables
 from tests.support.curves import curves_from, rising
 from tests.support.reports import spec_of
 
@@ -26,6 +26,7 @@ def test_no_policy_is_tried_twice():
         stages = [(policy.stages(epochs, 30), policy.scheduler.name, policy.part) for policy in policies]
         assert all(of[-1].epoch == epochs for of, *_ in stages)
         assert policies[0].stages(epochs, 30)[0].epoch == epochs, "the whole search comes first"
+    assert not any(policy.is_race for policy in tried(10, 3, brief=True))
     assert any(policy.is_race for policy in tried(10, 3))
     assert not any(policy.is_race for policy in tried(10, 1))
 
@@ -48,7 +49,7 @@ def test_where_early_ranks_mislead_the_whole_search_is_recommended():
     level = np.linspace(0.1, 0.5, 12)[:, None, None]
     val = np.tile(level, (1, 2, 8))
     val[:, :, -1] = 1 - val[:, :, 0]
-    panel = judged(spec_of(**{**SPEC.model_dump(), "seeds": [0, 1]}), [curves_from(val)], orders=100)
+    panel = judged(spec_of(**{**SPEC.model_dump(), "seeds": [0, 1]}), [curves_from(val)], orders=100, brief=True)
     assert panel.recommended == 0
     assert panel.recommendation == "scheduler: {name: none}\n"
     assert "train every trial to its end" in panel.sentence

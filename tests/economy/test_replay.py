@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scale_tune.economy.curves import mean_over_seeds
+from scale_tune.economy.lookup import mean_over_seeds
 from scale_tune.economy.policy import Policy, Stage
 from scale_tune.economy.replay import Orders, random_orders, replay
 from scale_tune.ledger.ledger import Ledger

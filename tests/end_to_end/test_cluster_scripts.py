@@ -167,7 +167,7 @@ def test_the_command_of_the_ray_job_is_taken(tmp_path):
 
 def tune_command(directory: Path, command: list, *, run_exists: bool) -> list[str]:
     """Which tune.py command is run in the end, by a Python that says so."""
-    script = f'case " $* " in *" --dry-run "*) exit {int(not run_exists)} ;; esac; printf "%s\\n" "$@"'
+    script = f'case " $* " in *" --dry-run "*) exit {0 if run_exists else 2} ;; esac; printf "%s\\n" "$@"'
     executable(directory / "python", "python", script)
     environment = os.environ | {"PATH": f"{directory / 'python'}:{os.environ['PATH']}"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -232,13 +232,35 @@ def test_a_run_without_a_name_could_not_be_found_again():
     assert "--name" in result.stderr
 
 
+@pytest.mark.parametrize("code", [3, 130, 143])
+def test_who_is_told_to_stop_while_the_run_is_looked_for_starts_nothing(tmp_path, code):
+    executable(tmp_path / "python", "python", f'echo "$@" >>{tmp_path}/called; exit {code}')
+    environment = os.environ | {"PATH": f"{tmp_path / 'python'}:{os.environ['PATH']}"}
+    command = ["bash", CLUSTER / "launch_or_resume.sh", "space.yaml", "--name=x"]
+    assert subprocess.run(command, env=environment, check=False).returncode == code
+    assert len((tmp_path / "called").read_text().splitlines()) == 1
+
+
 # Jobs
 
 
-@pytest.mark.parametrize(("code", "again"), [(0, False), (2, False), (3, True), (4, False)])
-def test_a_job_is_given_back_to_the_scheduler_if_its_search_can_go_on_and_not_if_it_has_failed(tmp_path, code, again):
+@pytest.mark.parametrize(
+    ("end", "code", "again"),
+    [
+        ("exit 0", 0, False),
+        ("exit 1", 1, False),
+        ("exit 2", 2, False),
+        ("exit 3", 3, True),
+        ("exit 4", 4, False),
+        ("exit 130", 3, True),
+        ("kill -KILL $$", 3, True),
+    ],
+)
+def test_a_job_is_given_back_to_the_scheduler_if_its_search_can_go_on_and_not_if_it_has_failed(
+    tmp_path, end, code, again
+):
     """All but the search's end, and the time that it took, is played."""
-    (tmp_path / "launch_or_resume.sh").write_text(f"exit {code}")
+    (tmp_path / "launch_or_resume.sh").write_text(end)
     script = f"""
         source {CLUSTER}/search_on_nodes.sh
         here={tmp_path} SECONDS=$((TOO_SOON + 1))

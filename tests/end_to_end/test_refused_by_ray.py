@@ -19,7 +19,7 @@ DIGITS = REPOSITORY / "search_spaces" / "digits.yaml"
 @pytest.fixture(scope="module")
 def connected() -> Iterator[Callable[[], None]]:
     """One Ray on this machine, as the command starts one for itself."""
-    with handlers_kept(), cluster(None, Stop()) as reconnect:
+    with handlers_kept(), Stop() as stop, cluster(None, stop) as reconnect:
         yield reconnect
 
 

@@ -30,10 +30,8 @@ SPEC = fast_spec(methods=["erm"], num_samples=2, epochs=2, scheduler={"name": "n
 @pytest.fixture
 def search(tmp_path) -> Search:
     run = create_run(Location.of(tmp_path), "run", SPEC, {})
-    stop = Stop.__new__(Stop)  # without its signals
-    stop.reason = None
     progress = Progress(Console(file=io.StringIO()), SPEC)
-    search = Search(run=run, spec=SPEC, progress=progress, stop=stop, retry_failed=False, sources={})
+    search = Search(run=run, spec=SPEC, progress=progress, stop=Stop(), retry_failed=False, sources={})
     search.ledger = Ledger(run.ledger, SPEC)
     search.closing = Closing(run, search.ledger)
     return search
@@ -178,9 +176,8 @@ def test_a_resumed_search_whose_failures_are_old_is_given_another_chance(search)
     many(search)
     for _ in range(3):
         failing(search)
-    later = Search(run=search.run, spec=search.spec, progress=search.progress, stop=Stop.__new__(Stop), sources={},
+    later = Search(run=search.run, spec=search.spec, progress=search.progress, stop=Stop(), sources={},
                    retry_failed=False)  # fmt: skip
-    later.stop.reason = None
     later.ledger, later.closing = Ledger(search.run.ledger, search.spec), search.closing
     failing(later)
     failing(later)

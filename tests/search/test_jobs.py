@@ -108,7 +108,7 @@ def test_a_command_is_submitted_with_its_files_and_followed_line_by_line(cluster
     (details,) = cluster.known
     assert details.submission_id == f"{launch(space).id_prefix}1"
     assert shlex.split(details.entrypoint) == [
-        "exec", "env", "SCALE_TUNE_DATA=/shared/my data", "python", "-m", "scale_tune.cli.tune",
+        "exec", "env", "SCALE_TUNE_DATA=/shared/my data", "python", "-m", "scale_tune.cli.entry", "tune",
         "files/spaces/digits.yaml", "--name", "demo", "--storage", "/runs",
     ]  # fmt: skip
     assert {"files/spaces/digits.yaml", "files/methods/mine.py", "scale_tune/cli/tune.py"} <= cluster.taken

@@ -15,10 +15,11 @@ from unittest.mock import patch
 
 from scale_tune.cli.analyze import main as analyze
 from scale_tune.cli.tune import main as tune
+from scale_tune.search.stopping import SIGNALS
 from tests.conftest import REPOSITORY
 
 MAIN: dict[str, Callable[[], object]] = {"tune": tune, "analyze": analyze}
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+HANDLED = (*SIGNALS, signal.SIGALRM)
 """Signals whose handlers the commands set."""
 
 

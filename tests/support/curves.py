@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scale_tune.economy.curves import Curves
+from scale_tune.economy.lookup import Curves
 
 
 def rising(random: np.random.Generator, configs: int, seeds: int, epochs: int, *, levels: int = 1000) -> np.ndarray:

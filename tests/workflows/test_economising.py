@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from scale_tune.economy.tables import ECONOMIES
+from scale_tune.economy.economy_schemas import ECONOMIES
 from scale_tune.storage.seal import check_seal
 from scale_tune.tables.files import KIND
 from tests.support.commands import call

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -36,7 +37,7 @@ def cost(analysed: Analysis) -> pd.DataFrame:
         analysed.spec.seeds_in(method, epochs)
         for method, epochs in zip(trials["method"], trials["epochs"], strict=True)
     ]
-    begun = (trials["seeds"].fillna(0) + trials["diverged"].fillna(0)).clip(lower=pd.Series(in_lockstep, trials.index))
+    begun = np.maximum(trials["seeds"].fillna(0) + trials["diverged"].fillna(0), in_lockstep)
     own = pd.DataFrame(
         {
             "method": trials["method"],

@@ -6,9 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from scale_tune.analysis.entries import RunTables
-from scale_tune.economy.answer import Economy, economy_of
 from scale_tune.economy.bands import band
 from scale_tune.economy.budgets import expected, spread_out
+from scale_tune.economy.findings import Economy, economy_of
 from scale_tune.economy.panel import Outcome, Panel
 from scale_tune.report.html.data import Analysis
 from scale_tune.report.html.markup import Column, PrintedTable
@@ -32,7 +32,7 @@ def section(analysed: Analysis) -> Section:
     if trials > MOST_TOLD:
         lead = f"A search of more than {MOST_TOLD:,} trials takes minutes to be replayed: analyze.py economy does it."
         return Section(id="enough", title="Was it enough?", lead=lead)
-    found = economy_of(tables, orders=ORDERS, replayed=trials <= MOST_REPLAYED)
+    found = economy_of(tables, orders=ORDERS, brief=True, replayed=trials <= MOST_REPLAYED)
     looks = looks_of(analysed)
     printed = [*_policies(found, looks), *_ranks(found, looks)]
     return Section(

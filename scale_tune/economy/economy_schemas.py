@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from scale_tune.economy.answer import Economy
 from scale_tune.economy.bands import band
 from scale_tune.economy.budgets import expected, spread_out
-from scale_tune.economy.curves import Curves
+from scale_tune.economy.findings import Economy
+from scale_tune.economy.lookup import Curves
 from scale_tune.economy.panel import RANGE, Panel, Spread
 from scale_tune.economy.power import FURTHER_SEEDS, WANTED
 from scale_tune.economy.warm_starts import BEST_FIRST, MOST_FIRST, NO_PRIOR, WORST_FIRST
@@ -65,7 +65,7 @@ POLICIES = pa.schema(
             "near",
             pa.float64(),
             "share of the orders that select a config whose objective, the mean over all seeds, is within one standard "
-            "error (over seeds) of that of the whole run's; null of one seed",
+            "error of that of the whole run's, one over seeds, of the best third of the configs; null of one seed",
             "fraction",
         ),
         *_spread(

@@ -6,7 +6,8 @@ import pytest
 from scale_tune.analysis.counts import measured, rows_of_trial
 from scale_tune.analysis.entries import RunTables
 from scale_tune.analysis.selection import select_best
-from scale_tune.economy.curves import Curves, Refused, curves_of, mean_over_seeds
+from scale_tune.economy.lookup import Curves, Refused, curves_of, mean_over_seeds
+from tests.support.curves import curves_from
 from tests.support.reports import spec_of, state_of, tables_of
 
 WHOLE = {"sampler": "random", "scheduler": {"name": "none"}}
@@ -52,9 +53,14 @@ def test_its_objectives_are_those_of_a_search_to_the_last_bit():
     assert mean_over_seeds(val)[:, 0].tolist() == [sum(config) / 3 for config in val[:, :, 0].tolist()]
 
 
-def test_the_standard_error_is_the_winners_over_its_seeds(whole):
-    curves = lookups(whole)["scale"]
-    assert curves.standard_error == pytest.approx(curves.val[curves.winner, :, -1].std(ddof=1) / 3**0.5)
+def test_the_standard_error_is_that_of_the_best_configs_whose_seeds_may_agree_by_luck_in_one_of_them():
+    spreads = np.array([0.0, 0.01, 0.02, 0.01, 0.03, *[0.2] * 13, 0.0])
+    val = np.linspace(0.9, 0.5, 19)[:, None, None] + spreads[:, None, None] * np.array([-1, 0, 1])[:, None]
+    val[-1] = 0.99
+    curves = curves_from(val, selectable=np.arange(19) < 18)
+    assert curves.winner == 0
+    best = [*spreads[:5], 0.2]
+    assert curves.standard_error == pytest.approx((np.square(best).mean() / 3) ** 0.5)
 
 
 @pytest.mark.parametrize(

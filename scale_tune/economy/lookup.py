@@ -90,10 +90,16 @@ class Curves:
 
     @cached_property
     def standard_error(self) -> float | None:
-        """Of the winner's objective over its seeds; None of one seed."""
+        """Of the objective of a config like the winner, over its seeds; None of one seed.
+
+        The root mean square of those of the best configs: of its own few seeds alone it would be hardly known, and may
+        come out as next to nothing.
+        """
         if self.winner is None or len(self.seeds) < 2:
             return None
-        return float(self.val[self.winner, :, -1].std(ddof=1) / len(self.seeds) ** 0.5)
+        among = np.flatnonzero(self.selectable)
+        best = among[np.argsort(-self.final[among], kind="stable")[: max(FEWEST, len(among) // 3)]]
+        return float((self.val[best, :, -1].var(axis=1, ddof=1).mean() / len(self.seeds)) ** 0.5)
 
     @property
     def no_fidelity(self) -> str | None:

@@ -9,8 +9,8 @@ from scale_tune.analysis.entries import RunTables, entries
 from scale_tune.analysis.grouped import Note, grouped
 from scale_tune.economy import leads, power
 from scale_tune.economy.budgets import Drawn, drawn_of
-from scale_tune.economy.curves import Curves, Refused, curves_of
 from scale_tune.economy.fidelity import Fidelity, fidelity, warning
+from scale_tune.economy.lookup import Curves, Refused, curves_of
 from scale_tune.economy.panel import ORDERS, Panel, judged
 from scale_tune.economy.power import Power
 from scale_tune.economy.replay import Replayed, random_orders
@@ -78,6 +78,7 @@ def economy_of(
     *,
     orders: int = ORDERS,
     workers: int = 1,
+    brief: bool = False,
     replayed: bool = True,
     others: Sequence[RunTables] = (),
 ) -> Economy:
@@ -87,13 +88,14 @@ def economy_of(
         tables: its own.
         orders: random orders in which each policy is replayed.
         workers: trials at once.
+        brief: whether fewer policies are replayed, see :func:`scale_tune.economy.panel.tried`.
         replayed: whether anything is replayed, which of thousands of trials takes minutes.
         others: runs whose best configs are tried first in replays, if both have drawn the same.
     """
     found = list(curves_of(tables))
     known = [each for each in found if isinstance(each, Curves)]
     sound = [curves for curves in known if curves.no_replay is None]
-    panel = judged(tables.spec, sound, orders=orders, workers=workers) if sound and replayed else None
+    panel = judged(tables.spec, sound, orders=orders, workers=workers, brief=brief) if sound and replayed else None
     apart = list(_apart(tables))
     return Economy(
         run=tables.name,
