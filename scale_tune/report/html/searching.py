@@ -38,6 +38,9 @@ def history(analysed: Analysis) -> Section:
         Column("absent", "not begun", "integer"),
     ]
     progress = data.progress(trials, analysed.spec)
+    first = analysed.spec.scheduler.first_seeds
+    race = f" Up to the last rung, where others join, the mean is over the first {first} of the seeds."
+    race *= first is not None
     return Section(
         id="history",
         title="The search",
@@ -45,7 +48,7 @@ def history(analysed: Analysis) -> Section:
         f"the best objective so far ({words(analysed.spec.objective)} accuracy on validation); all methods are on one "
         "scale. A dot is a complete trial, a grey cross one that was pruned (stopped early), with the objective it had "
         "then, a grey triangle one that failed, a grey diamond one that is running. The line is the best that may be "
-        "selected. A trial without any epoch has no mark. A click on a mark opens its trial.",
+        f"selected. A trial without any epoch has no mark. A click on a mark opens its trial.{race}",
         figures=drawn,
         multiples=True,
         tables=[PrintedTable("history-table", "What became of the trials", columns, progress, "method")],
