@@ -25,6 +25,7 @@ FIRST = "erm_target-00000"
 """The first to reach each rung goes on there, whatever its objective."""
 SPEC = {
     "methods": ["erm_target"],
+    "space": {"lr": {"type": "float", "low": 1e-3, "high": 1e-1, "log": True}, "batch_size": 200},
     "num_samples": 4,
     "epochs": EPOCHS,
     "seeds": list(range(SEEDS)),
