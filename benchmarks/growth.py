@@ -32,7 +32,7 @@ dataset: {name: digits}
 model: {name: small_cnn}
 methods: [erm_target, scale]
 space:
-  lr: {type: float, low: 1e-4, high: 1e-1, log: true}
+  lr: {type: float, low: 0.0001, high: 0.1, log: true}
   momentum: {type: float, low: 0.0, high: 0.99}
   batch_size: {type: choice, values: [16, 32, 64]}
 seeds: [0]

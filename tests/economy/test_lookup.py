@@ -116,7 +116,7 @@ def test_of_a_method_without_a_complete_trial_nothing_is_told():
 def test_a_trial_without_a_record_is_left_out(whole):
     gone = {name: table[table["trial"] != "erm-00002"] for name, table in whole.tables.items() if name != "trials"}
     curves = lookups(RunTables(name="run", spec=whole.spec, tables=whole.tables | gone))["erm"]
-    assert curves.left_out == ("1 without a record",)
+    assert curves.left_out == ("1 without a record of all seeds",)
     assert len(curves.trials) == 11
 
 
