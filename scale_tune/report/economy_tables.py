@@ -10,6 +10,8 @@ from scale_tune.economy.bands import band
 from scale_tune.economy.budgets import Drawn, expected
 from scale_tune.economy.findings import Economy
 from scale_tune.economy.panel import Outcome, Panel
+from scale_tune.economy.policy import Policy
+from scale_tune.spec.space import SchedulerSpec
 
 MOST = 6
 """Lookups that have a table each; of more, the recommended policy alone is told, a row for each."""
@@ -17,7 +19,7 @@ WORST = 0.05
 """Of the loss on val: what loses more is of no interest, however little it costs."""
 SHOWN = 6
 """Epochs, and numbers of trials, for which there is room."""
-DEFAULT = "asha 1/3"
+DEFAULT = Policy(scheduler=SchedulerSpec(), seeds=1).name
 """The scheduler of a search space that names none, which is always told."""
 
 

@@ -58,7 +58,7 @@ class SchedulerSpec(Frozen):
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
     """``asha`` compares trials at rungs, ``hyperband`` in brackets whose first rungs are at different epochs;
     ``median`` stops what is below the median of the complete trials; ``none`` trains every trial to its end."""
-    grace_period: int = Field(default=1, ge=1, le=MANY)
+    grace_period: int = Field(default=3, ge=1, le=MANY)
     """No trial is stopped before this epoch, which is the first rung."""
     reduction_factor: int = Field(default=3, ge=2, le=MANY)
     """Of asha and hyperband: at a rung the best 1/reduction_factor go on; each rung is this many times later."""
