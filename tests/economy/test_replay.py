@@ -171,7 +171,8 @@ def test_fewer_seeds_select_by_these_and_are_judged_by_all():
 def test_a_race_spends_what_joins_it_and_ends_with_all_seeds():
     val = np.tile(np.linspace(0.9, 0.1, 6)[:, None, None], (1, 3, 4))
     curves = curves_from(val)
-    race = Policy(scheduler=SchedulerSpec(name="asha", reduction_factor=2, first_seeds=1), seeds=3)
+    asha = SchedulerSpec(name="asha", grace_period=1, reduction_factor=2, first_seeds=1)
+    race = Policy(scheduler=asha, seeds=3)
     assert race.stages(4, 6) == tuple(Stage(epoch=e, seeds=s) for e, s in [(1, 1), (2, 1), (4, 3)])
     orders = Orders(configs=np.arange(6)[None], seeds=np.arange(3)[None])
     replayed = replay(curves, race, orders)
