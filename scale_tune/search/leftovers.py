@@ -75,8 +75,8 @@ def _clear_rays(note: Path) -> None:
 
 
 def _rays() -> Path:
-    """Where Ray keeps its directories."""
-    return Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"
+    """Where Ray keeps its directories, also where that is full and Python's tempfile would take another place."""
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray")  # noqa: S108 - as Ray does
 
 
 def _check_room(directory: Path) -> None:
