@@ -41,7 +41,7 @@ def test_a_search_with_one_worker_prunes_and_selects_as_its_replay(tmp_path):
     assert 0 < replayed.complete.sum() < 10
 
     space = tmp_path / "space.yaml"
-    space.write_text(yaml.safe_dump(SEARCH | {"scheduler": ASHA, "resources": {"max_concurrent": 1}}))
+    space.write_text(yaml.safe_dump(SEARCH | {"scheduler": ASHA, "resources": {"max_concurrent": 1}}, sort_keys=False))
     result = run("tune", space, "--name", "asha", "--storage", tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     trials = ledger_of(tmp_path / "asha")
