@@ -100,6 +100,7 @@ def test_a_browser_shows_all_of_it_and_fetches_nothing(run, browser, width, tmp_
         "Worst-group accuracy over epochs",
         "The search",
         "Cost",
+        "Was it enough?",
         "Hyperparameters",
         "What the methods report besides",
         "DFR: the last layer refitted",
