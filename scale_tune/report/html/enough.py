@@ -38,7 +38,7 @@ def section(analysed: Analysis) -> Section:
     return Section(
         id="enough",
         title="Was it enough?",
-        lead=" ".join(f"{sentence}." for sentence in _sentences(found)) or "No trial has run to its end yet.",
+        lead="\n".join(f"{sentence}." for sentence in _sentences(found)) or "No trial has run to its end yet.",
         figures=[*_budget_figures(found, analysed, looks), *_cost_figures(found, looks)],
         tables=printed[:1],
         folded=printed[1:],

@@ -31,6 +31,7 @@ class Section:
     id: str
     title: str
     lead: str
+    """What it tells first; each line is a paragraph."""
     figures: Sequence[ShownFigure] = ()
     more_figures: Sequence[ShownFigure] = ()
     """Figures of the same kind that a click unfolds."""
