@@ -46,7 +46,7 @@ def economy(
         with Stop(interrupts=True):
             found = economise([RunDir(path) for path in run_dirs], where, steps, orders=orders, workers=workers)
     except KeyboardInterrupt:
-        typer.echo("stopped; nothing was written")
+        typer.echo("stopped; the same command begins again, and each file that was written is whole")
         raise typer.Exit(STOPPED) from None
     except UserError as error:
         exit_with(error)

@@ -53,6 +53,8 @@ def run(command: Callable[[], None]) -> NoReturn:
                 raise
             if full is not None:
                 print(shown(f"stopped, as there is no space left {full}; the same command goes on"), file=sys.stderr)
+            elif not isinstance(error, KeyboardInterrupt):  # perhaps what a library makes of one, perhaps a mistake
+                print(shown(f"stopped, as {stop.reason}; on the way: {error!r:.500}"), file=sys.stderr)
             code = STOPPED
         if stop.reason is not None and code not in CODES:  # as it was interrupted where nobody expected it
             code = STOPPED

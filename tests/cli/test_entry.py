@@ -36,10 +36,20 @@ def test_a_signal_ends_it_before_it_has_begun_with_anything():
     assert ended(TOLD) == (3, "stopped, as SIGTERM was received; start it again by the same command")
 
 
-@pytest.mark.parametrize("end", ["raise", "raise RuntimeError('as a library made of it')", "sys.exit(130)"])
-def test_an_interruption_that_turns_into_something_else_is_one_all_the_same(end):
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("raise", ""),
+        (
+            "raise RuntimeError('as a library made of it')",
+            "stopped, as SIGTERM was received; on the way: RuntimeError('as a library made of it')",
+        ),
+        ("sys.exit(130)", ""),
+    ],
+)
+def test_an_interruption_that_turns_into_something_else_is_one_all_the_same_and_told(end, told):
     interrupted = f"with Stop(interrupts=True):\n    try:\n        {TOLD}\n    except KeyboardInterrupt:\n        {end}"
-    assert ended(interrupted) == (3, "")
+    assert ended(interrupted) == (3, told)
 
 
 @pytest.mark.parametrize("code", [0, 4])
