@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.support.commands import command
 from tests.support.runs import fast_spec, make_run
-from tests.support.searches import descendants, ledger_of, wait_for, wait_for_end
+from tests.support.searches import descendants, is_alive, ledger_of, wait_for, wait_for_end
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(60 * 60)]
 
@@ -49,7 +49,7 @@ def launched_or_resumed(directory: Path, space: Path, num_samples: int) -> list[
 
 def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space, tmp_path):
     """A search that is launched and then resumed again and again, and now and then an analysis that refits."""
-    drawn, ended = random.Random(15), Counter()
+    drawn, ended, started = random.Random(15), Counter(), {}
     directory = tmp_path / "runs" / "demo"
     analysed = make_run(tmp_path, fast_spec(methods=["erm"], num_samples=2), name="analysed").path.local
     for count in range(COUNT):
@@ -60,7 +60,8 @@ def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space
         else:
             kind, words = "tune", launched_or_resumed(directory, space, 10 * (count + 1))
         number, phase = drawn.choice(NUMBERS), drawn.choice(PHASES[kind])
-        code, said, seconds = signalled(words, number, phase, drawn.uniform(0, LATEST), tmp_path / "log")
+        code, said, seconds, below = signalled(words, number, phase, drawn.uniform(0, LATEST), tmp_path / "log")
+        started = below | {pid: command for pid, command in started.items() if is_alive(pid)}  # as numbers come again
         last = repr(said.strip().rpartition("\n")[2])
         what = f"{number.name} to {kind} at {phase!r}: {code or 'done'} after {seconds:.1f} s, {last}"
         print(what)
@@ -73,6 +74,7 @@ def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space
         ended[f"{kind}, {phase.strip() or 'from the start'}: {code}"] += 1
     for what, times in sorted(ended.items()):
         print(f"{what:45} {times}")
+    wait_for_end(started)
     assert subprocess.run(launched_or_resumed(directory, space, 10 * COUNT), check=False).returncode == 0
     trials = ledger_of(directory)
     assert Counter(trial.method for trial in trials) == {"erm_target": 10 * COUNT, "scale": 10 * COUNT}
@@ -81,11 +83,14 @@ def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space
         assert trial.objectives == sorted(curve.random() for _ in range(3))[: len(trial.objectives)]
 
 
-def signalled(words: list[str], number: int, phase: str, later: float, log: Path) -> tuple[int, str, float]:
+def signalled(
+    words: list[str], number: int, phase: str, later: float, log: Path
+) -> tuple[int, str, float, dict[int, str]]:
     """Start a command, and send it a signal.
 
     Returns:
-        Its exit code, what it printed, and seconds that it still took; :data:`BEFORE` if it did not handle signals yet.
+        Its exit code, what it printed, seconds that it still took, :data:`BEFORE` if it did not handle signals yet, and
+        the processes that it had then.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -101,8 +106,7 @@ def signalled(words: list[str], number: int, phase: str, later: float, log: Path
     sent = time.monotonic()
     process.wait(60)
     seconds = time.monotonic() - sent
-    wait_for_end(below, limit=180)  # as after kill -9, which takes a busy machine a while
-    return process.returncode, log.read_text(), seconds if handled else BEFORE
+    return process.returncode, log.read_text(), seconds if handled else BEFORE, below
 
 
 def handles(pid: int) -> bool:

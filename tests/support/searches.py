@@ -99,7 +99,7 @@ def descendants(pid: int) -> dict[int, str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            commands[int(process.name)] = (process / "cmdline").read_text()
+            commands[int(process.name)] = (process / "cmdline").read_text().rstrip("\0").replace("\0", " ")
         except OSError:  # it has just ended
             continue
     found: dict[int, str] = {}
@@ -131,9 +131,17 @@ LOOPBACK = ("0100007F:", "0000000000000000FFFF00000100007F:", "00000000000000000
 """127.0.0.1, the same as IPv6 has it, and ::1, as Linux lists them."""
 
 
-def wait_for_end(pids: dict[int, str], limit: float = 60) -> None:
-    """All of these processes end by themselves."""
-    wait_for(lambda: not [pid for pid in pids if is_alive(pid)], limit, lambda: f"they live on: {pids}")
+def wait_for_end(pids: dict[int, str], limit: float = 180) -> None:
+    """All of these processes end by themselves.
+
+    Nearly always at once. Ray's agents on a node, though, may try for a minute or two to tell its head, which is dead
+    as well, of the node's death.
+    """
+
+    def living() -> dict[int, str]:
+        return {pid: command for pid, command in pids.items() if is_alive(pid)}
+
+    wait_for(lambda: not living(), limit, lambda: f"they live on: {living()}")
 
 
 def is_alive(pid: int) -> bool:
