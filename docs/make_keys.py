@@ -14,7 +14,8 @@ from scale_tune.methods import PooledOptions, registered_methods
 from scale_tune.spec.config import DatasetConfig, Hyperparameters, ModelOptions
 from scale_tune.spec.keys import Key, keys_of
 from scale_tune.spec.parameters import Choice, Constant, FloatRange, IntRange
-from scale_tune.spec.space import MethodSpec, ResourceSpec, RunSpec, SchedulerSpec
+from scale_tune.spec.scheduler import SchedulerSpec
+from scale_tune.spec.space import MethodSpec, ResourceSpec, RunSpec
 from scale_tune.spec.yamlfile import on_one_line
 
 PAGE = Path(__file__).with_name("keys.md")

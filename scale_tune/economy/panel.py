@@ -12,7 +12,8 @@ from scale_tune.accuracies import Floats
 from scale_tune.economy.lookup import Curves
 from scale_tune.economy.policy import Policy
 from scale_tune.economy.replay import Replayed, random_orders, replay
-from scale_tune.spec.space import RunSpec, SchedulerSpec
+from scale_tune.spec.scheduler import SchedulerSpec
+from scale_tune.spec.space import RunSpec
 
 SURE = 0.9
 """Of the orders, in which a recommended policy ends within a standard error of the winner at least."""

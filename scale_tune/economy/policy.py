@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scale_tune.ledger.pruners import Pruner, pruner_of
-from scale_tune.spec.space import SchedulerSpec
+from scale_tune.spec.scheduler import SchedulerSpec
 
 WHOLE = SchedulerSpec(name="none")
 

@@ -13,7 +13,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from scale_tune.accuracies import Flags, Floats, Integers
-from scale_tune.spec.space import RunSpec, SchedulerSpec
+from scale_tune.spec.scheduler import SchedulerSpec
+from scale_tune.spec.space import RunSpec
 
 
 def pruner(spec: RunSpec, method: str) -> "Pruner":

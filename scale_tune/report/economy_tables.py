@@ -11,7 +11,7 @@ from scale_tune.economy.budgets import Drawn, expected
 from scale_tune.economy.findings import Economy
 from scale_tune.economy.panel import Outcome, Panel
 from scale_tune.economy.policy import Policy
-from scale_tune.spec.space import SchedulerSpec
+from scale_tune.spec.scheduler import SchedulerSpec
 
 MOST = 6
 """Lookups that have a table each; of more, the recommended policy alone is told, a row for each."""

@@ -10,7 +10,7 @@ from scale_tune.economy.lookup import curves_of
 from scale_tune.economy.policy import Policy
 from scale_tune.economy.replay import Orders, replay
 from scale_tune.ledger.studies import LedgerState
-from scale_tune.spec.space import SchedulerSpec
+from scale_tune.spec.scheduler import SchedulerSpec
 from scale_tune.tables.collect import load_results
 from tests.support.commands import run
 from tests.support.runs import fast_spec, make_run

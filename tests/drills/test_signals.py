@@ -74,7 +74,7 @@ def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space
         ended[f"{kind}, {phase.strip() or 'from the start'}: {code}"] += 1
     for what, times in sorted(ended.items()):
         print(f"{what:45} {times}")
-    wait_for_end(started)
+    wait_for_end(started, limit=180, but=())
     assert subprocess.run(launched_or_resumed(directory, space, 10 * COUNT), check=False).returncode == 0
     trials = ledger_of(directory)
     assert Counter(trial.method for trial in trials) == {"erm_target": 10 * COUNT, "scale": 10 * COUNT}

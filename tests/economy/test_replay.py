@@ -13,7 +13,7 @@ from scale_tune.economy.policy import Policy, Stage
 from scale_tune.economy.replay import Orders, random_orders, replay
 from scale_tune.ledger.ledger import Ledger
 from scale_tune.ledger.studies import LedgerState, best_trials_first
-from scale_tune.spec.space import SchedulerSpec
+from scale_tune.spec.scheduler import SchedulerSpec
 from tests.support.curves import curves_from, rising
 from tests.support.ledgers import spec
 

@@ -14,7 +14,7 @@ from scale_tune.economy.warm_starts import (
     warm_starts,
     with_first,
 )
-from scale_tune.spec.space import SchedulerSpec
+from scale_tune.spec.scheduler import SchedulerSpec
 from tests.support.curves import curves_from, rising
 
 

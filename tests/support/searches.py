@@ -131,15 +131,15 @@ LOOPBACK = ("0100007F:", "0000000000000000FFFF00000100007F:", "00000000000000000
 """127.0.0.1, the same as IPv6 has it, and ::1, as Linux lists them."""
 
 
-def wait_for_end(pids: dict[int, str], limit: float = 180) -> None:
-    """All of these processes end by themselves.
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "dashboard/agent.py", "runtime_env/agent/main.py")
+"""Ray's on each node. They try for a minute to tell the head, which is dead as well, that the node has died."""
 
-    Nearly always at once. Ray's agents on a node, though, may try for a minute or two to tell its head, which is dead
-    as well, of the node's death.
-    """
+
+def wait_for_end(pids: dict[int, str], limit: float = 60, but: tuple[str, ...] = AGENTS) -> None:
+    """All of these processes, but for some, end by themselves."""
 
     def living() -> dict[int, str]:
-        return {pid: command for pid, command in pids.items() if is_alive(pid)}
+        return {pid: name for pid, name in pids.items() if is_alive(pid) and not any(of in name for of in but)}
 
     wait_for(lambda: not living(), limit, lambda: f"they live on: {living()}")
 
