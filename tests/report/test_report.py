@@ -361,16 +361,19 @@ def test_diverged_trials_are_listed():
 def test_how_to_reproduce_names_command_commit_versions_and_data(whole):
     resumed = [{"created": "2030-01-03T04:05:06+00:00", "command": "tune.py --resume runs/demo"}]
     fingerprints = {"scale-00000": "f00d", "erm-00000": "beef"}
-    provenance = {**whole.provenance, "fingerprints": fingerprints, "resumed": resumed}
+    priors = [{"run": "runs/digits", "id": "digits-1234", "trials": ["scale-00007", "erm-00002"]}]
+    provenance = {**whole.provenance, "fingerprints": fingerprints, "resumed": resumed, "priors": priors}
     shown = Page(report.render(replace(whole, provenance=provenance)))
     assert shown.text("command") == "tune.py space.yaml"
     assert shown.text("commit") == "abc123"
     began = "2030-01-03 04:05 UTC: tune.py --resume runs/demo"
-    for part in ("torch 2.9", "f00d of scale-00000", "beef of erm-00000", "num_samples: 12", began):
+    first = "scale-00007, erm-00002 of runs/digits (digits-1234)"
+    for part in ("torch 2.9", "f00d of scale-00000", "beef of erm-00000", "num_samples: 12", began, first):
         assert part in shown.text("reproduce")
     nothing = Page(report.render(replace(whole, provenance={})))
     assert nothing.text("command") == "not recorded"
     assert "Resumed" not in nothing.text("reproduce")
+    assert "try first" not in nothing.text("reproduce")
 
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&lt;{{ 7 * 7 }}"

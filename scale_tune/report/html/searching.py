@@ -151,6 +151,7 @@ def reproduce(analysed: Analysis) -> Section:
         details={
             "command": provenance.get("command"),
             "created": _moment(provenance["created"]) if "created" in provenance else None,
+            "priors": provenance.get("priors", []),
             "resumed": [start | {"created": _moment(start["created"])} for start in provenance.get("resumed", [])],
             "commit": provenance.get("git_commit"),
             "versions": {"python": provenance.get("python"), **provenance.get("versions", {})},
