@@ -1,4 +1,4 @@
-"""A search by real workers ends as the replay of a full-length one says that it does."""
+"""A search by real workers ends as the replay of a full-length one says that it does, and tries first what was best."""
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from scale_tune.economy.policy import Policy
 from scale_tune.economy.replay import Orders, replay
 from scale_tune.ledger.studies import LedgerState
 from scale_tune.spec.scheduler import SchedulerSpec
+from scale_tune.storage.rundir import RunDir
 from scale_tune.tables.collect import load_results
 from tests.support.commands import run
 from tests.support.runs import fast_spec, make_run
@@ -52,3 +53,17 @@ def test_a_search_with_one_worker_prunes_and_selects_as_its_replay(tmp_path):
     assert selected == curves.trials[replayed.selected[0]]
     epochs = load_results(tmp_path / "asha")["epochs"].drop_duplicates(["trial", "seed", "epoch"])
     assert len(epochs) == replayed.spent[0]
+
+
+def test_a_search_tries_the_best_configs_of_an_earlier_run_first(tmp_path):
+    make_run(tmp_path, fast_spec(**SEARCH | {"num_samples": 5, "scheduler": {"name": "none"}}), name="earlier")
+    ranked = sorted(ledger_of(tmp_path / "earlier"), key=lambda trial: -max(trial.objectives))
+    space = tmp_path / "space.yaml"
+    space.write_text(yaml.safe_dump(SEARCH | {"num_samples": 4, "search_seed": 1, "epochs": 1}, sort_keys=False))
+    result = run("tune", space, "--name", "next", "--storage", tmp_path, "--prior", tmp_path / "earlier")
+    assert result.returncode == 0, result.stdout + result.stderr
+    trials = ledger_of(tmp_path / "next")
+    assert [trial.params for trial in trials[:3]] == [trial.params for trial in ranked[:3]]
+    assert trials[3].params not in [trial.params for trial in ranked]
+    (noted,) = RunDir(tmp_path / "next").provenance()["priors"]
+    assert noted["trials"] == [trial.name for trial in ranked[:3]]
