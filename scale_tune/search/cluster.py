@@ -3,7 +3,6 @@
 import logging
 import os
 import secrets
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,8 +10,6 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants
-from ray._private import utils as ray_utils
-from ray._private import worker as ray_worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scale_tune.datasets.ahead import data_corners, planned
@@ -23,6 +20,7 @@ from scale_tune.errors import UserError
 from scale_tune.methods.defined import check_defined
 from scale_tune.search.carried import PACKAGE, job_directory
 from scale_tune.search.leftovers import clear_leftovers, own_ray
+from scale_tune.search.rays_signals import shut_down, signals_left_alone
 from scale_tune.search.reaching import check_answers
 from scale_tune.search.stopping import Stop
 from scale_tune.search.token import keep_token_private
@@ -64,7 +62,7 @@ def cluster(address: str | None, stop: Stop) -> Iterator[Callable[[], None]]:
     clear_leftovers()
 
     def reconnect() -> None:
-        ray.shutdown()
+        shut_down(stop)
         watched.close()
         connect()
 
@@ -77,7 +75,7 @@ def cluster(address: str | None, stop: Stop) -> Iterator[Callable[[], None]]:
         try:
             yield reconnect
         finally:
-            ray.shutdown()
+            shut_down(stop)
 
 
 def where() -> str:
@@ -91,7 +89,7 @@ def where() -> str:
 def _connect(address: str | None, stop: Stop, held: ExitStack) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     try:
-        with _signals_left_alone(stop):
+        with signals_left_alone(stop):
             if address is None:
                 held.enter_context(own_ray())
                 with _on_loopback():
@@ -111,30 +109,6 @@ def _connect(address: str | None, stop: Stop, held: ExitStack) -> None:
             raise
         where = f"can't connect to a Ray cluster at --address {address}" if address else "can't start Ray"
         raise UserError(f"{where}: {error}") from None
-
-
-@contextmanager
-def _signals_left_alone(stop: Stop) -> Iterator[None]:
-    """Have a signal do the same while Ray connects as before.
-
-    Ray takes SIGTERM twice: Python ends with the signal's number as its exit code then, and Ray's own code with its
-    trace. It has no public way not to. Nothing that is started while SIGTERM is held back inherits that.
-    """
-    take, connect = ray_utils.set_sigterm_handler, ray_worker.connect
-
-    def connect_undisturbed(*arguments: Any, **options: Any) -> Any:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        try:
-            return connect(*arguments, **options)
-        finally:
-            stop.install()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
-    ray_utils.set_sigterm_handler, ray_worker.connect = lambda handler: None, connect_undisturbed
-    try:
-        yield
-    finally:
-        ray_utils.set_sigterm_handler, ray_worker.connect = take, connect
 
 
 @contextmanager

@@ -83,6 +83,27 @@ def test_a_signal_at_any_moment_stops_a_command_with_3_and_without_a_trace(space
         assert trial.objectives == sorted(curve.random() for _ in range(3))[: len(trial.objectives)]
 
 
+ENDING = """
+import os, signal
+from ray._private import worker
+from scale_tune.search.cluster import cluster
+from scale_tune.search.stopping import Stop
+
+with Stop() as stop, cluster(None, stop):
+    node = worker._global_node
+    end = node.kill_all_processes
+    node.kill_all_processes = lambda **options: (os.kill(os.getpid(), signal.SIGTERM), end(**options))
+"""
+
+
+def test_a_signal_while_ray_ends_its_processes_is_handled():
+    """By then Ray's own code has let go of it, so that it would end the process with its number."""
+    ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.splitlines()[-1:]) == (
+        3, ["stopped, as SIGTERM was received; start it again by the same command"]
+    )  # fmt: skip
+
+
 def signalled(
     words: list[str], number: int, phase: str, later: float, log: Path
 ) -> tuple[int, str, float, dict[int, str]]:
