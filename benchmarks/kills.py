@@ -21,6 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import torch
+
 from scale_tune.ledger.studies import LedgerTrial
 from scale_tune.storage.rundir import RunDir
 from scale_tune.training.trialdir import read_record
@@ -52,7 +54,7 @@ METHODS = ("erm_target", "scale", "jtt")
 ASHA = "{name: asha, grace_period: 1, reduction_factor: 2}"
 SAMPLES = {"random": 4, "tpe": 12}
 """Of each method; TPE draws ten at random before it goes by any."""
-LATEST_SECONDS = 12.0
+LATEST_SECONDS = 20.0
 """After a start or the kill before."""
 
 
@@ -61,6 +63,7 @@ def main() -> None:
     drawn = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
     print(f"machine      {os.cpu_count()} CPUs, {platform.processor() or platform.machine()}, {platform.system()}")
     scratch = Path(tempfile.mkdtemp(prefix="kills-"))
+    torch.set_num_threads(1)  # as the workers, with whose results those of this process are compared
     began, done, ended, codes = time.monotonic(), Counter(), Counter(), Counter()
     spaces = {
         "random": SPACE.format(samples=SAMPLES["random"], sampler="random", scheduler="{name: none}"),
