@@ -134,7 +134,8 @@ def test_a_parameter_that_did_not_exist_and_one_that_no_longer_does_are_said(run
 
 def test_the_best_on_each_data_of_an_earlier_run_take_turns(tmp_path):
     space = {"lr": LR, "dataset.spurious_strength": {"type": "choice", "values": [0.95, 1.0]}}
-    run = make_run(tmp_path, searched(methods=["erm"], space=space, num_samples=8), made_up=True)
+    run = make_run(tmp_path, searched(methods=["erm"], space=space, num_samples=8, search_seed=1), made_up=True)
+    assert len({params["dataset.spurious_strength"] for params in best_params(run, "erm")[:2]}) == 1, "no turns"
     found, _, _ = taken(new(methods=["erm"], space={"lr": LR}), run)
     by_data = {
         s: [p["lr"] for p in best_params(run, "erm") if p["dataset.spurious_strength"] == s] for s in (0.95, 1.0)
