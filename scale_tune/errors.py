@@ -10,6 +10,12 @@ class UserError(Exception):
     exit_code = 2
 
 
+class StoppedError(UserError):
+    """What was asked for may be right, but the machine or the cluster was taken away: the same command may do it."""
+
+    exit_code = 3
+
+
 class NoResultError(UserError):
     """A search that was begun as it should be has ended without anything to select from, or would."""
 

@@ -68,7 +68,7 @@ def begin() -> None:
 
 
 def exit_with(error: UserError) -> NoReturn:
-    """The message, and the exit code: 2 for bad input, 4 for a search without a usable result."""
+    """The message, and the error's exit code, which is 2 for bad input."""
     typer.echo(shown("\n".join(map(_brief, f"error: {error}".split("\n")))), err=True)
     raise typer.Exit(error.exit_code) from None
 

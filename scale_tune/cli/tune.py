@@ -95,9 +95,9 @@ def tune(
 
       python tune.py init --dataset celeba --methods erm,scale my.yaml
 
-    Exit codes: 0 done; 2 bad input; 3 stopped, by a signal, its time or a full disk, and can be resumed, or started
-    again where there was no run yet; 4 ended without a usable result, as the first
-    trials of a method failed alike or none completed: --resume RUN_DIR --retry-failed, once that is mended.
+    Exit codes: 0 done; 2 bad input; 3 stopped, by a signal, its time, a full disk or a Ray that is gone, and can be
+    resumed, or started again where there was no run yet; 4 ended without a usable result, as the first trials of a
+    method failed alike or none completed: --resume RUN_DIR --retry-failed, once that is mended.
     """
     steps = shown_steps(context)
     try:

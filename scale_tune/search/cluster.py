@@ -16,7 +16,7 @@ from scale_tune.datasets.ahead import data_corners, planned
 from scale_tune.datasets.planning import info_of
 from scale_tune.datasets.preparation import identity
 from scale_tune.datasets.sources import data_root
-from scale_tune.errors import UserError
+from scale_tune.errors import StoppedError, UserError
 from scale_tune.methods.defined import check_defined
 from scale_tune.search.carried import PACKAGE, job_directory
 from scale_tune.search.leftovers import clear_leftovers, own_ray
@@ -35,6 +35,8 @@ OBJECT_STORE_BYTES = 2**28
 PATIENCE_SECONDS = 15
 LOST = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError)
 """What Ray says of a task whose worker is gone, or whose node."""
+TRY_OUTS = 2
+"""A worker may die for what has nothing to do with trials; one that dies each time can't run them."""
 LOSS_SECONDS = 40.0
 """So long it may take Ray to notice that a node is."""
 TOLD = ("SCALE_TUNE_DATA", "SCALE_TUNE_CACHE", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")
@@ -54,6 +56,7 @@ def cluster(address: str | None, stop: Stop) -> Iterator[Callable[[], None]]:
 
     Raises:
         UserError: there is no cluster at the address.
+        StoppedError: Ray can't be started.
         OSError: the directory for temporary files is full.
     """
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
@@ -107,8 +110,9 @@ def _connect(address: str | None, stop: Stop, held: ExitStack) -> None:
     except Exception as error:  # of any kind, also where a machine is too busy to start it in time
         if what_is_full(error) is not None:
             raise
-        where = f"can't connect to a Ray cluster at --address {address}" if address else "can't start Ray"
-        raise UserError(f"{where}: {error}") from None
+        if address is None:
+            raise StoppedError(f"can't start Ray: {error}\nStart it again by the same command") from None
+        raise UserError(f"can't connect to a Ray cluster at --address {address}: {error}") from None
 
 
 @contextmanager
@@ -148,6 +152,7 @@ def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], 
     Raises:
         UserError: no node has the resources, the data or the model can't be had, the nodes differ in them, or a
             worker can't run the package or see the storage.
+        StoppedError: there is no node left.
     """
     nodes = [(node["NodeID"], node["NodeManagerHostname"]) for node in nodes_with_room(spec.resources)]
     configs = [spec.first_config(method).model_dump_json() for method in spec.methods]
@@ -160,7 +165,9 @@ def check_cluster(spec: RunSpec, storage: Location | None, say: Callable[[str], 
         outcomes = [(host, _result(result, node, host, say)) for result, (node, host) in results.items()]
     found = [(host, *outcome) for host, outcome in outcomes if outcome is not None]
     if not found:
-        raise UserError("every node has left the cluster while it was tried out; start nodes, and repeat the command")
+        raise StoppedError(
+            "every node has left the Ray cluster while it was tried out; repeat the command, once it has nodes again"
+        )
     for host, device, _ in found:
         if spec.resources.gpus_per_trial and device == "cpu":
             say(f"warning: each trial reserves a GPU, but torch finds none on {host} and trains on the CPU")
@@ -248,7 +255,7 @@ def _try_out_on(
         task = ray.remote(_try_out).options(
             num_cpus=resources.cpus_per_trial,
             num_gpus=resources.gpus_per_trial,
-            max_retries=0,
+            max_retries=TRY_OUTS - 1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
         )
         return task.remote(configs, corners, sources, resources.gpus_per_trial, probe)

@@ -3,7 +3,7 @@
 import pytest
 import ray
 
-from scale_tune.errors import UserError
+from scale_tune.errors import StoppedError, UserError
 from scale_tune.search import cluster
 from tests.support.runs import fast_spec
 
@@ -52,5 +52,5 @@ def test_what_a_node_lacks_is_an_error_at_once(monkeypatch):
 
 
 def test_without_any_node_left_nothing_is_searched(monkeypatch):
-    with pytest.raises(UserError, match="every node has left the cluster"):
+    with pytest.raises(StoppedError, match="every node has left the Ray cluster"):
         tried_out(monkeypatch, {"a": CRASHED}, leave={"a"})
