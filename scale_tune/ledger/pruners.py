@@ -1,12 +1,13 @@
 """Which trials are stopped early: pruners for Optuna studies.
 
-A driver may die at any moment, so nothing is kept in memory: pruners decide from the objectives in the study alone.
-What they decide is a pure function of these, for one trial or for many at once: a replay of a finished search
-(:mod:`scale_tune.economy.replay`) asks the same one.
+A driver may die at any moment, so pruners decide from the objectives in the study alone; all that they keep in memory
+are those of trials that have ended, which can't change. What they decide is a pure function of these, for one trial or
+for many at once: a replay of a finished search (:mod:`scale_tune.economy.replay`) asks the same one.
 """
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import optuna
@@ -41,17 +42,22 @@ class Pruner(optuna.pruners.BasePruner):
     complete_alone = False
     """Whether it is compared with complete trials; else with all that have reached the epoch, itself among them."""
 
+    def __init__(self) -> None:
+        self._reached: dict[int, _Reached] = {}
+        """By epoch, of the one study that it is asked about."""
+
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether the trial is to be stopped after its last reported epoch."""
         epoch = trial.last_step
         if epoch is None or not self.compares(trial.number, epoch):
             return False
-        states = (TrialState.COMPLETE,) if self.complete_alone else None
-        trials, own = study.get_trials(deepcopy=False, states=states), self.bracket(trial.number)
-        fellows = [other for other in trials if self.bracket(other.number) == own]
-        reached = np.array([other.intermediate_values.get(epoch, math.nan) for other in fellows])
+        reached = self._reached.setdefault(epoch, _Reached(epoch, self.bracket))
+        reached.look(study.get_trials(deepcopy=False))
+        fellows = np.array(reached.brackets) == self.bracket(trial.number)
+        if self.complete_alone:
+            fellows &= np.array(reached.complete)
         objective = np.array(trial.intermediate_values[epoch])
-        return bool(self.stops(objective, reached, np.array(len(fellows))))
+        return bool(self.stops(objective, np.array(reached.objectives)[fellows], fellows.sum()))
 
     @abstractmethod
     def compares(self, number: int, epoch: int) -> bool:
@@ -76,6 +82,35 @@ class Pruner(optuna.pruners.BasePruner):
         return 0
 
 
+class _Reached:
+    """What a study's trials have after an epoch, in their order; those that have ended are not looked at again.
+
+    Args:
+        epoch: after which.
+        bracket: of a trial, by its number.
+    """
+
+    def __init__(self, epoch: int, bracket: Callable[[int], int]) -> None:
+        self.objectives: list[float] = []
+        """NaN of one that has not reached it."""
+        self.complete: list[bool] = []
+        self.brackets: list[int] = []
+        self._epoch, self._bracket = epoch, bracket
+        self._open: list[int] = []
+
+    def look(self, trials: Sequence[FrozenTrial]) -> None:
+        """At all trials of the study."""
+        new = range(len(self.objectives), len(trials))
+        self.objectives += [math.nan] * len(new)
+        self.complete += [False] * len(new)
+        self.brackets += map(self._bracket, new)
+        self._open += new
+        for number in self._open:
+            self.objectives[number] = trials[number].intermediate_values.get(self._epoch, math.nan)
+            self.complete[number] = trials[number].state is TrialState.COMPLETE
+        self._open = [number for number in self._open if not trials[number].state.is_finished()]
+
+
 class Never(Pruner):
     """Trains every trial to its end."""
 
@@ -98,6 +133,7 @@ class SuccessiveHalving(Pruner):
     """
 
     def __init__(self, grace_period: int, reduction_factor: int) -> None:
+        super().__init__()
         self.grace_period = grace_period
         self.reduction_factor = reduction_factor
 
@@ -131,6 +167,7 @@ class Hyperband(Pruner):
     """
 
     def __init__(self, grace_periods: list[int], reduction_factor: int) -> None:
+        super().__init__()
         self.brackets = [SuccessiveHalving(grace_period, reduction_factor) for grace_period in grace_periods]
         n = len(grace_periods)
         sizes = [math.ceil(n * reduction_factor**s / (s + 1)) for s in reversed(range(n))]
@@ -162,6 +199,7 @@ class Median(Pruner):
     """Complete trials without which nothing is stopped."""
 
     def __init__(self, grace_period: int) -> None:
+        super().__init__()
         self.grace_period = grace_period
 
     def compares(self, number: int, epoch: int) -> bool:

@@ -36,7 +36,7 @@ class LedgerSearcher(Searcher):
         if trial is None:
             # A running trial may lose its worker, and is then issued again.
             return Searcher.FINISHED if ledger.done else None
-        self.search.issued.add(trial_id)
+        self.search.issued[trial_id] = None
         resources = ledger.spec.resources
         return {
             "trial": trial.name,
@@ -58,7 +58,7 @@ class LedgerSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Ray works on it no longer. Whether the trial has ended is in the ledger."""
-        self.search.issued.discard(trial_id)
+        self.search.issued.pop(trial_id, None)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is saved already."""
@@ -73,6 +73,12 @@ class LedgerScheduler(FIFOScheduler):
     def __init__(self, search: Search) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.search = search
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The one that waits longest. Ray's own choice looks through all trials, those that have ended included."""
+        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == trial.PENDING]
+        issued = list(self.search.issued)
+        return min(waiting, key=lambda trial: issued.index(trial.trial_id), default=None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Whether the trial goes on. After trouble it does, into the end of its process."""

@@ -26,8 +26,8 @@ from scale_tune.search.overview import (
 from scale_tune.search.timeleft import TimeLeft
 from scale_tune.spec.space import RunSpec
 
-LOOK_SECONDS = 1.0
-"""Between two looks at the ledger; a terminal is redrawn after each."""
+LOOK_SECONDS, LOOK_SHARE = 1.0, 0.02
+"""Between two looks at the ledger, and of the time at most; a terminal is redrawn after each."""
 LINE_SECONDS, LINE_SHARE, MOST_LINE_SECONDS = 4.0, 1 / 720, 60.0
 """Between two lines of a log file: five seconds in the first hour, later this share of the time that has passed."""
 NEARLY = 10.0
@@ -39,8 +39,8 @@ LINE_WIDTH = 80
 class Progress:
     """Shows the ledger's state; call :meth:`show` as often as you like.
 
-    On a terminal the display is redrawn every second. Elsewhere a line is printed for each trial that has ended, and
-    every few seconds one on how far the search is.
+    On a terminal the display is redrawn every second, or less often where it has thousands of trials. Elsewhere a line
+    is printed for each trial that has ended, and every few seconds one on how far the search is.
 
     Args:
         console: where.
@@ -52,7 +52,7 @@ class Progress:
         self.started = time.monotonic()
         self.time = TimeLeft(spec, self.started)
         """To be told what workers do."""
-        self._looked = self._said = float("-inf")
+        self._next_look = self._said = float("-inf")
         self._known_to_have_ended: set[str] | None = None
         self._best: str | None = None
         self._ledger: Ledger | None = None
@@ -77,9 +77,12 @@ class Progress:
         """Show the state now, if it is time to."""
         self._ledger = ledger
         now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
+        if now < self._next_look:
             return
-        self._looked = now
+        self._look(ledger, now)
+        self._next_look = now + max(LOOK_SECONDS, (time.monotonic() - now) / LOOK_SHARE)
+
+    def _look(self, ledger: Ledger, now: float) -> None:
         trials = ledger.trials()
         left = self.time.left(trials, now)
         if self._live:

@@ -33,8 +33,8 @@ class Search:
     """The users' Python files that trials need."""
     ledger: Ledger = field(init=False)
     closing: Closing = field(init=False)
-    issued: set[str] = field(default_factory=set)
-    """Ray's ids of the trials that it works on."""
+    issued: dict[str, None] = field(default_factory=dict)
+    """Ray's ids of the trials that it works on, in the order in which they were issued."""
     deaths: Counter[str] = field(default_factory=Counter)
     """How often each trial has lost its worker."""
     cap: int | None = None

@@ -42,6 +42,42 @@ def test_restarts_change_no_decision(tmp_path, scheduler):
     assert all(len(objectives) >= 2 for _, objectives in through)
 
 
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median"])
+def test_what_a_pruner_remembers_changes_no_decision(path, scheduler):
+    """Of trials that run side by side and overtake each other; some fail, and are tried again."""
+    options = spec(
+        methods=["erm"],
+        num_samples=60,
+        epochs=9,
+        scheduler={"name": scheduler, "grace_period": 1, "reduction_factor": 2},
+    )
+    ledger, drawn, decided = Ledger(path, options), random.Random(1), Counter()
+    study = ledger._studies["erm"]
+    running = {}
+    while not ledger.done:
+        while len(running) < 8 and (trial := ledger.next_trial()) is not None:
+            running[trial.name] = list(trial.objectives)
+        name = drawn.choice(list(running))
+        if drawn.random() < 0.05:
+            del running[name]
+            ledger.fail(name, "out of luck")
+            ledger.retry_failed()
+            continue
+        curve = running[name]
+        curve.append(max([*curve, drawn.random()]))
+        stopped = ledger.report(name, curve, finished=len(curve) == options.epochs)
+        if len(curve) < options.epochs:
+            number = ledger.trial(name).number
+            frozen = study.get_trials(deepcopy=False)[number]
+            assert pruner(options, "erm").prune(study, frozen) == stopped, f"{name} after {curve}"
+            decided[stopped] += 1
+        else:
+            ledger.complete(name)
+        if ledger.trial(name).state.ended:
+            del running[name]
+    assert min(decided[True], decided[False]) > 20
+
+
 @pytest.mark.parametrize(("grace", "factor", "rungs"), [(1, 3, [1, 3, 9, 27]), (2, 2, [2, 4, 8, 16]), (5, 4, [5, 20])])
 def test_rungs_are_at_powers_of_the_reduction_factor(grace, factor, rungs):
     halving = SuccessiveHalving(grace, factor)

@@ -55,6 +55,20 @@ def trained(search: Search) -> tuple[str, Progressed]:
     return issued.name, Progressed(objectives=record.objectives(), finished=True)
 
 
+def test_of_waiting_trials_the_one_that_was_issued_first_is_begun_first(search):
+    def ray_trial(trial_id: str, status: str) -> SimpleNamespace:
+        return SimpleNamespace(trial_id=trial_id, status=status, PENDING="PENDING")
+
+    search.issued.update(dict.fromkeys(["z", "b", "a", "c"]))
+    live = [ray_trial("a", "PENDING"), ray_trial("b", "PENDING"), ray_trial("c", "PENDING"), ray_trial("z", "RUNNING")]
+    scheduler = LedgerScheduler(search)
+    for wanted in ("b", "a", "c"):
+        chosen = scheduler.choose_trial_to_run(SimpleNamespace(get_live_trials=lambda: live))
+        assert chosen.trial_id == wanted
+        chosen.status = "RUNNING"
+    assert scheduler.choose_trial_to_run(SimpleNamespace(get_live_trials=lambda: live)) is None
+
+
 def test_a_trial_goes_on_until_it_has_finished_and_is_closed_then(search):
     name, outcome = trained(search)
     assert told(search, name, Progressed(objectives=outcome.objectives[:1], finished=False)) == TrialScheduler.CONTINUE

@@ -28,6 +28,7 @@ def ledger(tmp_path):
 def shown(ledger, *, terminal: bool, monkeypatch) -> str:
     """Of a search of which a trial fails, and another is at its second epoch and then complete."""
     monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(module, "LOOK_SHARE", float("inf"))
     monkeypatch.setattr(module, "LINE_SECONDS", 0)
     output = io.StringIO()
     console = Console(file=output, force_terminal=terminal, width=80, height=24, markup=False, highlight=False)
@@ -82,6 +83,7 @@ def test_a_terminal_gets_a_bar_a_table_what_runs_and_the_best_config(ledger, mon
 
 def test_while_the_last_trials_are_closed_no_number_stands_still(monkeypatch):
     monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(module, "LOOK_SHARE", float("inf"))
     run = spec(methods=["erm"], epochs=3, num_samples=1)
     trials, output = [made_up("erm", 0, LedgerState.RUNNING, 3)], io.StringIO()
     with Progress(Console(file=output, width=80), run) as progress:
