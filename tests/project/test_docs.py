@@ -1,6 +1,5 @@
 """The pages in docs say what the code does."""
 
-import dataclasses
 import re
 import runpy
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.support.refits import make_few_fits_here
 from tests.support.runs import fast_spec, make_run
 
 DOCS = REPOSITORY / "docs"
@@ -85,7 +85,6 @@ def test_the_example_selects_what_the_package_selects(exported, monkeypatch):
 def counted(tmp_path_factory) -> Path:
     """As ``exported``, of a run that was trained and refitted by both protocols, one trial of which failed."""
     from scale_tune.dfr import protocols
-    from scale_tune.search import side_by_side
     from scale_tune.workflows.evaluate import evaluate
 
     root = tmp_path_factory.mktemp("counted")
@@ -93,11 +92,9 @@ def counted(tmp_path_factory) -> Path:
     data = {"name": "digits", "spurious_strength": 0.9}  # every protocol of DFR is defined
     spec = fast_spec(methods={"erm": {}, "erm_target": {}}, dataset=data, epochs=1, keep_top=2, **few)
     run = make_run(root / "runs", spec, name="demo", fail="erm-00001")
-    short = {name: dataclasses.replace(recipe, C=recipe.C[2:4], fits=1) for name, recipe in protocols.RECIPES.items()}
-    with pytest.MonkeyPatch.context() as patched:  # which fits are made, and where, are other tests' matters
-        patched.setattr(protocols, "RECIPES", short)
-        patched.setattr(side_by_side, "side_by_side", lambda calls, address: (call() for call in calls))
-        evaluate([run], tuple(short), None, lambda line: None)
+    with pytest.MonkeyPatch.context() as patched:
+        make_few_fits_here(patched)
+        evaluate([run], tuple(protocols.RECIPES), None, lambda line: None)
     return root
 
 

@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from scale_tune.cli.ablate import ablation_app
-from scale_tune.dfr import protocols as dfr
 from scale_tune.errors import UserError
 from scale_tune.networks.small_cnn import small_cnn
 from scale_tune.search import side_by_side as refits
@@ -23,6 +22,7 @@ from scale_tune.workflows.ablating import Shown, ablate_run, registered
 from scale_tune.workflows.resolving import resolved
 from tests.conftest import REPOSITORY
 from tests.support.ablations import ARMS, grid_run, grid_spec
+from tests.support.refits import make_few_fits
 from tests.support.runs import fast_spec, make_run
 
 SHOWN = Shown(rows="noise", cols="spurious_strength", by="regularize_mode", protocol=DfrProtocol.SCALE)
@@ -55,9 +55,8 @@ def run(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def calls(monkeypatch) -> list[int]:
-    """How many networks each analysis refitted: one after the other, with a single C each."""
-    short = {name: dataclasses.replace(recipe, C=recipe.C[2:3], fits=1) for name, recipe in dfr.RECIPES.items()}
-    monkeypatch.setattr(dfr, "RECIPES", short)
+    """How many networks each analysis refitted, one after the other."""
+    make_few_fits(monkeypatch)
     counts: list[int] = []
 
     def one_by_one(given, address):

@@ -10,12 +10,12 @@ import torch
 
 from scale_tune.datasets import load_splits
 from scale_tune.errors import UserError
-from scale_tune.search import side_by_side as refits
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.location import Location
 from scale_tune.training.trialdir import weights_path
 from scale_tune.workflows.best import check_best, export_best
 from scale_tune.workflows.evaluate import evaluate
+from tests.support.refits import make_few_fits_here
 from tests.support.runs import fast_spec, make_run
 
 ELSEWHERE = """
@@ -48,10 +48,15 @@ def run(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("best"), spec)
 
 
+@pytest.fixture(autouse=True)
+def _few_fits(monkeypatch):
+    make_few_fits_here(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def found(run):
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(refits, "side_by_side", lambda calls, address: (call() for call in calls))
+        make_few_fits_here(patched)
         return evaluate([run], [DfrProtocol.SCALE], None, silent)
 
 

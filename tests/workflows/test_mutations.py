@@ -3,7 +3,6 @@
 Nothing in between: no other number without a word, and no traceback.
 """
 
-import dataclasses
 import os
 import shutil
 from collections import Counter
@@ -18,9 +17,7 @@ from safetensors.torch import load_file
 from scale_tune.datasets import load_splits
 from scale_tune.datasets.cache import cache_root
 from scale_tune.datasets.splits import SPLIT_NAMES
-from scale_tune.dfr import protocols
 from scale_tune.errors import UserError
-from scale_tune.search import side_by_side
 from scale_tune.spec import usercode
 from scale_tune.spec.config import DfrProtocol
 from scale_tune.storage.location import Location
@@ -32,6 +29,7 @@ from scale_tune.workflows.evaluate import Evaluation, evaluate
 from scale_tune.workflows.whole import check_whole
 from tests.methods import made_up
 from tests.support.mutations import BYTES, LINES, TEXT, Mutation
+from tests.support.refits import make_few_fits_here
 from tests.support.runs import REASON, drive, fast_spec, make_run
 
 usercode.provide(usercode.read_sources({"dataset": Path(made_up.__file__)}))
@@ -69,13 +67,11 @@ class Made:
 def made(tmp_path_factory) -> Iterator[Made]:
     """Two trials that ended, one that failed, and one that a killed driver left after two epochs of three."""
     directory = tmp_path_factory.mktemp("mutations")
-    short = {n: dataclasses.replace(recipe, C=recipe.C[2:4], fits=1) for n, recipe in protocols.RECIPES.items()}
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("SCALE_TUNE_CACHE", str(directory / "cache"))
         patched.setattr("os.fsync", lambda descriptor: None)
         patched.setattr("os.sync", lambda: None)
-        patched.setattr(protocols, "RECIPES", short)
-        patched.setattr(side_by_side, "side_by_side", lambda calls, address: (call() for call in calls))
+        make_few_fits_here(patched)
         runs = []
         for name, seed in (("run", 0), ("other", 1)):
             spec = fast_spec(**SPEC, search_seed=seed)

@@ -8,10 +8,8 @@ import pandas as pd
 import pytest
 
 from scale_tune.datasets import load_dataset, splits_by_seed
-from scale_tune.dfr import protocols as dfr
 from scale_tune.errors import UserError
 from scale_tune.report.text import difference_lines
-from scale_tune.search import side_by_side as refits
 from scale_tune.spec.config import DatasetConfig, DfrProtocol, Splits, TrialConfig
 from scale_tune.spec.space import RunSpec
 from scale_tune.storage.rundir import RunDir
@@ -19,6 +17,7 @@ from scale_tune.tables.collect import collect
 from scale_tune.training.kept_features import load_features, save_features
 from scale_tune.training.trialdir import read_final_record
 from scale_tune.workflows.evaluate import evaluate
+from tests.support.refits import make_few_fits_here
 from tests.support.runs import fast_spec, make_run
 
 SEEDS = (0, 1)
@@ -46,10 +45,7 @@ def run(spec, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _short_and_serial(monkeypatch):
-    """Which fits a protocol makes, and where, are other tests' matters."""
-    short = {name: dataclasses.replace(recipe, C=recipe.C[2:4], fits=1) for name, recipe in dfr.RECIPES.items()}
-    monkeypatch.setattr(dfr, "RECIPES", short)
-    monkeypatch.setattr(refits, "side_by_side", lambda calls, address: (call() for call in calls))
+    make_few_fits_here(monkeypatch)
 
 
 @pytest.fixture

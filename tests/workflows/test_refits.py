@@ -1,6 +1,5 @@
 """An analysis of real runs: what is refitted, what is kept, and what is said of the rest."""
 
-import dataclasses
 import shutil
 
 import numpy as np
@@ -26,6 +25,7 @@ from scale_tune.tables.refits import KEY
 from scale_tune.training.trialdir import features_path
 from scale_tune.workflows import evaluate as evaluation
 from scale_tune.workflows.evaluate import evaluate, parse_protocols
+from tests.support.refits import make_few_fits
 from tests.support.runs import fast_spec, make_run
 
 BOTH = (DfrProtocol.SCALE, DfrProtocol.DFR)
@@ -57,8 +57,7 @@ def run(made, tmp_path):
 @pytest.fixture(autouse=True)
 def _short_and_serial(monkeypatch):
     """Which fits a protocol makes, and where, are other tests' matters."""
-    short = {name: dataclasses.replace(recipe, C=recipe.C[2:4], fits=1) for name, recipe in dfr.RECIPES.items()}
-    monkeypatch.setattr(dfr, "RECIPES", short)
+    make_few_fits(monkeypatch)
     monkeypatch.setattr(refits, "side_by_side", one_by_one)
 
 
