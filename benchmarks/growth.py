@@ -62,20 +62,21 @@ def searched(scratch: Path, trials: int) -> None:
     run = scratch / "runs" / "growth"
     new = [space, "--name", run.name, "--storage", run.parent, "--num-samples", trials // 2]
     with near_empty(*new) as driver:
-        seconds = cpu = None
+        before = None
         for ended in counts(driver, run / "ledger.log", ENDED):
-            if ended % STEP == 0:
-                now, used = time.monotonic(), processor(driver.pid)
-                if seconds is not None:
-                    wall, own = (1000 * (b - a) / STEP for a, b in ((seconds, now), (cpu, used)))
-                    print(f"to {ended:>6,}    {wall:5.1f} ms a trial, {own:4.1f} of the driver's processor, ", end="")
-                    print(f"{resident(driver.pid) / MIB:,.0f} MiB", flush=True)
-                seconds, cpu = now, used
-    before = (run / "ledger.log").read_bytes().count(ISSUED)
+            if ended == 1 or ended % STEP == 0:
+                now = (ended, time.monotonic(), processor(driver.pid))
+                if before is not None:
+                    n, wall, own = (b - a for a, b in zip(before, now, strict=True))
+                    print(f"to {ended:>6,}    {1000 * wall / n:5.1f} ms a trial, ", end="")
+                    print(f"{1000 * own / n:4.1f} of the driver's processor, ", end="")
+                print(f"{resident(driver.pid) / MIB:,.0f} MiB after {ended:,}", flush=True)
+                before = now
+    issued_before = (run / "ledger.log").read_bytes().count(ISSUED)
     started = time.monotonic()
     with near_empty("--resume", run, "--num-samples", trials // 2 + 5) as driver:
         for issued in counts(driver, run / "ledger.log", ISSUED):
-            if issued == before + 1:
+            if issued == issued_before + 1:
                 print(f"resumed      {time.monotonic() - started:5.1f} s to the next trial", flush=True)
 
 
