@@ -133,8 +133,8 @@ class DriverCallback(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called when a worker has ended with a trial."""
         self.search.progress.time.ended(trial.config["trial"])
-        # Ray keeps a trial's last result, and running means of every number in its results, 15 kB that nobody asks for; it
-        # has no public way to keep less.
+        # Ray keeps a trial's last result, and running means of every number in its results, 15 kB that nobody asks for;
+        # it has no public way to keep less.
         trial.run_metadata.metric_n_steps.clear()
         trial.run_metadata.metric_analysis.clear()
         trial.run_metadata.last_result.clear()

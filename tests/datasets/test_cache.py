@@ -29,6 +29,7 @@ def test_images_are_mapped_and_not_read(digits):
     assert isinstance(digits.train.images, np.memmap)
 
 
+@pytest.mark.drill
 def test_many_processes_that_ask_at_once_build_it_once(tmp_path):
     code = """
 import os, sys
@@ -91,6 +92,7 @@ def test_a_killed_builder_leaves_nothing_half_built_and_is_continued(tmp_path, m
         assert np.array_equal(splits[name].images, planned.images(0, len(planned.labels)))
 
 
+@pytest.mark.drill
 def test_a_builder_that_is_killed_for_real_is_continued(digits, tmp_path):
     code = """
 import dataclasses, os, signal

@@ -125,6 +125,7 @@ def test_a_killed_head_is_followed_by_one_that_the_others_join(tasks):
     assert tasks[int(lines("heads")[1]) - 1].ended() == 0
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("code", [3, 137])
 def test_a_driver_that_ends_by_itself_is_started_again_but_not_for_ever(tasks, code):
     head_and_member(tasks)

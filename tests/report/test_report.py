@@ -582,6 +582,7 @@ def test_each_accuracy_in_the_figure_is_its_own(whole):
     assert shown == {METRICS[column]: rows[f"{column}_mean"].tolist() for column in columns}
 
 
+@pytest.mark.drill
 def test_a_thousand_trials_of_fifty_epochs_and_three_seeds_stay_under_10_mb():
     spec = spec_of(num_samples=334, epochs=50)
     html = report.render(analysed(spec, states=lambda number: "pruned" if number % 10 else "complete", cells=10))

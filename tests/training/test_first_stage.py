@@ -106,6 +106,7 @@ def _die_in_the_first_stage(directory: str) -> None:
     trial.train_epoch()
 
 
+@pytest.mark.drill
 def test_a_kill_in_the_middle_of_the_first_stage_costs_one_epoch(tmp_path, trained_first):
     process = multiprocessing.get_context("spawn").Process(target=_die_in_the_first_stage, args=(str(tmp_path / "a"),))
     process.start()

@@ -298,6 +298,7 @@ def _die_while_renaming(directory: str) -> None:
     trial.train_epoch()
 
 
+@pytest.mark.drill
 def test_a_kill_in_the_middle_of_a_write_leaves_the_previous_checkpoint_usable(digits, tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=_die_while_renaming, args=(str(tmp_path),))
     process.start()

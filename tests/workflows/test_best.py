@@ -45,7 +45,7 @@ def silent(line: str) -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     space = {"lr": {"type": "float", "low": 1e-3, "high": 1e-1, "log": True}, "batch_size": 256}
-    spec = fast_spec(methods=["erm", "scale"], space=space, num_samples=2, epochs=1, keep_top=2)
+    spec = fast_spec(methods=["erm", "scale"], space=space, num_samples=1, epochs=1, keep_top=2)
     return make_run(tmp_path_factory.mktemp("best"), spec)
 
 
