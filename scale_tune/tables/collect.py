@@ -24,7 +24,7 @@ from scale_tune.tables.files import read_results
 from scale_tune.tables.refits import IS_REFIT, with_refits
 from scale_tune.tables.run_schemas import ADDED, OF_RECORDS, SCHEMAS, trials_schema
 from scale_tune.tables.schemas import table_of
-from scale_tune.tables.unchanged import joined, read_unchanged
+from scale_tune.tables.unchanged import Joining, read_unchanged
 from scale_tune.training.agreement import agreed_record
 from scale_tune.training.trialdir import is_features, is_weights
 
@@ -61,12 +61,12 @@ def collect(run: RunDir) -> dict[str, pa.Table]:
     check_asked_for(run.spec, spec, ledger)
     stamps = {trial.name: files.get(trial.name, {}).get(RECORD_FILE) for trial in ledger}
     unchanged = read_unchanged(run, of_records, stamps)
-    parts: dict[str, dict[str, tuple[str | None, pa.Table]]] = {name: {} for name in OF_RECORDS}
+    joining = {name: Joining(schema) for name, schema in of_records.items()}
     for trial in ledger:
         known = unchanged.get(trial.name)
         for name, rows in _tables_of(trial, known, spec, run, of_records, files.get(trial.name, {})).items():
-            parts[name][trial.name] = (stamps[trial.name], rows)
-    tables = {name: joined(parts[name], schema) for name, schema in of_records.items()}
+            joining[name].add(trial.name, stamps[trial.name], rows)
+    tables = {name: of_name.table() for name, of_name in joining.items()}
     tables["groups"] = with_refits(tables["groups"], _read_added(run, "groups", IS_REFIT))
     return tables | {name: _read_added(run, name) for name in ADDED}
 

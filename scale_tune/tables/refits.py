@@ -23,7 +23,9 @@ def identity(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def own_rows(table: pa.Table) -> pa.Table:
     """The rows that are of no refit; those of a table that has none are all."""
-    return table.filter(~IS_REFIT) if "protocol" in table.column_names else table
+    if "protocol" not in table.column_names or table["protocol"].null_count == table.num_rows:
+        return table  # a filter would copy all of it
+    return table.filter(~IS_REFIT)
 
 
 def with_refits(own: pa.Table, refits: pa.Table) -> pa.Table:

@@ -21,16 +21,43 @@ from scale_tune.tables.refits import own_rows
 KEY = b"scale_tune.trials"
 """Under which a table's metadata list its trials."""
 
+TOGETHER = 256
+"""So many trials' rows are put together at a time; thousands of small tables take several times the memory of one."""
 Parts = dict[str, tuple[str, pa.Table]]
 """Of each trial, the stamp of its record and its rows of one table."""
 
 
-def joined(parts: Mapping[str, tuple[str | None, pa.Table]], schema: pa.Schema) -> pa.Table:
-    """One table of the trials' rows, which says what it was made from."""
-    table = pa.concat_tables([schema.empty_table(), *(rows for _, rows in parts.values())])
-    trials = [[name, stamp, rows.num_rows] for name, (stamp, rows) in parts.items()]
-    content = {"schema": _fingerprint(schema), "trials": trials}
-    return table.replace_schema_metadata({**schema.metadata, KEY: json.dumps(content).encode()})
+class Joining:
+    """A table in the making, trial by trial, which says what it was made from.
+
+    Args:
+        schema: of the table.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._trials: list[list[Any]] = []
+        self._joined = [schema.empty_table()]
+        self._waiting: list[pa.Table] = []
+
+    def add(self, trial: str, stamp: str | None, rows: pa.Table) -> None:
+        """The rows of the next trial, and the stamp of the record that they are of."""
+        self._trials.append([trial, stamp, rows.num_rows])
+        self._waiting.append(rows)
+        if len(self._waiting) == TOGETHER:
+            self._join()
+
+    def table(self) -> pa.Table:
+        """What has been added so far."""
+        self._join()
+        content = {"schema": _fingerprint(self._schema), "trials": self._trials}
+        metadata = {**self._schema.metadata, KEY: json.dumps(content).encode()}
+        return pa.concat_tables(self._joined).replace_schema_metadata(metadata)
+
+    def _join(self) -> None:
+        if self._waiting:
+            self._joined.append(pa.concat_tables(self._waiting).combine_chunks())
+            self._waiting.clear()
 
 
 def read_unchanged(
