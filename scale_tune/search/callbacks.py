@@ -77,8 +77,9 @@ class LedgerScheduler(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """The one that waits longest. Ray's own choice looks through all trials, those that have ended included."""
         waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == trial.PENDING]
-        issued = list(self.search.issued)
-        return min(waiting, key=lambda trial: issued.index(trial.trial_id), default=None)
+        order = {trial_id: n for n, trial_id in enumerate(self.search.issued)}
+        # One whose worker dies before it has begun is waiting for a moment, and not issued any longer.
+        return min(waiting, key=lambda trial: order.get(trial.trial_id, -1), default=None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Whether the trial goes on. After trouble it does, into the end of its process."""

@@ -39,7 +39,7 @@ def test_a_killed_node_loses_nothing_and_one_that_joins_later_is_used(space, tmp
     directory, log = tmp_path / "runs" / "demo", tmp_path / "log"
     first, second = cluster.join("--num-cpus=1"), cluster.join("--num-cpus=1")
     options = ["--storage", tmp_path / "runs", "--address", cluster.address]
-    options += ["--epochs", 20, "--set", "scheduler.name=none"]
+    options += ["--epochs", 30, "--set", "scheduler.name=none"]
     driver = start("tune", space, "--name", "demo", *options, log=log)
     wait_until(lambda: epochs_in_ledger(directory) >= 3, driver, log)
     cluster.kill(first)
