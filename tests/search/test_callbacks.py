@@ -67,6 +67,8 @@ def test_of_waiting_trials_the_one_that_was_issued_first_is_begun_first(search):
         assert chosen.trial_id == wanted
         chosen.status = "RUNNING"
     assert scheduler.choose_trial_to_run(SimpleNamespace(get_live_trials=lambda: live)) is None
+    failing = ray_trial("x", "PENDING")  # its worker died before it had begun
+    assert scheduler.choose_trial_to_run(SimpleNamespace(get_live_trials=lambda: [*live, failing])) is failing
 
 
 def test_a_trial_goes_on_until_it_has_finished_and_is_closed_then(search):
