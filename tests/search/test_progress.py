@@ -140,3 +140,21 @@ def test_eighteen_methods_and_twelve_running_trials_fit_any_terminal_uncut(metho
 @pytest.mark.parametrize(("seconds", "text"), [(8.6, "9s"), (130, "2m10s"), (3900, "1h05m"), (100_000, "27h46m")])
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_looks_that_take_long_are_further_apart(monkeypatch, ledger):
+    monkeypatch.setattr(module, "LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(module, "LOOK_SHARE", 0.02)
+    now, looks = [1000.0], []
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    progress = Progress(Console(file=io.StringIO()), ledger.spec)
+
+    def look(ledger, at):
+        looks.append(at)
+        now[0] += 0.5  # a fiftieth of 25 seconds
+
+    monkeypatch.setattr(progress, "_look", look)
+    for seconds in (0, 10, 14, 1, 0.5):
+        now[0] += seconds
+        progress.show(ledger)
+    assert looks == [1000.0, 1025.5]

@@ -1,8 +1,11 @@
 """The tables of real runs agree with the ledger, with each other, and with what they say of themselves."""
 
+import json
+
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,7 +17,7 @@ from scale_tune.ledger.studies import read_trials
 from scale_tune.storage.location import Location
 from scale_tune.storage.rundir import RunDir, create_run
 from scale_tune.tables import collect as results
-from scale_tune.tables import run_schemas
+from scale_tune.tables import run_schemas, unchanged
 from scale_tune.tables.files import write_tables
 from scale_tune.training.trial import Trial
 from scale_tune.training.trialdir import read_final_record
@@ -193,3 +196,15 @@ def test_trials_say_what_they_were_told_and_how_they_were_prepared(tmp_path):
     assert trials.loc["erm", columns].tolist() == [0, "train", "none", 4000, 400, 1000]
     assert trials.loc["group_dro", columns[:3]].tolist() == [0, "train, target", "train, target"]
     assert trials.loc["scale", columns].isna().all(), "it has no record"
+
+
+def test_rows_that_are_put_together_on_the_way_stay_in_order(monkeypatch):
+    monkeypatch.setattr(unchanged, "TOGETHER", 2)
+    schema = pa.schema([pa.field("n", pa.int64())], metadata={"name": "numbers"})
+    joining = unchanged.Joining(schema)
+    for trial, rows in enumerate([[0], [1, 2], [], [3], [4, 5]]):
+        joining.add(f"erm-{trial}", "stamp", pa.table({"n": rows}, schema=schema))
+    table = joining.table()
+    assert table["n"].to_pylist() == [0, 1, 2, 3, 4, 5]
+    told = json.loads(table.schema.metadata[unchanged.KEY])["trials"]
+    assert told == [[f"erm-{trial}", "stamp", rows] for trial, rows in enumerate([1, 2, 0, 1, 2])]
